@@ -1,0 +1,46 @@
+# The environment is .venv, made from requirements.lock. PYTHON is 3.11 to 3.13.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test check format bench lock
+
+help:
+	@echo "make demo     install, then forecast the bundled panel and say where to look"
+	@echo "make test     install, then run the tests"
+	@echo "make check    lint, format, types, and the ladder of imports"
+	@echo "make bench    the benchmarks, each a ratio within one run"
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@echo "Installing into .venv (about 3 GB; a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "Nightcast needs Python 3.11 to 3.13; run: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install
+	@$(BIN)/nightcast demo
+
+test: install
+	@$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install
+	@for script in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+
+# Needs the tool uv: one lock for every platform and Python, with hashes, without addresses.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra dev pyproject.toml --output-file requirements.lock

@@ -1,0 +1,85 @@
+"""Bars: the target values of a panel's series, in memory, end to end in two flat arrays."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The observed bars of S series, N bars in all, sorted by series and then time.
+
+    Attributes:
+        ids: the series' `unique_id`, S of them, sorted.
+        offsets: (S + 1,) int64; series `s` owns the bars `offsets[s]:offsets[s + 1]`.
+        ds: (N,) datetime64[us]; each bar's start, UTC, increasing within a series.
+        y: (N,) float64; the target, in price units.
+    """
+
+    ids: tuple[str, ...]
+    offsets: np.ndarray
+    ds: np.ndarray
+    y: np.ndarray
+
+    @classmethod
+    def from_table(cls, table: pa.Table, target: str) -> Self:
+        """Bars of a price table with one row per (`unique_id`, `ds`), in any order.
+
+        Rows whose `target` is null are not bars.
+        """
+        table = table.select(["unique_id", "ds", target]).filter(pc.is_valid(table[target]))
+        table = table.sort_by([("unique_id", "ascending"), ("ds", "ascending")])
+        encoded = table["unique_id"].combine_chunks().dictionary_encode()
+        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        ids = tuple(encoded.dictionary.to_pylist())
+        return cls(
+            ids=ids,
+            offsets=np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64),
+            ds=table["ds"].to_numpy().astype("datetime64[us]"),
+            y=table[target].to_numpy().astype(np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(S,) bars of each series."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def series(self) -> np.ndarray:
+        """(N,) int32; which series each bar belongs to."""
+        return np.repeat(np.arange(len(self.ids), dtype=np.int32), self.lengths)
+
+    @cached_property
+    def last(self) -> np.ndarray:
+        """(S,) position of each series' last bar."""
+        return self.offsets[1:] - 1
+
+    @cached_property
+    def age(self) -> np.ndarray:
+        """(N,) how many bars of its series came before each bar."""
+        return np.arange(len(self)) - self.offsets[:-1][self.series]
+
+    def until(self, cutoff: np.datetime64) -> "Bars":
+        """The bars at or before `cutoff`; series that had not begun by then are gone."""
+        return self._keep(self.ds <= cutoff)
+
+    def select(self, ids: list[str]) -> "Bars":
+        """The bars of the named series; names that are not here are ignored."""
+        return self._keep(np.isin(np.array(self.ids, dtype=object), ids)[self.series])
+
+    def _keep(self, mask: np.ndarray) -> "Bars":
+        counts = np.bincount(self.series[mask], minlength=len(self.ids))
+        kept = counts > 0
+        return Bars(
+            ids=tuple(name for name, keep in zip(self.ids, kept, strict=True) if keep),
+            offsets=np.concatenate([[0], np.cumsum(counts[kept])]).astype(np.int64),
+            ds=self.ds[mask],
+            y=self.y[mask],
+        )

@@ -1,0 +1,300 @@
+"""Trading calendars: which bars exist, and from which instant each one may be used.
+
+`docs/calendars.md` says what each kind of calendar means. All times are numpy datetime64[us], UTC.
+"""
+
+import difflib
+import warnings
+from dataclasses import dataclass
+from functools import cache
+
+import exchange_calendars
+import holidays
+import numpy as np
+import pandas as pd
+from holidays.registry import EntityLoader
+from numpy.typing import ArrayLike
+
+from forecasting.errors import PanelError
+
+ALWAYS_OPEN = "24/7"
+FX_WEEK = "FX"
+
+# The years that every calendar covers, unless its library knows fewer. Fixed, where the libraries' defaults
+# follow today's date: the same question has the same answer on any day. 1970 is where the holiday rules of
+# pandas begin, which exchange_calendars builds on.
+FIRST_YEAR = 1970
+LAST_YEAR = 2049
+
+# The FX market has no exchange and so no rule book: that it opens on Sunday and closes on Friday at 17:00
+# New York, where the trading date changes too, is the convention of its dealers and data vendors.
+FX_ZONE = "America/New_York"
+FX_TURN = np.timedelta64(17, "h")
+
+# The reference rates appear "around 16:00 CET on every working day, except on TARGET closing days", says
+# https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates/html/index.en.html
+ECB_NAMES = frozenset({"ECB", "XECB", "TAR"})
+ECB_ZONE = "Europe/Berlin"
+ECB_PUBLICATION = np.timedelta64(16, "h")
+
+_DAY = np.timedelta64(1, "D")
+_TICK = np.timedelta64(1, "us")
+_DATES = np.arange(f"{FIRST_YEAR}-01-01", f"{LAST_YEAR + 1}-01-01", dtype="datetime64[D]")
+
+
+@cache
+def calendar_names() -> frozenset[str]:
+    """Every name that a panel's `calendar` may have."""
+    exchanges = exchange_calendars.get_calendar_names(include_aliases=True)
+    # `holidays.list_supported_financial` names the same sets, but imports every one of them first.
+    return frozenset(exchanges) | frozenset(EntityLoader.get_financial_codes()) | {ALWAYS_OPEN, FX_WEEK}
+
+
+def check_calendar(name: str) -> None:
+    """Check that a calendar of that name exists, without building it.
+
+    Raises:
+        ValueError: no such calendar; the text says what to write instead.
+    """
+    if name in calendar_names():
+        return
+    near = difflib.get_close_matches(name.upper(), sorted(calendar_names()))
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise ValueError(f'no calendar {name!r}; {hint}use an exchange code such as XNYS, "24/7", "FX" or "ECB"')
+
+
+class BarCalendar:
+    """Every bar of one calendar at one frequency; make one with `bar_calendar`.
+
+    It is kept as *spans*: increasing, disjoint stretches of time that bars fill from the start, one every
+    `step`, the last one cut short where the span ends. An intraday span is a session, or a part of one on
+    either side of a lunch break; a daily span is a trading date. Counting the bars span by span gives each
+    an ordinal, so that no list of all bars is ever held.
+
+    Attributes:
+        name: the calendar's name.
+        begin: datetime64[D]; the first day (UTC) that the calendar knows.
+        end: datetime64[D]; the last one.
+    """
+
+    def __init__(self, name: str, step: np.timedelta64, opens: np.ndarray, closes: np.ndarray) -> None:
+        self.name = name
+        self.begin = np.datetime64(opens[0], "D")
+        self.end = np.datetime64(closes[-1] - _TICK, "D")
+        self._step = step
+        self._opens = opens
+        self._closes = closes
+        self._counts = _ceil_divide(closes - opens, step)
+        self._firsts = np.concatenate([[0], np.cumsum(self._counts)])
+
+    def bars(self, start: np.datetime64, end: np.datetime64) -> np.ndarray:
+        """The bars with `start <= ds <= end`, increasing.
+
+        Raises:
+            PanelError: the calendar does not know that time.
+        """
+        self._check_known(start)
+        self._check_known(end)
+        first = int(self.position(start))
+        stop = int(self.position(_after(end)))
+        return self._at(np.arange(first, stop))
+
+    def future(self, cutoff: np.datetime64, count: int) -> np.ndarray:
+        """(count,) the next bars, strictly after `cutoff`.
+
+        Raises:
+            PanelError: the calendar does not know that far.
+        """
+        self._check_known(cutoff)
+        first = int(self.position(_after(cutoff)))
+        if first + count > self._firsts[-1]:
+            raise self._unknown(f"the {count} bars after {cutoff}")
+        return self._at(np.arange(first, first + count))
+
+    def contains(self, ds: ArrayLike) -> np.ndarray:
+        """Whether each of `ds` is the start of a bar; never so before `begin` or after `end`."""
+        ds = _instant(ds)
+        span = self._span(ds)
+        into = ds - self._opens[span]
+        starts: np.ndarray = (into >= 0) & (into % self._step == 0) & (ds < self._closes[span])
+        return starts
+
+    def closes(self, ds: ArrayLike) -> np.ndarray:
+        """The instant from which each bar is closed, and so usable.
+
+        A stamp that is off the calendar closes a whole bar later: on a daily calendar at the next
+        midnight, else after one `step`.
+        """
+        ds = _instant(ds)
+        start = ds.astype("datetime64[D]") if self._step == _DAY else ds
+        whole = start + self._step
+        return np.where(self.contains(ds), np.minimum(whole, self._closes[self._span(ds)]), whole)
+
+    def newest_closed(self, instant: np.datetime64) -> np.datetime64:
+        """The newest bar that is closed at `instant`.
+
+        Raises:
+            PanelError: the calendar does not know that time.
+        """
+        self._check_known(instant)
+        newest = int(self.position(_after(instant))) - 1
+        if newest >= 0 and self.closes(self._at(newest)) > instant:
+            newest -= 1
+        if newest < 0:
+            raise self._unknown(f"the bars before {instant}")
+        return np.datetime64(self._at(newest).item(), "us")
+
+    def position(self, ds: ArrayLike) -> np.ndarray:
+        """The ordinal (int64) of each bar, counted from the calendar's first: two neighbours differ by 1.
+
+        A stamp off the calendar has the ordinal of the next bar, even where that lies beyond `end`.
+        """
+        ds = _instant(ds)
+        span = self._span(ds)
+        into = np.clip(_ceil_divide(ds - self._opens[span], self._step), 0, self._counts[span])
+        ordinals: np.ndarray = self._firsts[span] + into
+        return ordinals
+
+    def _span(self, ds: np.ndarray) -> np.ndarray:
+        """The last span that begins at or before each of `ds`, or else the first."""
+        return np.maximum(np.searchsorted(self._opens, ds, side="right") - 1, 0)
+
+    def _at(self, ordinals: np.ndarray | int) -> np.ndarray:
+        span = np.searchsorted(self._firsts, ordinals, side="right") - 1
+        starts: np.ndarray = self._opens[span] + (ordinals - self._firsts[span]) * self._step
+        return starts
+
+    def _check_known(self, instant: np.datetime64) -> None:
+        if not self.begin <= instant.astype("datetime64[D]") <= self.end:
+            raise self._unknown(str(instant))
+
+    def _unknown(self, what: str) -> PanelError:
+        return PanelError(
+            f"calendar {self.name!r} knows {self.begin} to {self.end}, not {what}; "
+            "upgrade exchange_calendars, or choose another calendar from docs/calendars.md"
+        )
+
+
+@cache
+def bar_calendar(name: str, freq: str) -> BarCalendar:
+    """The bars of calendar `name` at `freq`: 1D, 1h, 15min, 5min or 1min.
+
+    Raises:
+        ValueError: no calendar of that name.
+        PanelError: the calendar cannot be built, or has no bars of that frequency.
+    """
+    check_calendar(name)
+    step = pd.Timedelta(freq).to_numpy().astype("timedelta64[us]")
+    sessions = _sessions(name)
+    if step == _DAY:
+        opens = _instant(sessions.dates)
+        # A half day in Wellington ends at 12:45, 23:45 UTC of the day before: no bar closes before its `ds`.
+        return BarCalendar(name, step, opens, np.clip(sessions.closes, opens + _TICK, opens + _DAY))
+    if not len(sessions.part_opens):
+        raise PanelError(
+            f"calendar {name!r} has dates but no hours, so no bars of {freq}; "
+            'set freq = "1D", or an exchange\'s calendar such as XNYS'
+        )
+    return BarCalendar(name, step, sessions.part_opens, sessions.part_closes)
+
+
+@dataclass(frozen=True)
+class _Sessions:
+    """When a calendar trades.
+
+    Attributes:
+        dates: (D,) datetime64[D]; the trading dates, increasing.
+        closes: (D,) when the daily bar of each is complete.
+        part_opens: (P,) when each stretch of unbroken trading begins; P is 0 where only dates are known.
+        part_closes: (P,) when it ends.
+    """
+
+    dates: np.ndarray
+    closes: np.ndarray
+    part_opens: np.ndarray
+    part_closes: np.ndarray
+
+
+def _sessions(name: str) -> _Sessions:
+    if name == ALWAYS_OPEN:
+        return _always_open()
+    if name == FX_WEEK:
+        return _fx_week()
+    if name in exchange_calendars.get_calendar_names(include_aliases=True):
+        return _exchange(name)
+    return _holiday_set(name)
+
+
+def _always_open() -> _Sessions:
+    opens = _instant(_DATES)
+    return _Sessions(_DATES, opens + _DAY, opens, opens + _DAY)
+
+
+def _fx_week() -> _Sessions:
+    dates = _DATES[np.is_busday(_DATES)]
+    opens = _zoned(dates - 1 + FX_TURN, FX_ZONE)
+    closes = _zoned(dates + FX_TURN, FX_ZONE)
+    return _Sessions(dates, closes, opens, closes)
+
+
+def _holiday_set(name: str) -> _Sessions:
+    closed = holidays.financial_holidays(name, years=range(FIRST_YEAR, LAST_YEAR + 1))
+    weekmask = [day not in closed.weekend for day in range(7)]
+    is_open = np.is_busday(_DATES, weekmask=weekmask, holidays=np.array(list(closed), "datetime64[D]"))
+    dates = _DATES[is_open]
+    closes = _zoned(dates + ECB_PUBLICATION, ECB_ZONE) if name in ECB_NAMES else _instant(dates + 1)
+    unknown = np.array([], "datetime64[us]")
+    return _Sessions(dates, closes, unknown, unknown)
+
+
+def _exchange(name: str) -> _Sessions:
+    schedule = _schedule(name)
+    opens, break_starts, break_ends, closes = (
+        schedule[column].dt.tz_convert(None).to_numpy("datetime64[us]")
+        for column in ("open", "break_start", "break_end", "close")
+    )
+    halved = ~np.isnat(break_starts)
+    return _Sessions(
+        dates=schedule.index.to_numpy("datetime64[D]"),
+        closes=closes,
+        part_opens=np.sort(np.concatenate([opens, break_ends[halved]])),
+        part_closes=np.sort(np.concatenate([np.where(halved, break_starts, closes), closes[halved]])),
+    )
+
+
+def _schedule(name: str) -> pd.DataFrame:
+    """One row a session: open, break_start, break_end, close (UTC), of all that the library knows."""
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 still uses what pandas 3 deprecates.
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
+        try:
+            recent = exchange_calendars.get_calendar(name)  # its bounds have no other public way to them
+            start = max(pd.Timestamp(_DATES[0]), recent.bound_min() or pd.Timestamp.min)
+            end = min(pd.Timestamp(_DATES[-1]), recent.bound_max() or pd.Timestamp.max)
+            schedule: pd.DataFrame = exchange_calendars.get_calendar(name, start=start, end=end).schedule
+        except (ValueError, NotImplementedError) as error:
+            raise PanelError(
+                f"exchange_calendars {exchange_calendars.__version__} cannot build calendar {name!r} with "
+                f"pandas {pd.__version__}; upgrade it, or choose another calendar from docs/calendars.md"
+            ) from error
+    return schedule
+
+
+def _zoned(local: np.ndarray, zone: str) -> np.ndarray:
+    """Wall-clock times of a time zone, none of them in its night, as UTC."""
+    return pd.DatetimeIndex(local).tz_localize(zone).tz_convert(None).to_numpy("datetime64[us]")
+
+
+def _instant(ds: ArrayLike) -> np.ndarray:
+    return np.asarray(ds).astype("datetime64[us]")
+
+
+def _after(instant: np.datetime64) -> np.ndarray:
+    """The first instant after `instant`."""
+    after: np.ndarray = _instant(instant) + _TICK
+    return after
+
+
+def _ceil_divide(duration: np.ndarray, step: np.timedelta64) -> np.ndarray:
+    quotient: np.ndarray = -(-duration // step)
+    return quotient

@@ -1,0 +1,32 @@
+"""The errors that Nightcast raises on purpose.
+
+Every message is one line that names the thing, the place and the fix; the command line prints it as it is.
+"""
+
+
+class NightcastError(Exception):
+    """Base of all errors below: something a person can act on."""
+
+
+class PanelError(NightcastError):
+    """A panel file is missing, malformed, or asks for something that does not exist."""
+
+
+class SourceError(NightcastError):
+    """A price source cannot be read, or does not hold what the panel says it holds."""
+
+
+class AuditError(NightcastError):
+    """The prices as a whole are not fit to forecast from; the last published forecast stands."""
+
+
+class StoreError(NightcastError):
+    """The store lacks an object, or holds one that it should not."""
+
+
+class ModelError(NightcastError):
+    """A model cannot be trained, loaded, or used for this panel."""
+
+
+class ContractError(NightcastError):
+    """A forecast breaks the contract that its readers rely on."""

@@ -1,0 +1,57 @@
+"""Findings: what the audit has to say about prices, each with a code that never changes its meaning."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Action(StrEnum):
+    """What was done about it."""
+
+    NOTE = "note"  # nothing but saying so
+    REPAIR = "repair"  # put right, and said so
+    REFUSE = "refuse"  # the rows are in the quarantine, not in the prices
+    BASELINE = "baseline"  # a baseline forecasts the series
+    LEAVE_OUT = "leave out"  # the series has no forecast in this run
+    STOP = "stop"  # the run stops, the last forecast stands
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that can be wrong with prices.
+
+    Attributes:
+        code: `P0..` concerns rows, `P1..` a series, `P2..` the panel.
+        name: two or three words.
+        action: what is done about it.
+    """
+
+    code: str
+    name: str
+    action: Action
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule that one series (or the panel: `unique_id` empty) met.
+
+    Attributes:
+        rows: how many rows or bars it concerns.
+        detail: one sentence, with the first place and the numbers.
+    """
+
+    code: str
+    name: str
+    action: Action
+    unique_id: str
+    rows: int
+    detail: str
+
+    @classmethod
+    def of(cls, rule: Rule, unique_id: str, rows: int, detail: str) -> "Finding":
+        """A finding under `rule`."""
+        return cls(rule.code, rule.name, rule.action, unique_id, rows, detail)
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON-able record."""
+        return asdict(self)

@@ -1,0 +1,234 @@
+"""Panel: a named group of series with one source, frequency, calendar and model, read from TOML.
+
+The defaults below are the product's; `docs/panel.md` lists every key.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from forecasting.calendar import check_calendar
+from forecasting.digests import digest_record
+from forecasting.errors import PanelError
+
+Frequency = Literal["1D", "1h", "15min", "5min", "1min"]
+PriceColumn = Literal["open", "high", "low", "close", "volume"]
+
+DEFAULT_FOLDER = "deployments/panels"
+
+# The windows of the lecture that this project comes from: 720 bars sampled every 6th.
+LECTURE_CONTEXT = 120
+LECTURE_SAMPLING_STEP = 6
+LECTURE_UNITS = (32, 16)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Section):
+    """Where the prices come from, and how to read them."""
+
+    uri: str = Field(min_length=1)
+    layout: Literal["wide", "long"] = "long"
+    time_column: str = "ds"
+    id_column: str = "unique_id"
+    columns: dict[PriceColumn, str] = {}
+    na_values: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+class BarSettings(_Section):
+    """How far apart the bars are, and on which days they exist."""
+
+    freq: Frequency = "1D"
+    calendar: str = "24/7"
+
+    @field_validator("calendar")
+    @classmethod
+    def _calendar_exists(cls, name: str) -> str:
+        check_calendar(name)
+        return name
+
+
+class ForecastSettings(_Section):
+    """What is forecast."""
+
+    horizon: Annotated[int, Field(ge=1, le=72)] = 72
+    transform: Literal["log", "diff"] = "log"
+    target: PriceColumn = "close"
+
+
+class AuditSettings(_Section):
+    """When a series, or the whole panel, is not fit to forecast from. All counts are bars of the calendar."""
+
+    min_bars: Annotated[int, Field(ge=2)] = 60
+    stale_bars: Annotated[int, Field(ge=1)] = 10
+    flat_bars: Annotated[int, Field(ge=2)] = 60
+    max_gap_bars: Annotated[int, Field(ge=1)] = 10
+    max_left_out: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class ModelSettings(_Section):
+    """The network and its recipe. `context` counts steps, `sampling_step` the bars from one to the next."""
+
+    preset: Literal["default", "lecture"] = "default"
+    context: Annotated[int, Field(ge=8, le=2000)] = 120
+    sampling_step: Annotated[int, Field(ge=1, le=100)] = 1
+    units: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((32, 16), min_length=1, max_length=4)
+    training_steps: Annotated[int, Field(ge=1)] = 1200
+    batch_size: Annotated[int, Field(ge=8)] = 256
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lecture_is_to_the_letter(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("preset") != "lecture":
+            return given
+        recipe = {
+            "context": LECTURE_CONTEXT,
+            "sampling_step": LECTURE_SAMPLING_STEP,
+            "units": list(LECTURE_UNITS),
+            "training_steps": 2000,
+            "batch_size": 256,
+        }
+        # A fixed seed and a smaller budget do not change what the recipe is; its windows and network do.
+        for key in ("context", "sampling_step", "units"):
+            if key in given and _listed(given[key]) != _listed(recipe[key]):
+                raise ValueError(
+                    f'preset = "lecture" fixes {key} = {recipe[key]}; remove {key}, or use preset = "default"'
+                )
+        return recipe | given
+
+    @property
+    def context_bars(self) -> int:
+        """How many bars a window's context spans."""
+        return self.context * self.sampling_step
+
+
+class RetrainSettings(_Section):
+    """When a model is trained again, and how long that may take."""
+
+    max_age_days: Annotated[int, Field(ge=0)] = 7
+    holdout: Annotated[int, Field(ge=1)] = 252
+    time_limit_minutes: Annotated[float, Field(gt=0)] = 60
+
+
+class Schedule(_Section):
+    """When the nightly run starts."""
+
+    cron: str = "0 6 * * *"
+    timezone: str = "UTC"
+
+
+class Panel(_Section):
+    """A panel; see `docs/panel.md`."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    source: Source
+    bars: BarSettings = BarSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    audit: AuditSettings = AuditSettings()
+    model: ModelSettings = ModelSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    schedule: Schedule = Schedule()
+
+    def result_keys(self) -> dict[str, Any]:
+        """The settings that can change a forecast; not where the prices lie, nor when the run starts."""
+        return self.model_dump(
+            mode="json",
+            include={
+                "name": True,
+                "bars": True,
+                "forecast": True,
+                "audit": True,
+                "model": True,
+                "retrain": {"holdout"},
+            },
+        )
+
+    def model_keys(self) -> dict[str, Any]:
+        """The settings that a trained model depends on: a model with other ones does not fit this panel."""
+        keys = self.result_keys()
+        del keys["audit"]
+        return keys
+
+    @property
+    def digest(self) -> str:
+        """Digest of `result_keys`."""
+        return digest_record(self.result_keys())
+
+    @classmethod
+    def load(cls, reference: str | Path, folder: str | Path | None = None) -> Self:
+        """The panel of that name in `folder`, or of the TOML file at that path.
+
+        `folder` is `NIGHTCAST_PANELS`, or else `deployments/panels`, when not given.
+
+        Raises:
+            PanelError: no such file, or it does not hold a valid panel.
+        """
+        path = _find(str(reference), Path(folder or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER)))
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise PanelError(f"{path}: not valid TOML ({error}); correct that line") from error
+        try:
+            panel = cls.model_validate(given)
+        except ValidationError as error:
+            raise PanelError(f"{path}: {_explain(error)}") from error
+        source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
+        return panel.model_copy(update={"source": source})
+
+
+def _listed(value: Any) -> list[Any]:
+    """`value` as a list, be it one value or several."""
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _find(reference: str, folder: Path) -> Path:
+    if reference.endswith(".toml") or "/" in reference:
+        path = Path(reference)
+        if not path.is_file():
+            raise PanelError(f"no panel file at {path}; give a path to a TOML file, or a panel's name")
+        return path
+    path = folder / f"{reference}.toml"
+    if path.is_file():
+        return path
+    if not folder.is_dir():
+        raise PanelError(f"no folder of panels at {folder}; set --panels or NIGHTCAST_PANELS")
+    known = sorted(file.stem for file in folder.glob("*.toml"))
+    listing = f"it has: {', '.join(known)}" if known else "it has none"
+    raise PanelError(f"no panel {reference!r} in {folder}; {listing}")
+
+
+def _absolute(uri: str, folder: Path) -> str:
+    if "://" in uri:
+        return uri
+    return str((folder / Path(uri).expanduser()).resolve())
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for the first thing wrong: the key, what is wrong with it, and what to write instead."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        section = _section_at(first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), section, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(section)}"
+        return f"unknown key {key!r}; {hint}"
+    if first["type"] == "missing":
+        return f"the key {key!r} is missing; add it"
+    if first["type"] == "value_error":
+        return f"{key}: {first['ctx']['error']}"
+    return f"{key} = {first['input']!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _section_at(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Panel
+    for part in location:
+        model = model.model_fields[str(part)].annotation
+    return list(model.model_fields)

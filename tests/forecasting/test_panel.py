@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+
+from forecasting.errors import PanelError
+from forecasting.panel import Panel
+
+MINIMAL = 'name = "tiny"\n[source]\nuri = "prices.csv"\n'
+
+
+def write(folder: Path, text: str, name: str = "tiny") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def error_of(folder: Path, text: str) -> str:
+    path = write(folder, text)
+    with pytest.raises(PanelError) as caught:
+        Panel.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_a_minimal_panel_has_the_designs_defaults(tmp_path: Path) -> None:
+    panel = Panel.load(write(tmp_path, MINIMAL))
+    assert (panel.forecast.horizon, panel.model.context, panel.model.units) == (72, 120, (32, 16))
+    assert (panel.retrain.max_age_days, panel.retrain.holdout) == (7, 252)
+
+
+def test_a_relative_source_lies_beside_the_panel_file(tmp_path: Path) -> None:
+    assert Panel.load(write(tmp_path, MINIMAL)).source.uri == str(tmp_path / "prices.csv")
+
+
+def test_a_source_with_a_scheme_is_left_as_it_is(tmp_path: Path) -> None:
+    text = MINIMAL.replace("prices.csv", "s3://bucket/prices.csv")
+    assert Panel.load(write(tmp_path, text)).source.uri == "s3://bucket/prices.csv"
+
+
+def test_a_name_is_looked_up_in_the_folder(tmp_path: Path) -> None:
+    write(tmp_path, MINIMAL)
+    assert Panel.load("tiny", tmp_path).name == "tiny"
+
+
+def test_an_unknown_name_says_which_panels_there_are(tmp_path: Path) -> None:
+    write(tmp_path, MINIMAL)
+    with pytest.raises(PanelError, match=r"no panel 'tinny' in .*; it has: tiny"):
+        Panel.load("tinny", tmp_path)
+
+
+def test_a_missing_folder_says_how_to_set_it(tmp_path: Path) -> None:
+    with pytest.raises(PanelError, match="--panels or NIGHTCAST_PANELS"):
+        Panel.load("tiny", tmp_path / "none")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PanelError, match=r"no panel file at .*none\.toml"):
+        Panel.load(tmp_path / "none.toml")
+
+
+def test_an_unknown_key_suggests_the_nearest_one(tmp_path: Path) -> None:
+    assert error_of(tmp_path, MINIMAL + "[forecast]\nhorizont = 3\n") == (
+        "unknown key 'forecast.horizont'; did you mean 'horizon'?"
+    )
+
+
+def test_an_unknown_section_lists_the_known_ones(tmp_path: Path) -> None:
+    assert "known here: name, source, bars" in error_of(tmp_path, MINIMAL + "[zzz]\n")
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    assert error_of(tmp_path, 'name = "tiny"\n[source]\n') == "the key 'source.uri' is missing; add it"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[forecast]\nhorizon = 73\n", "forecast.horizon = 73 is not allowed: input should be less than or"),
+        (
+            '[forecast]\ntransform = "sqrt"\n',
+            "forecast.transform = 'sqrt' is not allowed: input should be 'log'",
+        ),
+        ('[bars]\ncalendar = "XNYZ"\n', "bars.calendar: "),
+        ('[model]\npreset = "lecture"\ncontext = 60\n', 'preset = "lecture" fixes context = 120'),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(tmp_path: Path, text: str, words: str) -> None:
+    assert words in error_of(tmp_path, MINIMAL + text)
+
+
+def test_an_unsafe_name_is_refused(tmp_path: Path) -> None:
+    assert "name = '../x' is not allowed" in error_of(tmp_path, MINIMAL.replace("tiny", "../x"))
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    assert "line 1" in error_of(tmp_path, "name = \n")
+
+
+def test_the_lecture_preset_brings_its_own_windows(tmp_path: Path) -> None:
+    panel = Panel.load(write(tmp_path, MINIMAL + '[model]\npreset = "lecture"\n'))
+    assert (panel.model.context_bars, panel.model.sampling_step, panel.model.context) == (720, 6, 120)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ('[schedule]\ncron = "0 1 * * *"\n', True),
+        ("[retrain]\nmax_age_days = 30\n", True),
+        ("[retrain]\nholdout = 100\n", False),
+        ("[forecast]\nhorizon = 10\n", False),
+        ("[model]\nseed = 1\n", False),
+        ("[audit]\nflat_bars = 10\n", False),
+    ],
+)
+def test_the_digest_follows_the_keys_that_change_a_result(tmp_path: Path, change: str, same: bool) -> None:
+    before = Panel.load(write(tmp_path, MINIMAL)).digest
+    after = Panel.load(write(tmp_path, MINIMAL + change)).digest
+    assert (before == after) is same
+
+
+def test_where_the_prices_lie_does_not_change_the_digest(tmp_path: Path) -> None:
+    here = Panel.load(write(tmp_path, MINIMAL)).digest
+    there = Panel.load(write(tmp_path, MINIMAL.replace("prices.csv", "other/file.parquet"))).digest
+    assert here == there

@@ -1,0 +1,1 @@
+"""After the model: contract, publishing, reading, charts, report."""

@@ -1,0 +1,156 @@
+"""The forecast contract, version 1: what every reader of a forecast may rely on.
+
+One row per series and step, sorted by `unique_id` and `h`. Adding a column keeps the version; removing or
+retyping one raises it. Readers ignore columns and metadata that they do not know. See `docs/contract.md`.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from forecasting import __version__
+from forecasting.errors import ContractError
+from forecasting.quantiles import COLUMNS, MEDIAN
+
+VERSION = "1"
+
+SCHEMA = pa.schema(
+    [
+        ("unique_id", pa.string()),
+        ("cutoff", pa.timestamp("us", tz="UTC")),
+        ("y_cutoff", pa.float64()),
+        ("ds", pa.timestamp("us", tz="UTC")),
+        ("h", pa.int16()),
+        ("y_hat", pa.float64()),
+        *((column, pa.float64()) for column in COLUMNS),
+        ("model", pa.string()),
+        ("model_version", pa.string()),
+        ("forecast_id", pa.string()),
+    ]
+)
+_NUMBERS = ("y_cutoff", "y_hat", *COLUMNS)
+
+
+@dataclass(frozen=True)
+class SeriesForecast:
+    """What was forecast for some series, all from one model.
+
+    Attributes:
+        ids: S of them.
+        cutoff: (S,) datetime64[us]; y_cutoff: (S,) the price there.
+        ds: (S, H) datetime64[us]; the target bars.
+        quantiles: (S, H, 11) prices, non-decreasing in the last axis.
+        model: the model's name; version: its version.
+    """
+
+    ids: tuple[str, ...]
+    cutoff: np.ndarray
+    y_cutoff: np.ndarray
+    ds: np.ndarray
+    quantiles: np.ndarray
+    model: str
+    version: str
+
+
+def to_table(parts: list[SeriesForecast], forecast_id: str) -> pa.Table:
+    """The contract's table of some forecasts of different series, validated.
+
+    Raises:
+        ContractError: the forecasts break the contract.
+    """
+    tables = [_part_table(part, forecast_id) for part in parts if part.ids]
+    if not tables:
+        raise ContractError("a forecast of no series at all; check the audit's findings")
+    table = pa.concat_tables(tables).sort_by([("unique_id", "ascending"), ("h", "ascending")])
+    validate(table)
+    return table.combine_chunks()
+
+
+def _part_table(part: SeriesForecast, forecast_id: str) -> pa.Table:
+    series, horizon, _ = part.quantiles.shape
+    rows = series * horizon
+    quantiles = part.quantiles.reshape(rows, -1)
+    columns = {
+        "unique_id": np.repeat(np.array(part.ids, dtype=object), horizon),
+        "cutoff": np.repeat(part.cutoff, horizon),
+        "y_cutoff": np.repeat(part.y_cutoff, horizon),
+        "ds": part.ds.reshape(rows),
+        "h": np.tile(np.arange(1, horizon + 1, dtype=np.int16), series),
+        "y_hat": quantiles[:, MEDIAN],
+        **{column: quantiles[:, i] for i, column in enumerate(COLUMNS)},
+        "model": [part.model] * rows,
+        "model_version": [part.version] * rows,
+        "forecast_id": [forecast_id] * rows,
+    }
+    arrays = [pa.array(columns[field.name], type=field.type) for field in SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def validate(table: pa.Table) -> None:
+    """Check a table against the contract.
+
+    Raises:
+        ContractError: a column is missing or of another type, a value missing or not finite, rows unsorted or
+            doubled, quantiles crossing, or a series' steps not 1..horizon.
+    """
+    for field in SCHEMA:
+        if field.name not in table.column_names:
+            raise ContractError(f"forecast: the column {field.name!r} is missing; publish with this version")
+        if table.schema.field(field.name).type != field.type:
+            actual = table.schema.field(field.name).type
+            raise ContractError(
+                f"forecast: column {field.name!r} is {actual}, the contract says {field.type}"
+            )
+        if table[field.name].null_count:
+            raise ContractError(f"forecast: column {field.name!r} has missing values")
+    for name in _NUMBERS:
+        if not np.isfinite(table[name].to_numpy()).all():
+            raise ContractError(f"forecast: column {name!r} holds a value that is not finite")
+    _validate_rows(table)
+
+
+def _validate_rows(table: pa.Table) -> None:
+    quantiles = np.column_stack([table[column].to_numpy() for column in COLUMNS])
+    crossing = (np.diff(quantiles, axis=1) < 0).any(axis=1)
+    if crossing.any():
+        row = int(np.argmax(crossing))
+        raise ContractError(f"forecast: quantiles cross for {table['unique_id'][row]}, h {table['h'][row]}")
+    ids = table["unique_id"].combine_chunks()
+    codes = pc.rank(ids, tiebreaker="dense").to_numpy()
+    h = table["h"].to_numpy().astype(np.int64)
+    new_series = np.diff(codes, prepend=0) != 0
+    expected = np.where(new_series, 1, np.concatenate([[0], h[:-1]]) + 1)
+    last = np.append(new_series[1:], True)
+    if (np.diff(codes) < 0).any() or (h != expected).any() or len(np.unique(h[last])) > 1:
+        raise ContractError("forecast: rows are not each series' steps 1..horizon, sorted by unique_id and h")
+
+
+def to_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
+    """The table as Parquet with the contract's key-value metadata; the same table gives the same bytes."""
+    facts = {"contract_version": VERSION, "package_version": __version__, **metadata}
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(facts), buffer, compression="zstd", store_schema=True)
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes, where: str) -> pa.Table:
+    """The forecast in Parquet `data`, validated; `where` it came from is for the error.
+
+    Raises:
+        ContractError: not Parquet, of a newer contract version, or against the contract.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ContractError(f"{where}: not a Parquet file ({error}); publish that forecast again") from error
+    version = (table.schema.metadata or {}).get(b"contract_version", b"?").decode()
+    if version != VERSION:
+        raise ContractError(
+            f"{where}: contract version {version}, this reader knows {VERSION}; upgrade nightcast"
+        )
+    validate(table)
+    return table

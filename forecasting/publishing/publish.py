@@ -1,0 +1,190 @@
+"""Publishing: a forecast's folder, the manifest that commits it, and the pointer to the newest one.
+
+The manifest is written last: a folder without one is not a forecast. The pointer moves after that, forward
+only. Nothing here takes a lock; whatever is killed when, a reader sees the old forecast or the new one.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from forecasting import __version__
+from forecasting.as_of import as_of_label
+from forecasting.digests import digest_bytes, digest_record
+from forecasting.errors import StoreError
+from forecasting.panel import Panel
+from forecasting.publishing import contract
+from forecasting.storage import Storage
+
+FORECAST = "forecast.parquet"
+REPORT = "_report.html"
+CHARTS = "_charts"
+MANIFEST = "_manifest.json"
+
+# Two publishers meet at most once or twice; more conflicts than this mean a store that refuses every put.
+_POINTER_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class ForecastAddress:
+    """Where one forecast lives.
+
+    Attributes:
+        panel: its panel's name.
+        as_of: its `as_of`, as written in paths.
+        forecast_id: its identity.
+    """
+
+    panel: str
+    as_of: str
+    forecast_id: str
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the store."""
+        return f"{as_of_folder(self.panel, self.as_of)}/id={self.forecast_id}"
+
+    def path(self, name: str) -> str:
+        """One of its objects in the store."""
+        return f"{self.folder}/{name}"
+
+
+def as_of_folder(panel: str, as_of: str) -> str:
+    """Where all forecasts of one `as_of` live."""
+    return f"forecasts/{panel}/as_of={as_of}"
+
+
+def latest_table(panel: str) -> str:
+    """Where a copy of the newest forecast lives."""
+    return f"latest/{panel}.parquet"
+
+
+def latest_pointer(panel: str) -> str:
+    """Where the pointer to the newest forecast lives."""
+    return f"latest/{panel}.json"
+
+
+def forecast_address(
+    panel: Panel, as_of: np.datetime64, rows_digest: str, model: str, model_version: str
+) -> ForecastAddress:
+    """The address of the forecast that these inputs make: the same inputs, the same address."""
+    label = as_of_label(as_of, panel.bars.freq)
+    identity = {
+        "panel": panel.digest,
+        "as_of": label,
+        "rows": rows_digest,
+        "model": model,
+        "model_version": model_version,
+        "package_version": __version__,
+    }
+    return ForecastAddress(panel.name, label, digest_record(identity))
+
+
+def find_manifest(storage: Storage, address: ForecastAddress) -> dict[str, Any] | None:
+    """The manifest of a forecast, or None where it is not committed."""
+    return _read_record(storage, address.path(MANIFEST))
+
+
+def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]:
+    """The folders (with a `/`) and manifests of all committed forecasts below `folder`, oldest first.
+
+    Older is by `known_at`, then by when they were published.
+    """
+    paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
+    found = [(path.removesuffix(MANIFEST), json.loads(storage.get(path))) for path in paths]
+    return sorted(found, key=lambda pair: (pair[1]["known_at"], pair[1]["published_at"]))
+
+
+def commit(storage: Storage, address: ForecastAddress, record: dict[str, Any]) -> dict[str, Any]:
+    """Write the manifest that commits a forecast, unless it has one; the manifest that stands.
+
+    `record` adds to what is said here: the address, the digests of all objects in the folder, and the time.
+
+    Raises:
+        StoreError: the folder lacks the forecast itself.
+    """
+    objects = {
+        path.removeprefix(f"{address.folder}/"): digest_bytes(storage.get(path))
+        for path in storage.list(address.folder)
+        if not path.endswith(MANIFEST)
+    }
+    if FORECAST not in objects:
+        raise StoreError(f"{address.folder} has no {FORECAST}; nothing to publish, run the panel again")
+    manifest = {
+        "contract_version": contract.VERSION,
+        "package_version": __version__,
+        "panel": address.panel,
+        "as_of": address.as_of,
+        "forecast_id": address.forecast_id,
+        "published_at": datetime.now(UTC).isoformat(),
+        "objects": objects,
+        **record,
+    }
+    if storage.put_new(address.path(MANIFEST), _encode(manifest)):
+        return manifest
+    return json.loads(storage.get(address.path(MANIFEST)))
+
+
+def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
+    """Make `latest/` show the forecast of `manifest`, unless it shows a later one; whether it shows this one.
+
+    Later is by (`as_of`, `known_at`); of two with the same, the last one published. The copy is written
+    before the pointer; one that lost a race puts the winner's copy back.
+
+    Raises:
+        StoreError: the store refused every attempt.
+    """
+    panel = manifest["panel"]
+    for _ in range(_POINTER_ATTEMPTS):
+        pointer, tag = _read_pointer(storage, panel)
+        if pointer is not None and (_order(pointer) > _order(manifest) or _same(pointer, manifest)):
+            _copy_latest(storage, pointer)
+            return _same(pointer, manifest)
+        moved = _pointer_to(manifest)
+        _copy_latest(storage, moved)
+        if storage.put_if(latest_pointer(panel), _encode(moved), tag):
+            return True
+    raise StoreError(f"{latest_pointer(panel)} changed at every attempt to move it; run the panel again")
+
+
+def _order(record: dict[str, Any]) -> tuple[str, str]:
+    return record["as_of"], record["known_at"]
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(one["forecast_id"] == other["forecast_id"])
+
+
+def _pointer_to(manifest: dict[str, Any]) -> dict[str, Any]:
+    address = ForecastAddress(manifest["panel"], manifest["as_of"], manifest["forecast_id"])
+    kept = ("contract_version", "panel", "as_of", "known_at", "forecast_id", "published_at")
+    return {
+        **{key: manifest[key] for key in kept},
+        "path": address.path(FORECAST),
+        "sha256": manifest["objects"][FORECAST],
+    }
+
+
+def _copy_latest(storage: Storage, pointer: dict[str, Any]) -> None:
+    """Make the copy in `latest/` the forecast that `pointer` names."""
+    path = latest_table(pointer["panel"])
+    current = storage.find(path)
+    if current is None or digest_bytes(current) != pointer["sha256"]:
+        storage.put(path, storage.get(pointer["path"]))
+
+
+def _read_pointer(storage: Storage, panel: str) -> tuple[dict[str, Any] | None, str | None]:
+    data, tag = storage.find_tagged(latest_pointer(panel))
+    return (json.loads(data) if data is not None else None), tag
+
+
+def _read_record(storage: Storage, path: str) -> dict[str, Any] | None:
+    data = storage.find(path)
+    return json.loads(data) if data is not None else None
+
+
+def _encode(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, indent=1, sort_keys=True, allow_nan=False).encode()

@@ -1,0 +1,114 @@
+import json
+from typing import Any
+
+import pytest
+
+from forecasting.digests import digest_bytes
+from forecasting.errors import StoreError
+from forecasting.publishing import publish
+from forecasting.publishing.publish import FORECAST, MANIFEST, REPORT, ForecastAddress
+from forecasting.storage import Storage
+
+
+def publish_one(
+    storage: Storage,
+    as_of: str = "2026-10-30",
+    forecast_id: str = "id1",
+    known_at: str = "2026-10-31T06:00:00Z",
+) -> dict[str, Any]:
+    address = ForecastAddress("fx", as_of, forecast_id)
+    storage.put(address.path(FORECAST), f"forecast {forecast_id}".encode())
+    storage.put(address.path(REPORT), b"<html>")
+    return publish.commit(storage, address, {"known_at": known_at})
+
+
+def pointer(storage: Storage) -> dict[str, Any]:
+    return json.loads(storage.get("latest/fx.json"))
+
+
+def test_the_manifest_names_the_digest_of_every_object(storage: Storage) -> None:
+    manifest = publish_one(storage)
+    assert manifest["objects"] == {FORECAST: digest_bytes(b"forecast id1"), REPORT: digest_bytes(b"<html>")}
+
+
+def test_a_folder_without_a_manifest_is_not_a_forecast(storage: Storage) -> None:
+    address = ForecastAddress("fx", "2026-10-30", "id1")
+    storage.put(address.path(FORECAST), b"half a night's work")
+    assert publish.find_manifest(storage, address) is None
+    assert publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30")) == []
+
+
+def test_nothing_is_committed_without_a_forecast(storage: Storage) -> None:
+    with pytest.raises(StoreError, match=r"has no forecast\.parquet; nothing to publish"):
+        publish.commit(storage, ForecastAddress("fx", "2026-10-30", "id1"), {"known_at": "x"})
+
+
+def test_committing_again_keeps_the_first_manifest(storage: Storage) -> None:
+    first = publish_one(storage)
+    assert publish_one(storage, known_at="2027-01-01T00:00:00Z") == first
+
+
+def test_latest_is_a_copy_and_a_pointer_to_it(storage: Storage) -> None:
+    assert publish.point_latest(storage, publish_one(storage))
+    assert storage.get("latest/fx.parquet") == b"forecast id1"
+    assert storage.get(pointer(storage)["path"]) == b"forecast id1"
+    assert pointer(storage)["sha256"] == digest_bytes(b"forecast id1")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "known_at", "shown"),
+    [
+        ("2026-10-29", "2026-11-30T06:00:00Z", "id1"),  # an older date, however late it was learnt
+        ("2026-10-30", "2026-10-31T05:00:00Z", "id1"),  # the same date, from older knowledge
+        ("2026-10-30", "2026-10-31T06:00:00Z", "id2"),  # the same knowledge, another model: the later run
+        ("2026-10-30", "2026-10-31T07:00:00Z", "id2"),  # late data for the same date
+        ("2026-11-02", "2026-10-31T05:00:00Z", "id2"),  # a later date
+    ],
+)
+def test_the_pointer_moves_only_forward(storage: Storage, as_of: str, known_at: str, shown: str) -> None:
+    publish.point_latest(storage, publish_one(storage))
+    moved = publish.point_latest(storage, publish_one(storage, as_of, "id2", known_at))
+    assert moved is (shown == "id2")
+    assert pointer(storage)["forecast_id"] == shown
+    assert storage.get("latest/fx.parquet") == f"forecast {shown}".encode()
+
+
+def test_a_run_killed_between_copy_and_pointer_is_mended_by_the_next(storage: Storage) -> None:
+    publish.point_latest(storage, publish_one(storage))
+    newer = publish_one(storage, "2026-11-02", "id2")
+    storage.put("latest/fx.parquet", b"forecast id2")
+    assert pointer(storage)["forecast_id"] == "id1"
+    publish.point_latest(storage, newer)
+    assert pointer(storage)["forecast_id"] == "id2"
+
+
+def test_a_loser_of_a_race_puts_the_winners_copy_back(storage: Storage) -> None:
+    older = publish_one(storage, "2026-10-29", "id0")
+    publish.point_latest(storage, publish_one(storage))
+    storage.put("latest/fx.parquet", b"forecast id0")  # as the older one would, just before it loses
+    assert not publish.point_latest(storage, older)
+    assert storage.get("latest/fx.parquet") == b"forecast id1"
+
+
+def test_of_two_publishers_at_once_the_later_forecast_wins_on_s3(
+    s3_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish.point_latest(s3_storage, publish_one(s3_storage, "2026-10-28", "id0"))
+    older, newer = publish_one(s3_storage, "2026-10-29", "id1"), publish_one(s3_storage, "2026-10-30", "id2")
+    put_if = s3_storage.put_if
+
+    def overtaken(path: str, data: bytes, tag: str | None) -> bool:
+        monkeypatch.setattr(s3_storage, "put_if", put_if)
+        publish.point_latest(s3_storage, newer)  # the other run, in the moment before our put
+        return put_if(path, data, tag)
+
+    monkeypatch.setattr(s3_storage, "put_if", overtaken)
+    assert not publish.point_latest(s3_storage, older)
+    assert pointer(s3_storage)["forecast_id"] == "id2"
+    assert s3_storage.get("latest/fx.parquet") == b"forecast id2"
+
+
+def test_the_manifest_is_plain_json_at_its_path(storage: Storage) -> None:
+    publish_one(storage)
+    path = f"forecasts/fx/as_of=2026-10-30/id=id1/{MANIFEST}"
+    assert json.loads(storage.get(path))["forecast_id"] == "id1"

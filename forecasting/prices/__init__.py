@@ -1,0 +1,1 @@
+"""Before the model: sources, audit, price table."""

@@ -1,0 +1,172 @@
+"""The audit of rows: which of those that a source offers may enter the prices."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting.as_of import as_of_label, to_instant
+from forecasting.calendar import BarCalendar
+from forecasting.findings import Finding, Rule
+from forecasting.panel import Panel
+from forecasting.prices.audit import rules
+from forecasting.prices.order import instants, order_bars, same_as_before, series_ranks
+from forecasting.prices.schema import GOOD, REFUSED, VALUES
+
+# Prices adjusted by a factor may leave their range by the last bit of a float, and by no more than that.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class RowAudit:
+    """What became of the offered rows: each is good, refused, repaired away or pending.
+
+    Attributes:
+        offered: how many rows there were.
+        good: `schema.GOOD`, sorted by `unique_id`, `ds`, one row a bar.
+        refused: `schema.REFUSED`; what goes to the quarantine.
+        repaired: how many rows only repeated another one.
+        pending: how many rows are of the bar that is not closed yet: the next ingest takes them.
+        findings: one for each rule and series that met it.
+    """
+
+    offered: int
+    good: pa.Table
+    refused: pa.Table
+    repaired: int
+    pending: int
+    findings: tuple[Finding, ...]
+
+
+def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.datetime64) -> RowAudit:
+    """Sort the offered rows into good ones and refused ones, each refused for the first rule that it breaks.
+
+    Rows of the one bar after the newest closed one are neither: every intraday source shows that bar while it
+    forms, so they wait without a word. A later bar than that is a mistake.
+
+    Args:
+        offered: all that one ingest got from the source, `schema.OFFERED`.
+        panel: its transform and target say what a price must be.
+        calendar: the panel's.
+        now: datetime64[us], UTC; which bars are closed.
+    """
+    forming = calendar.future(calendar.newest_closed(now), 1)[0]
+    complete = offered.filter(pa.array(instants(offered["ds"]) != forming))
+    checks = _checks(complete, panel, calendar, forming)
+    verdict = np.zeros(complete.num_rows, dtype=np.int8)
+    for number, (_, broken) in enumerate(checks, start=1):
+        verdict[(verdict == 0) & broken] = number
+    passed = complete.filter(pa.array(verdict == 0))
+    good, repeats, conflicts = _one_row_a_bar(passed)
+    refused = [
+        _refuse(complete.filter(pa.array(verdict == number)), rule, panel)
+        for number, (rule, _) in enumerate(checks, start=1)
+    ]
+    refused.append(_refuse(conflicts, rules.CONFLICT, panel))
+    repeated = _refuse(repeats, rules.DUPLICATE, panel)
+    findings = [*_unsorted(passed), *_findings(pa.concat_tables([*refused, repeated]), panel)]
+    return RowAudit(
+        offered=offered.num_rows,
+        good=good.select(GOOD.names),
+        refused=pa.concat_tables(refused),
+        repaired=repeats.num_rows,
+        pending=offered.num_rows - complete.num_rows,
+        findings=tuple(sorted(findings, key=lambda finding: (finding.code, finding.unique_id))),
+    )
+
+
+def _checks(
+    rows: pa.Table, panel: Panel, calendar: BarCalendar, forming: np.datetime64
+) -> list[tuple[Rule, np.ndarray]]:
+    """Which rows break which rule, the rule that says most first."""
+    ds = instants(rows["ds"])
+    values = {name: rows[name].to_numpy() for name in VALUES}  # NaN where null
+    not_finite = [rows[name].is_valid().to_numpy() & ~np.isfinite(values[name]) for name in VALUES]
+    outside = [
+        _below(values[name], values["low"]) | _below(values["high"], values[name])
+        for name in ("open", "close")
+    ]
+    return [
+        (rules.UNREADABLE, rows["raw"].is_valid().to_numpy()),
+        (rules.IN_THE_FUTURE, ds > forming),
+        (rules.OFF_CALENDAR, ~calendar.contains(ds)),
+        (rules.NOT_FINITE, np.logical_or.reduce(not_finite)),
+        (rules.NOT_POSITIVE, (values[panel.forecast.target] <= 0) & (panel.forecast.transform == "log")),
+        (rules.HIGH_BELOW_LOW, _below(values["high"], values["low"])),
+        (rules.OUT_OF_RANGE, np.logical_or.reduce(outside)),
+    ]
+
+
+def _below(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    below: np.ndarray = some < others * (1 - np.copysign(_ROUNDING, others))
+    return below
+
+
+def _one_row_a_bar(table: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The rows of `table` sorted, in three: one for each bar, those that repeat it, those that conflict."""
+    order = order_bars(table)
+    table = table.take(order.rows)
+    bar = np.cumsum(~order.again) - 1
+    in_conflict = np.bincount(bar, weights=order.again & ~same_as_before(table))[bar] > 0
+    first = ~order.again & ~in_conflict
+    return tuple(table.filter(pa.array(rows)) for rows in (first, order.again & ~in_conflict, in_conflict))
+
+
+def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
+    said = {"code": rule.code, "detail": _detail(rule, panel)}
+    for name, text in said.items():
+        rows = rows.append_column(name, pa.repeat(text, rows.num_rows))
+    return rows.cast(REFUSED)
+
+
+def _detail(rule: Rule, panel: Panel) -> str:
+    target = panel.forecast.target
+    return {
+        rules.UNREADABLE: "a time, number, id, line or file that cannot be read",
+        rules.OFF_CALENDAR: f"calendar {panel.bars.calendar} has no such bar; check [bars].calendar and freq",
+        rules.IN_THE_FUTURE: "the bar begins after the one that is forming now",
+        rules.NOT_FINITE: "a value is NaN or infinite",
+        rules.NOT_POSITIVE: f'{target} is not above zero, so has no logarithm; set transform = "diff"',
+        rules.HIGH_BELOW_LOW: "high is below low",
+        rules.OUT_OF_RANGE: "open or close is not between low and high",
+        rules.CONFLICT: "two rows of the same bar with different values",
+        rules.DUPLICATE: "two rows of the same bar with the same values",
+    }[rule]
+
+
+def _findings(refused: pa.Table, panel: Panel) -> Iterator[Finding]:
+    """One finding for each rule and series, with its first row."""
+    by = ["code", "unique_id", "ds"]
+    refused = refused.set_column(0, "unique_id", pc.fill_null(refused["unique_id"], ""))
+    refused = refused.sort_by([(name, "ascending") for name in by])
+    counts = refused.group_by(["code", "unique_id"], use_threads=False).aggregate([([], "count_all")])
+    starts = np.concatenate([[0], np.cumsum(counts["count_all"].to_numpy())])
+    for first, rows in zip(refused.take(starts[:-1]).to_pylist(), np.diff(starts), strict=True):
+        detail = f"{first['detail']}; the first: {_written(first, panel)}"
+        yield Finding.of(rules.RULES[first["code"]], first["unique_id"], int(rows), detail)
+
+
+def _written(row: dict[str, Any], panel: Panel) -> str:
+    values = ", ".join(f"{name} {row[name]:g}" for name in VALUES if row[name] is not None)
+    when = as_of_label(to_instant(row["ds"]), panel.bars.freq) if row["ds"] else ""
+    return " ".join(filter(None, (when, values, row["raw"])))
+
+
+def _unsorted(table: pa.Table) -> Iterator[Finding]:
+    """Series whose rows go both forward and back in time. Newest first is an order as good as any."""
+    series = series_ranks(table["unique_id"])
+    rows = np.argsort(series, kind="stable")
+    steps = np.diff(instants(table["ds"])[rows]).astype(np.int64)
+    owners = series[rows][1:]
+    steps[owners != series[rows][:-1]] = 0
+    forward, back = (np.bincount(owners, weights=np.sign(sign * steps) > 0) for sign in (1, -1))
+    mixed = np.flatnonzero((forward > 0) & (back > 0))
+    if not len(mixed):
+        return
+    names = sorted(pc.unique(table["unique_id"]).to_pylist())
+    for at in mixed:
+        count = int(min(forward[at], back[at]))
+        yield Finding.of(rules.UNSORTED, names[at], count, "rows were neither oldest nor newest first")

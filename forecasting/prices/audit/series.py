@@ -1,0 +1,192 @@
+"""The audit of series: which of them can be forecast as of a date, from what was there by then."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasting.as_of import as_of_label
+from forecasting.bars import Bars
+from forecasting.calendar import BarCalendar
+from forecasting.errors import AuditError
+from forecasting.findings import Finding
+from forecasting.panel import Panel
+from forecasting.prices.audit import rules
+
+# A series counts as live for this many times `stale_bars` after its last bar: half a panel that fell silent
+# must stop the run, and a currency that died years ago must not.
+_LIVE_SPANS = 2
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class SeriesAudit:
+    """What can be forecast as of a date. Every series that has a bar by then is in one of the three.
+
+    Attributes:
+        forecast: ids that the network may forecast, sorted.
+        baseline: ids that a baseline forecasts, for want of a whole context.
+        left_out: id -> why it has no forecast.
+        findings: one for each rule and series that met it.
+    """
+
+    forecast: tuple[str, ...]
+    baseline: tuple[str, ...]
+    left_out: dict[str, str]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the rules look at, (S,) each; all counts are bars of the calendar.
+
+    Attributes:
+        behind: from each series' last bar to the newest bar at `as_of`.
+        flat: bars at its end that all have the same value.
+        unbroken: bars since it began or since its last gap longer than `max_gap_bars`.
+        missing: bars that the calendar has and the series has not, from its first bar to its last.
+        longest: the longest stretch of those.
+        after: (S,) position in `Bars` of the bar that ended that stretch.
+    """
+
+    behind: np.ndarray
+    flat: np.ndarray
+    unbroken: np.ndarray
+    missing: np.ndarray
+    longest: np.ndarray
+    after: np.ndarray
+
+
+def audit_series(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64) -> SeriesAudit:
+    """Judge every series of `bars` by its bars at or before `as_of`; later ones change nothing.
+
+    Raises:
+        AuditError: no series can be forecast, or more than `max_left_out` of the live ones cannot.
+    """
+    bars = bars.until(as_of)
+    day = as_of_label(as_of, panel.bars.freq)
+    if not bars.ids:
+        raise AuditError(
+            f"panel {panel.name} has no prices by {day}; "
+            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+        )
+    facts = _facts(bars, panel, calendar, as_of)
+    reasons = dict(_left_out(bars, facts, panel, day))
+    _check_enough_left(bars, facts, panel, reasons, day)
+
+    kept = ~np.isin(bars.ids, list(reasons))
+    short = kept & (facts.unbroken < panel.model.context_bars + 1)
+    findings = [
+        *reasons.values(),
+        *_short_contexts(bars, facts, panel, short),
+        *_gaps(bars, facts, panel, kept & (facts.missing > 0)),
+    ]
+    return SeriesAudit(
+        forecast=_names(bars, kept & ~short),
+        baseline=_names(bars, short),
+        left_out={
+            name: f"{finding.code} {finding.name}: {finding.detail}" for name, finding in reasons.items()
+        },
+        findings=tuple(sorted(findings, key=lambda finding: (finding.code, finding.unique_id))),
+    )
+
+
+def _facts(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64) -> _Facts:
+    position = calendar.position(bars.ds)
+    newest = calendar.position(as_of + np.timedelta64(1, "us")) - 1
+    first = bars.age == 0
+    missing = np.where(first, 0, np.maximum(np.diff(position, prepend=0) - 1, 0))
+    starts = bars.offsets[:-1]
+    longest = np.maximum.reduceat(missing, starts)
+    return _Facts(
+        behind=newest - position[bars.last],
+        flat=_since(bars, first | (np.diff(bars.y, prepend=0) != 0)),
+        unbroken=_since(bars, first | (missing > panel.audit.max_gap_bars)),
+        missing=np.add.reduceat(missing, starts),
+        longest=longest,
+        after=_last(bars, missing == longest[bars.series]),
+    )
+
+
+def _since(bars: Bars, here: np.ndarray) -> np.ndarray:
+    """(S,) bars from the last place where `here` (N,) holds to the end of each series, both counted."""
+    bars_since: np.ndarray = bars.last - _last(bars, here) + 1
+    return bars_since
+
+
+def _last(bars: Bars, here: np.ndarray) -> np.ndarray:
+    """(S,) the last position in each series where `here` (N,) holds; it holds somewhere in each."""
+    last: np.ndarray = np.maximum.reduceat(np.where(here, np.arange(len(bars)), 0), bars.offsets[:-1])
+    return last
+
+
+def _left_out(bars: Bars, facts: _Facts, panel: Panel, day: str) -> Iterator[tuple[str, Finding]]:
+    """Each series that has no forecast, with the first reason."""
+    settings = panel.audit
+    stale = facts.behind > settings.stale_bars
+    short = ~stale & (bars.lengths < settings.min_bars)
+    flat = ~stale & ~short & (facts.flat >= settings.flat_bars)
+    for at in np.flatnonzero(stale | short | flat):
+        last = as_of_label(bars.ds[bars.last[at]], panel.bars.freq)
+        if stale[at]:
+            rule, rows = rules.STALE, facts.behind[at]
+            detail = f"last bar {last}, {rows} bars before {day}: delisted, or its source fell silent"
+        elif short[at]:
+            rule, rows = rules.TOO_SHORT, bars.lengths[at]
+            detail = f"{rows} bars by {day}, fewer than [audit].min_bars = {settings.min_bars}"
+        else:
+            rule, rows = rules.FLAT, facts.flat[at]
+            detail = f"the last {rows} bars, to {last}, are all {bars.y[bars.last[at]]:g}"
+        yield bars.ids[at], Finding.of(rule, bars.ids[at], int(rows), detail)
+
+
+def _short_contexts(bars: Bars, facts: _Facts, panel: Panel, short: np.ndarray) -> Iterator[Finding]:
+    need = panel.model.context_bars + 1
+    for at in np.flatnonzero(short):
+        have = int(facts.unbroken[at])
+        since = as_of_label(bars.ds[bars.last[at] - have + 1], panel.bars.freq)
+        detail = (
+            f"{have} bars since {since} without a long gap, where a context and its first change need {need}"
+        )
+        yield Finding.of(rules.SHORT_CONTEXT, bars.ids[at], have, detail)
+
+
+def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterator[Finding]:
+    limit = panel.audit.max_gap_bars
+    for at in np.flatnonzero(gappy):
+        end = facts.after[at]
+        start, stop = (as_of_label(ds, panel.bars.freq) for ds in bars.ds[[end - 1, end]])
+        longest = int(facts.longest[at])
+        broken = f", more than [audit].max_gap_bars = {limit}: no window spans it" if longest > limit else ""
+        detail = f"{facts.missing[at]} bars missing, {longest} of them between {start} and {stop}{broken}"
+        yield Finding.of(rules.GAPS, bars.ids[at], int(facts.missing[at]), detail)
+
+
+def _check_enough_left(
+    bars: Bars, facts: _Facts, panel: Panel, reasons: dict[str, Finding], day: str
+) -> None:
+    live = set(_names(bars, facts.behind <= _LIVE_SPANS * panel.audit.stale_bars))
+    lost = [finding for name, finding in reasons.items() if name in live]
+    if len(reasons) < len(bars.ids) and len(lost) <= panel.audit.max_left_out * len(live):
+        return
+    rule = rules.TOO_MANY_LEFT_OUT
+    raise AuditError(
+        f"{rule.code} {rule.name}: {len(lost)} of {len(live)} live series of panel {panel.name} have no "
+        f"forecast as of {day} ({_summary(lost or list(reasons.values()))}); "
+        "the last forecast stands: check the source, or change [audit] in the panel"
+    )
+
+
+def _summary(findings: list[Finding]) -> str:
+    """The reasons, the most common first, with a few names each."""
+    by_rule: dict[str, list[str]] = {}
+    for finding in findings:
+        by_rule.setdefault(f"{finding.code} {finding.name}", []).append(finding.unique_id)
+    return "; ".join(
+        f"{len(names)} {rule}: {', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
+        for rule, names in sorted(by_rule.items(), key=lambda item: -len(item[1]))
+    )
+
+
+def _names(bars: Bars, mask: np.ndarray) -> tuple[str, ...]:
+    return tuple(bars.ids[at] for at in np.flatnonzero(mask))

@@ -1,0 +1,96 @@
+"""What the growing tables have in common: Delta tables that only ever get rows, each knowing when it came."""
+
+import numpy as np
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+
+from forecasting.errors import StoreError
+from forecasting.prices.schema import INSTANT
+from forecasting.storage import Storage
+
+# The format of the tables below. A reader of an older version must not guess at what a newer one wrote.
+FORMAT = 1
+
+_DESCRIPTION = "Nightcast table, format "
+_INSTANT = "datetime64[us]"
+_TICK = np.timedelta64(1, "us")
+# The log itself keeps the last `known_at`, as the version of this "application". So two writers that started
+# from the same version of the table conflict, and the second one fails instead of writing into the past.
+_KNOWN_AT = "known_at"
+
+
+def find_table(storage: Storage, path: str) -> DeltaTable | None:
+    """The newest version of the table at `path`, or None where there is none.
+
+    Raises:
+        StoreError: a newer version of this package wrote it.
+    """
+    uri = storage.table_uri(path)
+    if not DeltaTable.is_deltatable(uri, storage.table_options):
+        return None
+    table = DeltaTable(uri, storage_options=storage.table_options)
+    written = int(table.metadata().description.removeprefix(_DESCRIPTION))
+    if written > FORMAT:
+        raise StoreError(
+            f"{storage.display(path)} has format {written}, newer than {FORMAT}; upgrade nightcast to read it"
+        )
+    return table
+
+
+def create_table(storage: Storage, path: str, schema: pa.Schema, partition_by: list[str]) -> DeltaTable:
+    """A new empty table at `path`, or the one that another writer has just made there.
+
+    Raises:
+        deltalake.exceptions.CommitFailedError: another writer is making it right now.
+    """
+    return DeltaTable.create(
+        storage.table_uri(path),
+        schema=schema,
+        mode="ignore",
+        partition_by=partition_by,
+        description=f"{_DESCRIPTION}{FORMAT}",
+        configuration={"delta.appendOnly": "true"},
+        storage_options=storage.table_options,
+    )
+
+
+def last_known_at(table: DeltaTable) -> np.datetime64 | None:
+    """When the newest rows came, None in an empty table."""
+    microseconds = table.transaction_version(_KNOWN_AT)
+    return None if microseconds is None else np.datetime64(microseconds, "us")
+
+
+def append_rows(table: DeltaTable, rows: pa.Table, now: np.datetime64) -> np.datetime64:
+    """Append `rows` in one commit as known since `now`, or just after the last rows if the clock went back.
+
+    Returns:
+        Their `known_at`.
+
+    Raises:
+        deltalake.exceptions.CommitFailedError: another writer appended since `table` was read.
+    """
+    last = last_known_at(table)
+    now = now.astype(_INSTANT)
+    known_at = now if last is None else max(now, last + _TICK)
+    stamp = pa.scalar(known_at, pa.timestamp("us")).cast(INSTANT)
+    version = int(known_at.astype(np.int64))
+    write_deltalake(
+        table,
+        rows.append_column("known_at", pa.repeat(stamp, rows.num_rows)),
+        mode="append",
+        writer_properties=WriterProperties(compression="ZSTD"),
+        commit_properties=CommitProperties(app_transactions=[Transaction(_KNOWN_AT, version)]),
+    )
+    return known_at
+
+
+def scan_rows(table: DeltaTable, schema: pa.Schema, predicates: list[str]) -> pa.Table:
+    """The columns of `schema` of the rows that meet all `predicates` (SQL), in any order."""
+    predicate = " AND ".join(predicates) or None
+    rows: pa.Table = pa.table(table.scan(columns=schema.names, predicate=predicate)).cast(schema)
+    return rows
+
+
+def at_most(column: str, instant: np.datetime64) -> str:
+    """The predicate that an instant column is not later than `instant`."""
+    return f"{column} <= '{instant.astype(_INSTANT)}Z'"

@@ -1,0 +1,142 @@
+"""Layouts: from a table as it lies in a file, wide or long, to the rows that it offers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting.errors import SourceError
+from forecasting.panel import Panel
+from forecasting.prices.schema import OFFERED, VALUES
+from forecasting.prices.sources.cells import absent_as_null, is_text, read_numbers, read_text, read_times
+
+
+def to_offered(table: pa.Table, name: str, stem: str, panel: Panel) -> pa.Table:
+    """The rows that one file's table offers, as `schema.OFFERED`.
+
+    Args:
+        table: the columns as they are in the file.
+        name: the file's name, for messages.
+        stem: the series' id, where the panel says that each file is one series.
+        panel: says which columns hold what.
+
+    Raises:
+        SourceError: a column that the panel names is missing, or holds another kind of thing.
+    """
+    read = _from_wide if panel.source.layout == "wide" else _from_long
+    try:
+        return read(table, name, stem, panel)
+    except pa.ArrowNotImplementedError as error:
+        raise SourceError(
+            f"{name}: a column does not hold the times or numbers it should ({error}); "
+            "check the columns that [source] names in the panel"
+        ) from error
+
+
+def unreadable_rows(texts: list[str]) -> pa.Table:
+    """Rows of which nothing but their text is known, as `schema.OFFERED`."""
+    nothing = {field.name: pa.nulls(len(texts), field.type) for field in OFFERED}
+    return pa.table(nothing | {"raw": pa.array(texts, pa.string())}, schema=OFFERED)
+
+
+def _from_wide(table: pa.Table, name: str, _stem: str, panel: Panel) -> pa.Table:
+    source = panel.source
+    if panel.forecast.target != "close":
+        raise SourceError(
+            f'{name}: a wide source holds only closes; set [forecast].target = "close" in the panel'
+        )
+    written = _column(table, source.time_column, name, "set [source].time_column")
+    places = [at for at, column in enumerate(table.column_names) if column not in ("", source.time_column)]
+    if not places:
+        raise SourceError(
+            f"{name} has no column but {source.time_column!r}; a wide source has one for each series: "
+            "check [source].uri and [source].layout in the panel"
+        )
+    ids = pa.chunked_array([[source.prefix + table.column_names[at] for at in places]])
+    cells = absent_as_null(_end_to_end([table.column(at) for at in places]), source.na_values)
+    filled = np.flatnonzero(pc.is_valid(cells))
+    series, row = np.divmod(filled, table.num_rows)
+    times = _times(written, panel).take(row)
+    return _assemble(ids.take(pa.array(series)), times, written.take(row), {"close": cells.take(filled)})
+
+
+def _from_long(table: pa.Table, name: str, stem: str, panel: Panel) -> pa.Table:
+    source = panel.source
+    written = _column(table, source.time_column, name, "set [source].time_column")
+    if source.id_column:
+        fix = 'set [source].id_column, or to "" where each file is one series and its name the id,'
+        ids = read_text(_column(table, source.id_column, name, fix))
+    else:
+        ids = pa.chunked_array([pa.repeat(stem, table.num_rows)])
+    renamed = {str(value): column for value, column in source.columns.items()}
+    cells = {
+        value: absent_as_null(
+            _column(table, renamed.get(value, value), name, f"map {value} in [source.columns]"),
+            source.na_values,
+        )
+        for value in VALUES
+        if value in table.column_names or value in renamed or value == panel.forecast.target
+    }
+    ids = pc.binary_join_element_wise(source.prefix, ids, "")
+    offered = _assemble(ids, _times(written, panel), written, cells)
+    empty = np.logical_and.reduce([pc.is_null(column) for column in cells.values()])
+    return offered.filter(pa.array(~empty))
+
+
+def _column(table: pa.Table, column: str, name: str, fix: str) -> pa.ChunkedArray:
+    if column not in table.column_names:
+        has = ", ".join(filter(None, table.column_names))
+        raise SourceError(f"no column {column!r} in {name} (it has: {has}); {fix} in the panel")
+    return table.column(table.column_names.index(column))
+
+
+def _end_to_end(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    kinds = {column.type for column in columns}
+    if len(kinds) > 1:
+        as_text = any(map(is_text, kinds))
+        columns = [column.cast(pa.string() if as_text else pa.float64()) for column in columns]
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+
+
+def _times(written: pa.ChunkedArray, panel: Panel) -> pa.ChunkedArray:
+    return read_times(written, daily=panel.bars.freq == "1D")
+
+
+def _assemble(
+    ids: pa.ChunkedArray, ds: pa.ChunkedArray, written: pa.ChunkedArray, cells: Mapping[str, pa.ChunkedArray]
+) -> pa.Table:
+    """The offered rows, of their ids, their times as read and as written, and their values as written."""
+    numbers = {value: read_numbers(column) for value, column in cells.items()}
+    unread = {
+        "unique_id": (ids, pc.is_null(ids)),
+        "ds": (written, pc.is_null(ds)),
+        **{
+            value: (column, pc.and_(pc.is_valid(column), pc.is_null(numbers[value])))
+            for value, column in cells.items()
+        },
+    }
+    absent = pa.nulls(len(ids), pa.float64())
+    values = {value: numbers.get(value, absent) for value in VALUES}
+    return pa.table({"unique_id": ids, "ds": ds, **values, "raw": _raw(unread)}, schema=OFFERED)
+
+
+def _raw(unread: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]) -> pa.Array:
+    """What could not be read in each row, as `close="1,234.5", ...`; null where all could.
+
+    Args:
+        unread: for each field what is written, and where that could not be read.
+    """
+    texts = [
+        pc.if_else(where, pc.binary_join_element_wise(f', {field}="', _or_empty(written), '"', ""), "")
+        for field, (written, where) in unread.items()
+        if pc.any(where).as_py()
+    ]
+    if not texts:
+        return pa.nulls(len(unread["ds"][1]), pa.string())
+    joined = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*texts, ""), start=len(", "))
+    return pc.if_else(pc.equal(joined, ""), None, joined)
+
+
+def _or_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.fill_null(column.cast(pa.string()), "")

@@ -1,0 +1,117 @@
+"""The price table: every value a panel's bars ever had, and when the store learned it.
+
+A Delta table, `prices/<panel>/`, that only gets rows: a revision is a new row with a later `known_at`.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting.errors import StoreError
+from forecasting.panel import Panel
+from forecasting.prices.delta import append_rows, at_most, create_table, find_table, last_known_at, scan_rows
+from forecasting.prices.order import order_bars
+from forecasting.prices.schema import PRICES, VALUES
+from forecasting.storage import Storage
+
+
+class PriceTable:
+    """One panel's price table, as it was when this object was made or last appended to.
+
+    Each read says which truth it wants, and returns one row a bar, sorted by `unique_id`, `ds`, with the
+    columns `unique_id`, `ds`, the `values` asked for, and the `known_at` of just those values.
+
+    Raises:
+        StoreError: the panel has no prices yet, or a newer version of this package wrote them.
+    """
+
+    def __init__(self, storage: Storage, panel: str) -> None:
+        table = find_table(storage, _path(panel))
+        if table is None:
+            raise StoreError(
+                f"no prices of panel {panel} in the store {storage.uri}; "
+                f"run: nightcast ingest {panel}, or check --store"
+            )
+        self._table = table
+
+    @classmethod
+    def exists(cls, storage: Storage, panel: str) -> bool:
+        """Whether the panel has a price table.
+
+        Raises:
+            StoreError: a newer version of this package wrote it.
+        """
+        return find_table(storage, _path(panel)) is not None
+
+    @classmethod
+    def create(cls, storage: Storage, panel: Panel) -> Self:
+        """The panel's price table, made first where there is none.
+
+        Raises:
+            deltalake.exceptions.CommitFailedError: another writer is making it right now.
+        """
+        if not cls.exists(storage, panel.name):
+            # Plain integers, which every reader of Delta tables takes: a partition holds a year of daily
+            # bars, a month of others.
+            partition_by = ["year"] if panel.bars.freq == "1D" else ["year", "month"]
+            parts = pa.schema([(name, pa.int32()) for name in partition_by])
+            create_table(storage, _path(panel.name), pa.schema([*PRICES, *parts]), partition_by)
+        return cls(storage, panel.name)
+
+    @property
+    def version(self) -> int:
+        """Which version of the Delta table this is."""
+        return int(self._table.version())
+
+    @property
+    def known_at(self) -> np.datetime64 | None:
+        """When its newest rows came, UTC; None where there are no rows yet."""
+        return last_known_at(self._table)
+
+    def newest(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
+        """The newest value of each bar at or before `until`: what a live run reads."""
+        rows = self._rows(values, until)
+        return rows.take(order_bars(rows).last)
+
+    def as_known_at(
+        self, instant: np.datetime64, until: np.datetime64 | None = None, values: Sequence[str] = VALUES
+    ) -> pa.Table:
+        """The newest value of each bar known at `instant`: what reproduces a published forecast."""
+        rows = self._rows(values, until, at_most("known_at", instant))
+        return rows.take(order_bars(rows).last)
+
+    def first_vintage(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
+        """The first value stored for each bar: what a live run would have seen (backtests, backfills)."""
+        rows = self._rows(values, until)
+        return rows.take(order_bars(rows).first)
+
+    def append(self, rows: pa.Table, now: np.datetime64) -> np.datetime64:
+        """Append rows (`schema.GOOD`) in one commit.
+
+        Args:
+            rows: in any order; they are sorted by `unique_id`, `ds` in the files.
+            now: datetime64[us], UTC.
+
+        Returns:
+            Their `known_at`: `now`, or the next microsecond after the panel's last one where that is later.
+
+        Raises:
+            deltalake.exceptions.CommitFailedError: another writer appended since this table was read.
+        """
+        rows = rows.take(order_bars(rows).rows)
+        parts = {"year": pc.year(rows["ds"]), "month": pc.month(rows["ds"])}
+        for name in self._table.metadata().partition_columns:
+            rows = rows.append_column(name, parts[name].cast(pa.int32()))
+        return append_rows(self._table, rows, now)
+
+    def _rows(self, values: Sequence[str], until: np.datetime64 | None, *predicates: str) -> pa.Table:
+        wanted = pa.schema([field for field in PRICES if field.name not in VALUES or field.name in values])
+        bounds = [at_most("ds", until)] if until is not None else []
+        return scan_rows(self._table, wanted, [*bounds, *predicates])
+
+
+def _path(panel: str) -> str:
+    return f"prices/{panel}"

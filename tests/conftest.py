@@ -1,12 +1,16 @@
 """What all tests share."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from forecasting.digests import digest_bytes
 from forecasting.storage import Storage
@@ -35,12 +39,27 @@ def local_storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """A real S3 protocol server on loopback; its endpoint."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """A real S3 protocol server on loopback; its endpoint.
+
+    In a process of its own: deltalake holds this one's lock while it waits for an answer.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        _wait_for(port)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port} after 30 s")
 
 
 @pytest.fixture
@@ -63,3 +82,40 @@ def storage(request: pytest.FixtureRequest) -> Storage:
     """A local store, then one on S3."""
     found: Storage = request.getfixturevalue(f"{request.param}_storage")
     return found
+
+
+@pytest.fixture
+def tiny_panel(tmp_path: Path) -> Path:
+    """A panel file, and beside it its source: three random walks, small enough to train on in a moment."""
+    write_prices(tmp_path / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY_PANEL, encoding="utf-8")
+    return path
+
+
+TINY_PANEL = """\
+name = "tiny"
+[source]
+uri = "prices.csv"
+[forecast]
+horizon = 5
+[model]
+context = 20
+units = [4, 3]
+training_steps = 20
+batch_size = 32
+[retrain]
+holdout = 60
+"""
+
+
+def write_prices(path: Path, bars: dict[str, int], last: str = "2026-10-30") -> None:
+    """A long CSV of daily random walks, so many bars each, that all end on the date `last`."""
+    rows = ["unique_id,ds,close"]
+    for number, (unique_id, count) in enumerate(bars.items()):
+        steps = np.random.default_rng(number).normal(0, 0.01, count)
+        days = np.datetime64(last) - np.arange(count)[::-1]
+        rows += [
+            f"{unique_id},{day},{100 * np.exp(y):.6f}" for day, y in zip(days, steps.cumsum(), strict=True)
+        ]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ FLAT = Rule("P104", "flat", Action.LEAVE_OUT)
 GAPS = Rule("P105", "gaps", Action.NOTE)
 
 TOO_MANY_LEFT_OUT = Rule("P201", "too many left out", Action.STOP)
+SOURCE_BEHIND = Rule("P202", "source is behind", Action.NOTE)
 
 RULES: dict[str, Rule] = {
     rule.code: rule
@@ -40,5 +41,6 @@ RULES: dict[str, Rule] = {
         FLAT,
         GAPS,
         TOO_MANY_LEFT_OUT,
+        SOURCE_BEHIND,
     )
 }

@@ -1,0 +1,136 @@
+"""The command line: it parses, calls a flow or the library, and prints.
+
+Exit 0: the command did what it says. Exit 1: it did not, with one clear line why.
+"""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Never
+
+import numpy as np
+import pyarrow.parquet as pq
+from cyclopts import App, CycloptsError, Parameter
+
+from deployments import environment, terminal
+from forecasting import __version__
+from forecasting.as_of import parse_as_of, to_instant
+from forecasting.errors import NightcastError
+from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest as ingest_prices
+from forecasting.prices.table import PriceTable
+from forecasting.snapshot import take_snapshot
+from forecasting.storage import Storage
+
+app = App(
+    name="nightcast",
+    help="Scheduled batch forecasts of price series: 72 steps ahead, with honest intervals, every morning.",
+    version=__version__,
+    help_format="plaintext",
+)
+
+PanelName = Annotated[str, Parameter(help="A panel's name, or a path to its TOML file.")]
+Store = Annotated[str | None, Parameter(help="The store's URI. Default: NIGHTCAST_STORE, or ./store.")]
+Panels = Annotated[
+    str | None, Parameter(help="The folder of panel files. Default: NIGHTCAST_PANELS, or deployments/panels.")
+]
+Mode = Annotated[
+    Literal["auto", "retrain", "load"],
+    Parameter(help="auto: retrain when it is due. retrain: now. load: use the model there is."),
+]
+AsOf = Annotated[
+    str | None,
+    Parameter(help="The last date whose bars may be used (intraday: YYYY-MM-DDTHHMMZ). Default: the newest."),
+]
+
+
+@app.command
+def run(
+    panel: PanelName,
+    /,
+    *,
+    as_of: AsOf = None,
+    mode: Mode = "auto",
+    store: Store = None,
+    panels: Panels = None,
+) -> None:
+    """The nightly run, once: ingest, audit, retrain or load, forecast, draw, report, publish."""
+    settings = Panel.load(panel, panels)  # a mistake in it is told at once, not after Prefect has started
+    instant = parse_as_of(as_of, settings.bars.freq) if as_of else None
+    storage = Storage(store)
+    from deployments.prefect_run import run_nightly  # noqa: PLC0415 - Prefect takes seconds to import
+
+    terminal.print_run(storage, run_nightly(panel, panels, storage.uri, instant, mode))
+
+
+@app.command
+def ingest(panel: PanelName, /, *, store: Store = None, panels: Panels = None) -> None:
+    """Take what is new from the panel's source into its price table."""
+    terminal.print_ingest(ingest_prices(Panel.load(panel, panels), Storage(store), _now()))
+
+
+@app.command
+def audit(panel: PanelName, /, *, as_of: AsOf = None, store: Store = None, panels: Panels = None) -> None:
+    """Ingest, then print what the audit finds in the rows of the source and in the series as of a date."""
+    settings, storage = Panel.load(panel, panels), Storage(store)
+    report = ingest_prices(settings, storage, _now())
+    terminal.print_audit(take_snapshot(settings, storage, as_of, datetime.now(UTC)), report.findings)
+
+
+@app.command
+def backtest(
+    panel: PanelName,
+    /,
+    *,
+    cutoffs: Annotated[int, Parameter(help="How many cutoffs.")] = 12,
+    stride: Annotated[int, Parameter(help="Bars from one cutoff to the next.")] = 72,
+    refit: Annotated[str, Parameter(help="never, or train again every so many cutoffs.")] = "never",
+    output: Annotated[Path | None, Parameter(help="Write every prediction to this Parquet file.")] = None,
+    store: Store = None,
+    panels: Panels = None,
+) -> None:
+    """Walk forward over the past on common cutoffs, the model beside both random walks."""
+    settings = Panel.load(panel, panels)
+    storage, plan = Storage(store), BacktestPlan(cutoffs, stride, _refit_every(refit))
+    if not PriceTable.exists(storage, settings.name):
+        ingest_prices(settings, storage, _now())
+    result = backtest_panel(settings, storage, plan, terminal.ProgressLines("backtest"))
+    terminal.print_backtest(settings, result)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(result.predictions, output)
+        print(f"Every prediction: {output}")
+
+
+@app.command
+def demo(*, store: Store = None) -> None:
+    """The bundled panel, from raw file to charts, and where to look."""
+    print("The euro's exchange rates, from the file that the ECB publishes to 72-day forecasts with charts.")
+    run("ecb_fx", store=store, panels=str(environment.BUNDLED_PANELS))
+    print("\nOpen the report in a browser first. Run it again: it finds its own result and changes nothing.")
+
+
+def _refit_every(refit: str) -> int | None:
+    if refit == "never":
+        return None
+    if refit.isdigit() and int(refit) > 0:
+        return int(refit)
+    raise NightcastError(f'--refit {refit!r} is neither "never" nor a number of cutoffs, such as 4')
+
+
+def _now() -> np.datetime64:
+    return to_instant(datetime.now(UTC))
+
+
+def main(words: Sequence[str] | None = None) -> Never:
+    """Run the command in `words` (else the program's arguments), and exit: 1 when it cannot be done."""
+    environment.prepare()
+    try:
+        with environment.own_lines_only():
+            app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+    except (NightcastError, CycloptsError) as error:
+        print(f"nightcast: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,53 @@
+"""The process' environment: what must be set before Prefect is imported, and where things are by default.
+
+Only defaults: whatever the user has set stands.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from forecasting.panel import DEFAULT_FOLDER
+
+_DEFAULTS = {
+    # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # The library's and the tasks' lines belong to the run, in the UI too.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+BUNDLED_PANELS = Path(__file__).parent / "panels"
+_OUR_LOGGERS = ("forecasting", "tasks", "flows")
+
+
+def prepare() -> None:
+    """Set the defaults."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if not Path(DEFAULT_FOLDER).is_dir():
+        os.environ.setdefault("NIGHTCAST_PANELS", str(BUNDLED_PANELS))
+
+
+@contextmanager
+def own_lines_only() -> Iterator[None]:
+    """Show our own lines on the terminal in place of Prefect's: for a person who runs one command.
+
+    Errors are shown once, by the command line; the UI has all lines either way. The temporary server that
+    Prefect starts inherits this, and it is chatty.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    for name in _OUR_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in _OUR_LOGGERS:
+            logging.getLogger(name).removeHandler(handler)

@@ -1,0 +1,37 @@
+"""Run a flow from the command line, in this process, and leave nothing of it behind."""
+
+from datetime import time
+from typing import Any
+
+import numpy as np
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+
+from flows.nightly import Mode, nightly
+from forecasting.as_of import to_datetime
+
+# A temporary server that is left at once drops its last events and prints cancellation tracebacks.
+_DRAIN_SECONDS = 15
+
+
+def run_nightly(
+    panel: str, panels: str | None, store: str, as_of: np.datetime64 | None, mode: Mode
+) -> dict[str, Any]:
+    """The nightly flow, once; the manifest of what it published.
+
+    Raises:
+        NightcastError: the run could not publish, and why.
+    """
+    when = to_datetime(as_of) if as_of is not None else None
+    try:
+        return nightly(
+            panel=panel,
+            as_of=when.date() if when else None,
+            as_of_time=time(when.hour, when.minute) if when else None,
+            mode=mode,
+            store=store,
+            panels=panels,
+        )
+    finally:
+        APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
+        EventsWorker.drain_all(timeout=_DRAIN_SECONDS)

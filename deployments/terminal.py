@@ -1,0 +1,121 @@
+"""What commands print."""
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from forecasting.as_of import as_of_label
+from forecasting.evaluation.backtest import BacktestResult
+from forecasting.evaluation.scores import Score
+from forecasting.findings import Finding
+from forecasting.panel import Panel
+from forecasting.prices.ingest import IngestReport
+from forecasting.publishing.formats import format_number, format_percent
+from forecasting.publishing.headlines import summary_lines
+from forecasting.snapshot import Snapshot
+from forecasting.storage import Storage
+
+_SECONDS_BETWEEN_LINES = 2.0
+
+# A log file or a pipe has no width of its own, and should not be wrapped at 80.
+_console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+class ProgressLines:
+    """A `forecasting.progress.Progress` that prints a line now and then.
+
+    Args:
+        title: what is under way, one word.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._printed = 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Print `message`, unless a line was just printed and there is more to come."""
+        if done == total or time.monotonic() - self._printed >= _SECONDS_BETWEEN_LINES:
+            print(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {self._title}: {message}", flush=True)
+            self._printed = time.monotonic()
+
+
+def print_run(storage: Storage, manifest: dict[str, Any]) -> None:
+    """What was published, what it is worth, and which files to open."""
+    print()
+    for line in summary_lines(storage, manifest):
+        print(line.replace("**", "").replace("`", ""))
+
+
+def print_ingest(report: IngestReport) -> None:
+    """What became of the rows of a source."""
+    print(
+        f"{report.panel}: {report.offered} rows offered; "
+        f"{report.appended} new, of which {report.revised} revise a bar; "
+        f"{report.identical} there already, {report.repaired} repeated, {report.quarantined} refused, "
+        f"{report.pending} of a bar not closed yet"
+    )
+    print_findings(report.findings)
+
+
+def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
+    """What the audit says of rows and series."""
+    print(
+        f"As of {snapshot.as_of}: {len(snapshot.network_ids)} series for the model, "
+        f"{len(snapshot.baseline_ids)} for a baseline, {len(snapshot.left_out)} left out"
+    )
+    print_findings([*row_findings, *snapshot.findings])
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """A table of findings, or nothing where there are none."""
+    rows = [(f.code, f.name, f.action, f.unique_id or "(panel)", str(f.rows), f.detail) for f in findings]
+    if rows:
+        _print_table(("code", "finding", "what is done", "series", "rows", "detail"), rows)
+
+
+def print_backtest(panel: Panel, result: BacktestResult) -> None:
+    """Each candidate's line, all on the same windows."""
+    first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
+    series, windows = result.table[0].series, result.table[0].windows
+    print(
+        f"\n{panel.name}: {len(result.cutoffs)} cutoffs from {first} to {last}, {series} series, "
+        f"{windows} windows of {panel.forecast.horizon} bars; {result.unscored} more lack a whole target"
+    )
+    columns = (
+        *("", "MASE", "MASE ratio", "SQL", "SQL ratio", "arithmetic", "skill", "skill to EWMA walk"),
+        *("in 80%", "in 90%"),
+    )
+    _print_table(columns, [_score_row(score) for score in result.table])
+    print(
+        "SQL: scaled quantile loss. Ratios, and skill = 1 - SQL ratio, are to the random walk: geometric\n"
+        "means over series, and for SQL also the arithmetic one. Skill above zero is better."
+    )
+
+
+def _score_row(score: Score) -> tuple[str, ...]:
+    return (
+        score.candidate,
+        format_number(score.mase, 3),
+        format_number(score.mase_ratio, 3),
+        format_number(score.scaled_quantile_loss, 4),
+        format_number(score.loss_ratio, 4),
+        format_number(score.loss_ratio_arithmetic, 4),
+        format_percent(score.skill, signed=True),
+        format_percent(score.skill_to_ewma_walk, signed=True),
+        format_percent(score.coverage_80),
+        format_percent(score.coverage_90),
+    )
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name != "detail")
+    for row in rows:
+        table.add_row(*row)
+    _console.print(table)

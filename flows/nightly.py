@@ -1,0 +1,80 @@
+"""The nightly run: from a panel's source to its published forecast."""
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from forecasting.as_of import as_of_label, to_instant
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+from tasks.audit import audit_prices
+from tasks.charts import draw_charts
+from tasks.forecast import forecast
+from tasks.ingest import ingest_prices
+from tasks.model import load_model, retrain_model, retraining_is_due
+from tasks.publish import find_published, publish
+from tasks.report import write_report
+from tasks.summarise import summarise
+from tasks.windows import plan_windows
+
+Mode = Literal["auto", "retrain", "load"]
+
+
+def _run_name() -> str:
+    """The panel's name, be it given so or by its file."""
+    return f"nightly-{Path(flow_run.parameters['panel']).stem}"
+
+
+@flow(name="nightly", flow_run_name=_run_name)
+def nightly(
+    panel: str = Field(description="A panel's name, or a path to its TOML file."),
+    as_of: date | None = Field(
+        None, description="The last date whose bars may be used. Empty: the newest one that most series have."
+    ),
+    as_of_time: time | None = Field(
+        None, description="With as_of, for intraday panels: the UTC time of the last bar. Empty: all day."
+    ),
+    mode: Mode = Field(
+        "auto", description="auto: retrain when it is due. retrain: now. load: use the model there is."
+    ),
+    store: str | None = Field(None, description="The store's URI. Empty: NIGHTCAST_STORE, or ./store."),
+    panels: str | None = Field(
+        None, description="The folder of panels. Empty: NIGHTCAST_PANELS, or deployments/panels."
+    ),
+) -> dict[str, Any]:
+    """Ingest, audit, retrain or load, forecast, draw, report and publish one panel; the manifest.
+
+    Running it again for the same `as_of` finds its own result and changes nothing.
+    """
+    settings = Panel.load(panel, panels)
+    root = Storage(store).uri
+    now = flow_run.scheduled_start_time or datetime.now(UTC)
+
+    ingested = ingest_prices(settings, root, now)
+    snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
+    windows = plan_windows(settings, root, snapshot)
+    if retraining_is_due(settings, root, snapshot, mode):
+        decision = retrain_model(settings, root, snapshot, windows)
+    else:
+        decision = load_model(settings, root, snapshot)
+
+    manifest = find_published(settings, root, snapshot, decision)
+    if manifest is None:
+        address = forecast(settings, root, snapshot, decision)
+        draw_charts(settings, root, snapshot, decision, address)
+        write_report(settings, root, snapshot, decision, address, ingested)
+        manifest = publish(root, address, snapshot, decision, ingested)
+    summarise(settings, root, manifest)
+    return manifest
+
+
+def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | None:
+    """`as_of` as written in paths."""
+    if as_of is None:
+        return None
+    last = as_of_time or (time(0) if panel.bars.freq == "1D" else time(23, 59))
+    return as_of_label(to_instant(datetime.combine(as_of, last)), panel.bars.freq)

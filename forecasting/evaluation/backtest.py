@@ -1,0 +1,311 @@
+"""Backtest: what a model would have been worth, walking forward over the past on common cutoffs.
+
+At each cutoff the bars after it are cut off before anything is looked at: audit, features, baselines and
+model see what a run of that night would have seen, and nothing later.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting import __version__
+from forecasting.as_of import as_of_label
+from forecasting.bars import Bars
+from forecasting.calendar import BarCalendar, bar_calendar
+from forecasting.digests import digest_arrays, digest_record
+from forecasting.errors import AuditError, NightcastError
+from forecasting.evaluation import metrics
+from forecasting.evaluation.scores import Score, compare, following, forecast_prices, score_windows
+from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.forecaster import Forecaster
+from forecasting.models.training import load_network, train_network
+from forecasting.panel import Panel
+from forecasting.prices.audit.series import audit_series
+from forecasting.prices.table import PriceTable
+from forecasting.progress import Progress, silent
+from forecasting.publishing import contract
+from forecasting.quantiles import COLUMNS
+from forecasting.storage import Storage
+from forecasting.windows import Windows, build_windows
+
+# Trains a model on bars that end at a cutoff, which is also the last bar that it may train on.
+FitModel = Callable[[Bars, np.datetime64], Forecaster]
+
+_KEY = ("candidate", "as_of", "unique_id", "h")
+_SCHEMA = pa.schema(
+    [
+        ("candidate", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        *contract.SCHEMA,
+        ("y", pa.float64()),
+        ("in_sample_change", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class BacktestPlan:
+    """Which cutoffs to forecast from.
+
+    Attributes:
+        cutoffs: how many.
+        stride: bars from one to the next.
+        refit_every: train again at every so many cutoffs; None: once, at the first.
+
+    Raises:
+        NightcastError: one of them is below 1.
+    """
+
+    cutoffs: int = 12
+    stride: int = 72
+    refit_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is not None and value < 1:
+                raise NightcastError(f"a backtest with {name} = {value}; give 1 or more")
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """What a backtest found.
+
+    Attributes:
+        cutoffs: (C,) datetime64[us], increasing.
+        predictions: one row per candidate, common cutoff, series and step, in that order: the columns of the
+            forecast contract, and `candidate` (whose forecast it counts as; `model` is who made it), `as_of`
+            (the common cutoff; `cutoff` is the series' own last bar by then), `y` (what came) and
+            `in_sample_change` (what its losses are scaled by).
+        unscored: pairs of series and cutoff that had a forecast, but no whole target to score it by.
+    """
+
+    cutoffs: np.ndarray
+    predictions: pa.Table
+    unscored: int
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """What each candidate lost on each window, as `scores` describes it."""
+        return window_losses(self.predictions)
+
+    @cached_property
+    def table(self) -> tuple[Score, ...]:
+        """The scores of the model and of both random walks."""
+        return compare(self.losses)
+
+
+def backtest(
+    panel: Panel,
+    bars: Bars,
+    calendar: BarCalendar,
+    plan: BacktestPlan,
+    fit_model: FitModel,
+    on_progress: Progress = silent,
+) -> BacktestResult:
+    """Walk forward over the last cutoffs, the very last one `horizon` bars before the end.
+
+    The model forecasts the series that have a context for it, and the EWMA walk the shorter ones in its
+    place. Each series is forecast from its own last bar, and scored on the bars that then came.
+
+    Raises:
+        AuditError: there are too few bars for so many cutoffs, too few series fit to forecast at one of
+            them, or none with a whole target after any.
+        ModelError: a model cannot be trained.
+        ContractError: a model's forecast is not finite, or its quantiles cross.
+    """
+    cutoffs = common_cutoffs(panel, bars, plan)
+    outcome = build_windows(panel, bars, calendar)
+    identity = _identity(panel, bars, plan)
+    tables: list[pa.Table] = []
+    unscored = 0
+    for done, cutoff in enumerate(cutoffs):
+        on_progress(done, len(cutoffs), f"cutoff {as_of_label(cutoff, panel.bars.freq)}")
+        night = _night(panel, bars, calendar, cutoff)
+        if done == 0 or (plan.refit_every and done % plan.refit_every == 0):
+            fitted = _fit(panel, night, fit_model)
+        origins, at = _scored(night, outcome)
+        unscored += len(night.windows.bars.ids) - len(origins)
+        if len(origins):
+            labels = {"model_version": fitted.version, "forecast_id": identity}
+            common = _common_columns(night, outcome, origins, at, labels)
+            tables += [_table(common, *forecast) for forecast in _forecasts(fitted, night, origins)]
+    on_progress(len(cutoffs), len(cutoffs), "scored")
+    if not tables:
+        raise AuditError(f"no series of panel {panel.name} has a whole target after any cutoff; add bars")
+    predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in _KEY])
+    return BacktestResult(cutoffs, predictions, unscored)
+
+
+def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
+    """(C,) the plan's cutoffs, increasing, counted on the times at which any series has a bar.
+
+    Raises:
+        AuditError: there are too few bars for so many cutoffs.
+    """
+    times = np.unique(bars.ds)
+    last = len(times) - 1 - panel.forecast.horizon
+    first = last - plan.stride * (plan.cutoffs - 1)
+    if first < 0:
+        raise AuditError(
+            f"panel {panel.name} has {len(times)} bars; {plan.cutoffs} cutoffs every {plan.stride} bars, and"
+            f" {panel.forecast.horizon} after the last, need {len(times) - first}: ask for fewer --cutoffs"
+        )
+    cutoffs: np.ndarray = times[first : last + 1 : plan.stride]
+    return cutoffs
+
+
+def window_losses(predictions: pa.Table) -> pd.DataFrame:
+    """What each candidate lost on each window, from the predictions of a backtest."""
+    horizon = int(pc.max(predictions["h"]).as_py())
+
+    def steps(name: str) -> np.ndarray:
+        column: np.ndarray = predictions[name].to_numpy().reshape(-1, horizon)
+        return column
+
+    quantiles = np.stack([steps(name) for name in COLUMNS], axis=-1)
+    losses = score_windows(steps("y"), steps("y_hat"), quantiles, steps("in_sample_change")[:, 0])
+    firsts = predictions.filter(pc.equal(predictions["h"], 1))
+    return losses.assign(**{name: firsts[name].to_pandas() for name in _KEY[:3]})
+
+
+@dataclass(frozen=True)
+class _Night:
+    """What a run at one cutoff has before it.
+
+    Attributes:
+        cutoff: the common cutoff.
+        network_ids: the series that the model may forecast; the EWMA walk forecasts the others.
+        windows: of all these series' bars up to the cutoff.
+    """
+
+    cutoff: np.datetime64
+    network_ids: tuple[str, ...]
+    windows: Windows
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What was learnt at one cutoff; that cutoff names the version."""
+
+    model: Forecaster
+    walk: EwmaWalk
+    version: str
+
+
+def _identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
+    """Digest of all that a backtest's predictions follow from."""
+    prices = digest_arrays(bars.offsets, bars.ds, bars.y)
+    record = {"panel": panel.digest, "ids": bars.ids, "prices": prices, "plan": asdict(plan)}
+    return digest_record(record | {"package_version": __version__})
+
+
+def _names(bars: Bars, positions: np.ndarray) -> np.ndarray:
+    """(W,) object; the series that bars belong to."""
+    names: np.ndarray = np.array(bars.ids, dtype=object)[bars.series[positions]]
+    return names
+
+
+def _night(panel: Panel, bars: Bars, calendar: BarCalendar, cutoff: np.datetime64) -> _Night:
+    known = bars.until(cutoff)
+    audit = audit_series(known, panel, calendar, cutoff)
+    used = known.select([*audit.forecast, *audit.baseline])
+    return _Night(cutoff, audit.forecast, build_windows(panel, used, calendar))
+
+
+def _fit(panel: Panel, night: _Night, fit_model: FitModel) -> _Fitted:
+    bars = night.windows.bars.select(list(night.network_ids))
+    return _Fitted(
+        model=fit_model(bars, night.cutoff),
+        walk=EwmaWalk.fit(night.windows, night.cutoff),
+        version=as_of_label(night.cutoff, panel.bars.freq),
+    )
+
+
+def _scored(night: _Night, outcome: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """The night's origins that can be scored, and where the same bars lie in `outcome`."""
+    place = dict(zip(outcome.bars.ids, outcome.bars.offsets, strict=False))
+    bars = night.windows.bars
+    at = np.array([place[name] for name in bars.ids]) + bars.lengths - 1
+    # A series that has not moved yet has no in-sample change to scale a loss by.
+    scored = outcome.has_target[at] & (night.windows.scale[bars.last] > 0)
+    return bars.last[scored], at[scored]
+
+
+def _forecasts(
+    fitted: _Fitted, night: _Night, origins: np.ndarray
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Each candidate's name and forecast columns, (W x horizon,) each, by window and then step."""
+    by_model = np.isin(_names(night.windows.bars, origins), night.network_ids)
+    everywhere = np.ones(len(origins), dtype=bool)
+    candidates: dict[str, tuple[tuple[Forecaster, np.ndarray], ...]] = {
+        fitted.model.name: ((fitted.model, by_model), (fitted.walk, ~by_model)),
+        EwmaWalk.name: ((fitted.walk, everywhere),),
+        RandomWalk.name: ((RandomWalk(), everywhere),),
+    }
+    for name, turns in candidates.items():
+        points = np.empty((len(origins), night.windows.horizon))
+        quantiles = np.empty((*points.shape, len(COLUMNS)))
+        model = np.empty(len(origins), dtype=object)
+        for forecaster, mine in turns:
+            if mine.any():
+                points[mine], quantiles[mine] = forecast_prices(forecaster, night.windows, origins[mine])
+                model[mine] = forecaster.name
+        yield (
+            name,
+            {
+                "y_hat": points.ravel(),
+                **{column: quantiles[..., at].ravel() for at, column in enumerate(COLUMNS)},
+                "model": np.repeat(model, points.shape[1]),
+            },
+        )
+
+
+def _table(common: dict[str, np.ndarray], candidate: str, forecast: dict[str, np.ndarray]) -> pa.Table:
+    columns = common | forecast | {"candidate": np.full(len(common["h"]), candidate, dtype=object)}
+    table = pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in _SCHEMA], schema=_SCHEMA)
+    contract.validate(table)
+    return table
+
+
+def _common_columns(
+    night: _Night, outcome: Windows, origins: np.ndarray, at: np.ndarray, labels: dict[str, str]
+) -> dict[str, np.ndarray]:
+    """The columns that do not depend on who forecasts: (W x horizon,) each, by window and then step."""
+    bars, horizon = night.windows.bars, outcome.horizon
+    per_window = {
+        "unique_id": _names(bars, origins),
+        "cutoff": bars.ds[origins],
+        "y_cutoff": bars.y[origins],
+        "in_sample_change": metrics.in_sample_change(bars.y, bars.series)[origins],
+        "as_of": np.full(len(origins), night.cutoff),
+        **{name: np.full(len(origins), label, dtype=object) for name, label in labels.items()},
+    }
+    return {name: np.repeat(column, horizon) for name, column in per_window.items()} | {
+        "h": np.tile(np.arange(1, horizon + 1, dtype=np.int16), len(origins)),
+        "ds": following(outcome.bars.ds, at, horizon).ravel(),
+        "y": following(outcome.bars.y, at, horizon).ravel(),
+    }
+
+
+def backtest_panel(
+    panel: Panel, storage: Storage, plan: BacktestPlan, on_progress: Progress = silent
+) -> BacktestResult:
+    """Backtest the panel's own model on the prices in the store, each bar's first value.
+
+    Raises:
+        StoreError: the panel has no prices yet.
+        AuditError, ModelError, ContractError: see `backtest`.
+    """
+    rows = PriceTable(storage, panel.name).first_vintage(values=[panel.forecast.target])
+    bars = Bars.from_table(rows, panel.forecast.target)
+
+    def train(known: Bars, end: np.datetime64) -> Forecaster:
+        network = train_network(panel, known, end, on_progress)
+        return load_network(panel, network.model_bytes, network.state)
+
+    return backtest(panel, bars, bar_calendar(panel.bars.calendar, panel.bars.freq), plan, train, on_progress)

@@ -1,0 +1,181 @@
+"""The lecture's LSTM: the network and recipe that this project comes from, to the letter.
+
+It learns levels, standardised by each series' mean and deviation over the training split, and gives one number
+a step. Its quantiles are that number and how far off it was on held-out windows. It is here as the reference:
+it does not even know that a price goes on from where it stands.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from forecasting.errors import ModelError
+from forecasting.models.backend import keras
+from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
+from forecasting.panel import Panel
+from forecasting.progress import Progress
+from forecasting.quantiles import LEVELS, MEDIAN
+from forecasting.windows import Windows, gather
+
+NAME = "lecture_lstm"
+STEPS_PER_EPOCH = 200
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Levels in deviations from a mean, both of the series' training split.
+
+    A series that had not begun by then is standardised by each window's own context instead.
+
+    Attributes:
+        moments: mean and deviation by `unique_id`.
+    """
+
+    moments: dict[str, tuple[float, float]]
+
+    @classmethod
+    def of(cls, windows: Windows, end: np.datetime64) -> Self:
+        """By the bars before `end`."""
+        bars = windows.bars
+        stops = bars.offsets[:-1] + np.bincount(bars.series[bars.ds < end], minlength=len(bars.ids))
+        parts = zip(bars.ids, bars.offsets[:-1], stops, strict=True)
+        levels = {name: windows.level[start:stop] for name, start, stop in parts if stop > start}
+        return cls({name: (float(level.mean()), float(level.std())) for name, level in levels.items()})
+
+    def contexts(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
+        """(W, context, 1) float32 standardised levels, each window as the lecture's loop makes it."""
+        mean, deviation = self.for_windows(windows, origins)
+        return ((_levels(windows, origins) - mean) / deviation).astype(np.float32)[..., None]
+
+    def targets(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
+        """(W, horizon) standardised levels."""
+        mean, deviation = self.for_windows(windows, origins)
+        return (windows.level[origins, None] + windows.targets(origins) - mean) / deviation
+
+    def for_windows(self, windows: Windows, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(W, 1) mean and (W, 1) deviation."""
+        unknown = (np.nan, np.nan)
+        moments = np.array([self.moments.get(name, unknown) for name in windows.bars.ids])
+        mean, deviation = moments[windows.bars.series[origins]].T[..., None]
+        levels = _levels(windows, origins)
+        mean = np.where(np.isnan(mean), levels.mean(axis=1, keepdims=True), mean)
+        deviation = np.where(np.isnan(deviation), levels.std(axis=1, keepdims=True), deviation)
+        return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+@dataclass(frozen=True)
+class LectureLstm:
+    """The trained network as a forecaster.
+
+    Attributes:
+        network: from (B, 120, 1) to (B, horizon), in standardised levels.
+        standardiser: of its training split.
+        residuals: (horizon, 11) quantiles of its errors on held-out windows, in deviations, 0 at the median.
+    """
+
+    network: Any
+    standardiser: Standardiser
+    residuals: np.ndarray
+    name: str = NAME
+
+    def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
+        """(W, horizon, 11) quantiles of the change of level from each origin."""
+        points = forward(self.network, lambda some: self.standardiser.contexts(windows, some), origins)
+        mean, deviation = self.standardiser.for_windows(windows, origins)
+        base = (mean - windows.level[origins, None])[..., None]
+        return base + deviation[..., None] * (points[..., None] + self.residuals)
+
+
+def build_network(context: int, units: tuple[int, ...], horizon: int) -> Any:
+    """The lecture's network for many steps ahead, or its sibling for one."""
+    first, second = units
+    if horizon == 1:
+        layers = [keras.layers.LSTM(first), keras.layers.Dense(1)]
+    else:
+        layers = [
+            keras.layers.LSTM(first, return_sequences=True),
+            keras.layers.LSTM(second, activation="relu"),
+            keras.layers.Dense(horizon),
+        ]
+    return keras.Sequential([keras.Input((context, 1)), *layers], name=NAME)
+
+
+def train(
+    windows: Windows, end: np.datetime64, panel: Panel, on_progress: Progress
+) -> tuple[Any, dict[str, Any], Fit]:
+    """Train the network on the windows whose targets end by `end`; the state to load it with; what happened.
+
+    Raises:
+        ModelError: no series has a window to train on and a later one to hold out.
+    """
+    split = _split(windows, end, panel)
+    settings = panel.model
+    keras.utils.set_random_seed(settings.seed)
+    network = build_network(settings.context, settings.units, windows.horizon)
+    standardiser = Standardiser.of(windows, split.begin)
+
+    def sample(origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        targets = standardiser.targets(windows, origins).astype(np.float32)
+        return standardiser.contexts(windows, origins), targets, np.ones(len(origins), np.float32)
+
+    recipe = Recipe(
+        sample=sample,
+        loss=keras.losses.MeanAbsoluteError(),
+        optimizer=make_optimizer(windows.horizon),
+        batch_size=settings.batch_size,
+        steps=settings.training_steps,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        seed=settings.seed,
+        keep_best=False,
+    )
+    result = fit(network, recipe, split, on_progress)
+    residuals = _residual_quantiles(network, standardiser, windows, spread(split.validation, MAX_VALIDATION))
+    state = {"moments": standardiser.moments, "residuals": residuals.tolist()}
+    return network, state, result
+
+
+def make_optimizer(horizon: int) -> Any:
+    """The lecture clips gradients in its network for many steps, where relu lets them grow."""
+    return keras.optimizers.RMSprop() if horizon == 1 else keras.optimizers.RMSprop(clipvalue=1.0)
+
+
+def load(network: Any, state: dict[str, Any]) -> LectureLstm:
+    """A trained network, with the state that training gave."""
+    moments = {name: (mean, deviation) for name, (mean, deviation) in state["moments"].items()}
+    return LectureLstm(network, Standardiser(moments), np.array(state["residuals"]))
+
+
+def _split(windows: Windows, end: np.datetime64, panel: Panel) -> Split:
+    split = Split.of(windows, end)
+    if not len(split.training):
+        used = windows.bars.until(end)
+        longest = int(used.lengths.argmax())
+        raise ModelError(
+            f'preset = "lecture" trains on windows of {windows.context_bars} + {windows.horizon} bars and holds '
+            f"later ones out, but the longest series of panel {panel.name}, {used.ids[longest]}, has "
+            f'{used.lengths[longest]} bars to train on; give more history, or set preset = "default" in [model]'
+        )
+    return split
+
+
+def _levels(windows: Windows, origins: np.ndarray) -> np.ndarray:
+    """(W, context) levels of the bars that the lecture's `range(i - history, i, step)` names.
+
+    There `i` is the first bar of the target, so that its newest bar is `step` bars before that.
+    """
+    newest = origins + 1 - windows.sampling_step
+    return gather(windows.level[:, None], newest, windows.context_bars, windows.sampling_step)[:, :, 0]
+
+
+def _residual_quantiles(
+    network: Any, standardiser: Standardiser, windows: Windows, origins: np.ndarray
+) -> np.ndarray:
+    """(horizon, 11) pooled over series; the network's own output is the median."""
+    points = forward(network, lambda some: standardiser.contexts(windows, some), origins)
+    errors = standardiser.targets(windows, origins) - points
+    quantiles = np.quantile(errors, LEVELS, axis=0).T
+    quantiles[:, :MEDIAN] = np.minimum(quantiles[:, :MEDIAN], 0)
+    quantiles[:, MEDIAN] = 0
+    quantiles[:, MEDIAN + 1 :] = np.maximum(quantiles[:, MEDIAN + 1 :], 0)
+    return quantiles

@@ -1,0 +1,128 @@
+"""The registry: trained versions of a panel's model, and the append-only decisions about who publishes.
+
+A version's `metadata.json` is written last and commits it. The champion at an `as_of` is what the newest
+decision made for that `as_of` or an earlier one says: a run for a past date neither uses nor moves today's.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from forecasting.errors import ModelError
+from forecasting.models.forecaster import Forecaster
+from forecasting.models.training import TrainedNetwork, load_network
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+
+_METADATA = "metadata.json"
+_NETWORK = "model.keras"
+LOSS_CURVE = "loss.png"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who publishes from an `as_of` on.
+
+    Attributes:
+        as_of: the `as_of` it was made for, as written in paths.
+        decided_at: when, ISO 8601 in UTC.
+        challenger: the version that was trained for it.
+        model: who publishes: `stacked_lstm`, `lecture_lstm`, `ewma_walk` or `random_walk`.
+        version: the version that publishes; the challenger's or an earlier one. A baseline that stands in
+            has none of its own: it goes by that of this package.
+        settings: digest of the panel's model settings that the challenger was trained with.
+        reason: one sentence, why.
+        verdict: the gate's numbers.
+    """
+
+    as_of: str
+    decided_at: str
+    challenger: str
+    model: str
+    version: str
+    settings: str
+    reason: str
+    verdict: dict[str, Any]
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON-able record."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """The decision of a record; fields it does not know are ignored."""
+        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+
+
+class Registry:
+    """The models of one panel in a store."""
+
+    def __init__(self, storage: Storage, panel: str) -> None:
+        self._storage = storage
+        self._root = f"models/{panel}"
+
+    def path(self, version: str, name: str) -> str:
+        """One of a version's objects in the store."""
+        return f"{self._root}/{version}/{name}"
+
+    def has(self, version: str) -> bool:
+        """Whether that version is here, whole."""
+        return self._storage.find(self.path(version, _METADATA)) is not None
+
+    def save(
+        self, version: str, network: TrainedNetwork, facts: dict[str, Any], loss_curve: bytes | None
+    ) -> None:
+        """Keep a trained version; `facts` are JSON-able and add to its metadata."""
+        self._storage.put(self.path(version, _NETWORK), network.model_bytes)
+        if loss_curve is not None:
+            self._storage.put(self.path(version, LOSS_CURVE), loss_curve)
+        metadata = {
+            **facts,
+            **network.facts,
+            "version": version,
+            "state": network.state,
+            "history": network.history,
+        }
+        self._storage.put(self.path(version, _METADATA), json.dumps(metadata, sort_keys=True).encode())
+
+    def metadata(self, version: str) -> dict[str, Any]:
+        """What is known of a version.
+
+        Raises:
+            ModelError: it is not here.
+        """
+        data = self._storage.find(self.path(version, _METADATA))
+        if data is None:
+            raise ModelError(
+                f"no model {version} in {self._storage.display(self._root)}; run with --mode retrain"
+            )
+        return json.loads(data)
+
+    def load(self, panel: Panel, version: str) -> Forecaster:
+        """A version, ready to forecast `panel`.
+
+        Raises:
+            ModelError: it is not here, is damaged, or does not fit the panel.
+        """
+        metadata = self.metadata(version)
+        network = self._storage.find(self.path(version, _NETWORK))
+        if network is None:
+            raise ModelError(
+                f"model {version} of {panel.name} has lost its {_NETWORK}; run with --mode retrain"
+            )
+        return load_network(panel, network, metadata["state"])
+
+    def record(self, decision: Decision) -> None:
+        """Append a decision."""
+        stamp = decision.decided_at.replace(":", "").replace("+0000", "Z")
+        name = f"{decision.as_of}_{stamp}_{decision.challenger}.json"
+        data = json.dumps(decision.to_record(), indent=1, sort_keys=True, allow_nan=False).encode()
+        self._storage.put(f"{self._root}/promotions/{name}", data)
+
+    def decision(self, as_of: str) -> Decision | None:
+        """The newest decision made for `as_of` or an earlier one."""
+        paths = self._storage.list(f"{self._root}/promotions")
+        usable = [path for path in paths if path.rsplit("/", 1)[1].split("_")[0] <= as_of]
+        if not usable:
+            return None
+        return Decision.from_record(json.loads(self._storage.get(max(usable))))

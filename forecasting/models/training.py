@@ -1,0 +1,160 @@
+"""Training in a process of its own, and loading what came out of it.
+
+A training process cannot leak into the run, is killed when it takes too long, and dies with its parent. This
+module does not import TensorFlow until a network is loaded.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forecasting.bars import Bars
+from forecasting.errors import ModelError
+from forecasting.models.forecaster import Forecaster
+from forecasting.panel import Panel
+from forecasting.progress import Progress
+from forecasting.quantiles import LEVELS
+from forecasting.windows import feature_count
+
+# What parent and child pass each other in a folder.
+REQUEST = "request.json"
+BARS = "bars.npz"
+NETWORK = "model.keras"
+RESULT = "result.json"
+_ERRORS = "errors.txt"
+# The exit code of a child whose last words are an error message of ours.
+REFUSED = 3
+
+_MODULES = {"default": "forecasting.models.stacked_lstm", "lecture": "forecasting.models.lecture_lstm"}
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What training gives.
+
+    Attributes:
+        model_bytes: a `.keras` file.
+        state: JSON-able; what `load_network` needs besides.
+        history: by name `step`, `loss` and `val_loss`, one value an epoch each.
+        facts: JSON-able; `training_windows`, `seconds`, `best_step`, `validation_loss`,
+            `start_validation_loss` (of the untrained network), `weights_digest`.
+    """
+
+    model_bytes: bytes
+    state: dict[str, Any]
+    history: dict[str, list[float]]
+    facts: dict[str, Any]
+
+
+def network_module(panel: Panel) -> Any:
+    """The module that has the panel's network; importing it imports TensorFlow."""
+    return import_module(_MODULES[panel.model.preset])
+
+
+def train_network(
+    panel: Panel, bars: Bars, training_end: np.datetime64, on_progress: Progress
+) -> TrainedNetwork:
+    """Train the panel's network in a new process, on the bars up to `training_end` and no others.
+
+    Raises:
+        ModelError: there is too little to train on, it takes longer than the panel allows, or the process dies.
+    """
+    with tempfile.TemporaryDirectory(prefix="nightcast-training-") as name:
+        folder = Path(name)
+        _write_request(folder, panel, bars.until(training_end), training_end)
+        _run(folder, panel, on_progress)
+        result = json.loads((folder / RESULT).read_text())
+        return TrainedNetwork(model_bytes=(folder / NETWORK).read_bytes(), **result)
+
+
+def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> Forecaster:
+    """A trained network, ready to forecast `panel`.
+
+    Raises:
+        ModelError: the bytes are not a network, or one that does not fit the panel.
+    """
+    module = network_module(panel)
+    network = _read_network(panel, model_bytes)
+    context = (panel.model.context, 1 if panel.model.preset == "lecture" else feature_count(panel))
+    horizon = panel.forecast.horizon
+    expected = (
+        module.NAME,
+        context,
+        (horizon,) if panel.model.preset == "lecture" else (horizon, len(LEVELS)),
+    )
+    found = (network.name, network.input_shape[1:], network.output_shape[1:])
+    if found != expected:
+        raise ModelError(
+            f"the model of panel {panel.name} does not fit it: {_describe(*found)}, "
+            f"where the panel wants {_describe(*expected)}; run with --mode retrain"
+        )
+    return module.load(network, state)
+
+
+def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.datetime64) -> None:
+    request = {"panel": panel.model_dump(mode="json"), "training_end": str(training_end), "ids": bars.ids}
+    (folder / REQUEST).write_text(json.dumps(request))
+    np.savez(folder / BARS, offsets=bars.offsets, ds=bars.ds, y=bars.y)
+
+
+def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
+    """Run the training process to its end, passing its progress on."""
+    command = [sys.executable, "-m", "forecasting.models.training_process", str(folder)]
+    limit = panel.retrain.time_limit_minutes
+    late = threading.Event()
+    with (
+        (folder / _ERRORS).open("wb") as errors,
+        # Its standard input stays open and empty as long as this process lives: that is how it knows.
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,  # noqa: S603
+    ):
+        timer = threading.Timer(60 * limit, lambda: (late.set(), process.kill()))
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                on_progress(**json.loads(line))
+            process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+    if late.is_set():
+        raise ModelError(
+            f"training {panel.name} took longer than {limit:g} minutes and was stopped; raise "
+            f"time_limit_minutes in [retrain] of the panel, or lower training_steps in [model]"
+        )
+    if process.returncode:
+        raise ModelError(_failure(folder, panel, process.returncode))
+
+
+def _failure(folder: Path, panel: Panel, code: int) -> str:
+    lines = (folder / _ERRORS).read_text(errors="replace").strip().splitlines()
+    last = lines[-1] if lines else "it wrote nothing"
+    if code == REFUSED:
+        return last
+    return f"training {panel.name} died with exit code {code}: {last}; see that it has memory enough, and run again"
+
+
+def _read_network(panel: Panel, model_bytes: bytes) -> Any:
+    from forecasting.models.backend import keras  # noqa: PLC0415 - takes seconds to import
+
+    with tempfile.TemporaryDirectory(prefix="nightcast-model-") as folder:
+        path = Path(folder) / NETWORK
+        path.write_bytes(model_bytes)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"the model of panel {panel.name} cannot be read ({str(error).splitlines()[0]}); run with --mode retrain"
+            ) from error
+
+
+def _describe(name: str, context: tuple[int, ...], output: tuple[int, ...]) -> str:
+    return f"{name} from {context[0]} steps of {context[1]} features to {output[0]} steps ahead"

@@ -1,0 +1,84 @@
+"""The training process: `python -m forecasting.models.training_process FOLDER`, started by `train_network`.
+
+It reads its request from the folder and leaves the network there. Its standard output is JSON lines of
+progress. It ends when its standard input does, so that a parent that is killed leaves no orphan.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from forecasting.bars import Bars
+from forecasting.calendar import bar_calendar
+from forecasting.digests import digest_arrays
+from forecasting.errors import NightcastError
+from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT, network_module
+from forecasting.panel import Panel
+from forecasting.windows import build_windows
+
+if TYPE_CHECKING:
+    from forecasting.models.fitting import Fit
+
+
+def main() -> None:
+    """Train what the folder asks for."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Whatever a library prints is not progress.
+    progress, sys.stdout = sys.stdout, sys.stderr
+    try:
+        _train(Path(sys.argv[1]), progress)
+    except NightcastError as error:
+        print(error, file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _train(folder: Path, progress: TextIO) -> None:
+    started = time.monotonic()
+    request = json.loads((folder / REQUEST).read_text())
+    panel = Panel.model_validate(request["panel"])
+    end = np.datetime64(request["training_end"])
+    with np.load(folder / BARS, allow_pickle=False) as arrays:
+        bars = Bars(ids=tuple(request["ids"]), **arrays)
+    windows = build_windows(panel, bars, bar_calendar(panel.bars.calendar, panel.bars.freq))
+
+    def on_progress(done: int, total: int, message: str) -> None:
+        print(json.dumps({"done": done, "total": total, "message": message}), file=progress, flush=True)
+
+    network, state, fit = network_module(panel).train(windows, end, panel, on_progress)
+    network.save(folder / NETWORK)
+    result = {
+        "state": state,
+        "history": {"step": fit.step, "loss": fit.loss, "val_loss": fit.validation_loss},
+        "facts": {
+            **_facts(network, fit),
+            "training_windows": len(windows.before(end)),
+            "seconds": round(time.monotonic() - started, 3),
+        },
+    }
+    (folder / RESULT).write_text(json.dumps(result))
+
+
+def _facts(network: Any, fit: "Fit") -> dict[str, Any]:
+    return {
+        "best_step": fit.best_step,
+        "validation_loss": fit.best_validation_loss,
+        "start_validation_loss": fit.start_validation_loss,
+        "weights_digest": digest_arrays(*network.get_weights()),
+    }
+
+
+def _end_with_parent() -> None:
+    standard_input = 0
+    while os.read(standard_input, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

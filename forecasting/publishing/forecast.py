@@ -1,0 +1,98 @@
+"""Forecasting a panel: from a snapshot of prices and a decision about who publishes to a contract table."""
+
+import numpy as np
+
+from forecasting import __version__
+from forecasting.as_of import parse_as_of
+from forecasting.calendar import BarCalendar
+from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.forecaster import Forecaster
+from forecasting.models.registry import Decision, Registry
+from forecasting.panel import Panel
+from forecasting.publishing import contract
+from forecasting.publishing.contract import SeriesForecast
+from forecasting.publishing.publish import FORECAST, ForecastAddress, forecast_address
+from forecasting.snapshot import Snapshot, panel_calendar, read_bars
+from forecasting.storage import Storage
+from forecasting.windows import Windows, build_windows
+
+
+def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
+    """Where the forecast that these make lives, whether or not it has been made."""
+    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    return forecast_address(panel, as_of, snapshot.rows_digest, decision.model, decision.version)
+
+
+def open_forecaster(
+    panel: Panel, storage: Storage, decision: Decision, windows: Windows, end: np.datetime64
+) -> Forecaster:
+    """Who publishes: the decision's network, or the baseline that stands in, fitted on the bars up to `end`.
+
+    Raises:
+        ModelError: the network is not in the store, is damaged, or does not fit the panel.
+    """
+    if decision.model == RandomWalk.name:
+        return RandomWalk()
+    if decision.model == EwmaWalk.name:
+        return EwmaWalk.fit(windows, end)
+    return Registry(storage, panel.name).load(panel, decision.version)
+
+
+def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
+    """Make the forecast and put its Parquet into its folder, not yet committed; its address.
+
+    Raises:
+        ModelError: the model is not in the store, is damaged, or does not fit the panel.
+        ContractError: the forecast breaks the contract.
+    """
+    calendar = panel_calendar(panel)
+    windows = build_windows(panel, read_bars(panel, storage, snapshot), calendar)
+    origins = dict(zip(windows.bars.ids, windows.bars.last, strict=True))
+    end = windows.bars.ds.max()
+    forecaster = open_forecaster(panel, storage, decision, windows, end)
+    parts = [
+        _forecast(windows, calendar, forecaster, decision.version, [origins[i] for i in snapshot.network_ids])
+    ]
+    if snapshot.baseline_ids:
+        walk = EwmaWalk.fit(windows, end)
+        parts.append(
+            _forecast(windows, calendar, walk, __version__, [origins[i] for i in snapshot.baseline_ids])
+        )
+    address = address_of(panel, snapshot, decision)
+    table = contract.to_table(parts, address.forecast_id)
+    storage.put(address.path(FORECAST), contract.to_bytes(table, _metadata(panel, snapshot, calendar)))
+    return address
+
+
+def _forecast(
+    windows: Windows, calendar: BarCalendar, forecaster: Forecaster, version: str, origins: list[int]
+) -> SeriesForecast:
+    at = np.array(origins, dtype=np.int64)
+    cutoff = windows.bars.ds[at]
+    future = {last: calendar.future(last, windows.horizon) for last in np.unique(cutoff)}
+    return SeriesForecast(
+        ids=tuple(windows.bars.ids[s] for s in windows.bars.series[at]),
+        cutoff=cutoff,
+        y_cutoff=windows.bars.y[at],
+        ds=np.array([future[last] for last in cutoff]).reshape(len(at), windows.horizon),
+        quantiles=windows.to_price(at, forecaster.predict(windows, at)),
+        model=forecaster.name,
+        version=version,
+    )
+
+
+def _metadata(panel: Panel, snapshot: Snapshot, calendar: BarCalendar) -> dict[str, str]:
+    """The Parquet's key-value facts, which follow from the inputs alone: equal inputs give equal bytes.
+
+    Hence `known_at` here is when the `as_of` bar closed: no later bar was used. When this store learned its
+    rows, which differs from store to store, is the manifest's.
+    """
+    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    return {
+        "panel": panel.name,
+        "as_of": snapshot.as_of,
+        "known_at": f"{calendar.closes(np.array([as_of]))[0]}Z",
+        "freq": panel.bars.freq,
+        "horizon": str(panel.forecast.horizon),
+        "calendar": panel.bars.calendar,
+    }

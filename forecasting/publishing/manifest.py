@@ -1,0 +1,26 @@
+"""The manifest's facts beyond its address and digests: what went into a forecast and what to think of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from forecasting.findings import Finding
+from forecasting.models.registry import Decision
+from forecasting.snapshot import Snapshot
+
+
+def manifest_record(
+    snapshot: Snapshot, decision: Decision, row_findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """The facts, JSON-able. `row_findings` are the ingest's; the snapshot has the audit's own."""
+    return {
+        "origin": "live",
+        "known_at": snapshot.known_at,
+        "price_version": snapshot.price_version,
+        "rows_digest": snapshot.rows_digest,
+        "series": len(snapshot.ids),
+        "left_out": snapshot.left_out,
+        "findings": [finding.to_record() for finding in (*row_findings, *snapshot.findings)],
+        "model": decision.model,
+        "model_version": decision.version,
+        "decision": decision.to_record(),
+    }

@@ -1,0 +1,137 @@
+"""Snapshot: which prices one run uses, decided once and passed from step to step by reference."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.bars import Bars
+from forecasting.calendar import BarCalendar, bar_calendar
+from forecasting.digests import digest_arrays
+from forecasting.errors import AuditError
+from forecasting.findings import Finding
+from forecasting.panel import Panel
+from forecasting.prices.as_of import resolve_as_of
+from forecasting.prices.audit.rules import SOURCE_BEHIND
+from forecasting.prices.audit.series import audit_series
+from forecasting.prices.table import PriceTable
+from forecasting.storage import Storage
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The prices of a run.
+
+    Attributes:
+        as_of: the last date (intraday: time) whose bars the run may use, as written in paths.
+        price_version: the version of the price table that was read.
+        known_at: when the store learned the newest row up to `as_of`, ISO 8601 in UTC; reading the prices as
+            known then gives the rows used, whatever has been added since.
+        rows_digest: digest of the bars used, whatever the layout of the files that hold them.
+        network_ids: the series that the panel's model forecasts.
+        baseline_ids: the series with too short a history for it, which a baseline forecasts.
+        left_out: the series without a forecast, and why.
+        findings: what the audit had to say.
+    """
+
+    as_of: str
+    price_version: int
+    known_at: str
+    rows_digest: str
+    network_ids: tuple[str, ...]
+    baseline_ids: tuple[str, ...]
+    left_out: dict[str, str]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The series that get a forecast, sorted."""
+        return tuple(sorted((*self.network_ids, *self.baseline_ids)))
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON-able record."""
+        return asdict(self)
+
+
+def panel_calendar(panel: Panel) -> BarCalendar:
+    """The calendar that the panel's bars follow."""
+    return bar_calendar(panel.bars.calendar, panel.bars.freq)
+
+
+def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: datetime) -> Snapshot:
+    """Decide `as_of` (unless given) and which series are fit to forecast, from the price table as it is.
+
+    `now` is when the run was due: no bar that closes later is used.
+
+    Raises:
+        AuditError: there are no prices, `as_of` is not over yet, or too few series are fit.
+        StoreError: the price table cannot be read.
+    """
+    table = PriceTable(storage, panel.name)
+    rows = table.newest(values=[panel.forecast.target])
+    bars = Bars.from_table(rows, panel.forecast.target)
+    calendar = panel_calendar(panel)
+    if as_of is None:
+        instant = resolve_as_of(bars, panel, calendar, to_instant(now))
+        behind = _behind(panel, calendar, instant, to_instant(now))
+    else:
+        instant, behind = _given_as_of(panel, as_of, now), []
+    audit = audit_series(bars, panel, calendar, instant)
+    used = bars.until(instant).select([*audit.forecast, *audit.baseline])
+    return Snapshot(
+        as_of=as_of_label(instant, panel.bars.freq),
+        price_version=table.version,
+        known_at=_newest_known(rows, instant),
+        rows_digest=bars_digest(used),
+        network_ids=tuple(audit.forecast),
+        baseline_ids=tuple(audit.baseline),
+        left_out=dict(audit.left_out),
+        findings=(*audit.findings, *behind),
+    )
+
+
+def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
+    """The bars of a snapshot: those of all series that get a forecast."""
+    rows = PriceTable(storage, panel.name).as_known_at(
+        np.datetime64(snapshot.known_at.removesuffix("Z"), "us"),
+        until=parse_as_of(snapshot.as_of, panel.bars.freq),
+        values=[panel.forecast.target],
+    )
+    return Bars.from_table(rows, panel.forecast.target).select(list(snapshot.ids))
+
+
+def bars_digest(bars: Bars) -> str:
+    """Digest of the logical price rows: which series, which bars, which values."""
+    names = np.frombuffer("\0".join(bars.ids).encode(), dtype=np.uint8)
+    return digest_arrays(names, bars.offsets, bars.ds, bars.y)
+
+
+def _given_as_of(panel: Panel, as_of: str, now: datetime) -> np.datetime64:
+    instant = parse_as_of(as_of, panel.bars.freq)
+    if to_datetime(instant).date() > now.date():
+        raise AuditError(
+            f"as_of {as_of} lies after this run's time, {now:%Y-%m-%d %H:%M} UTC; give an earlier one"
+        )
+    return instant
+
+
+def _behind(
+    panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.datetime64
+) -> list[Finding]:
+    """A finding when the source as a whole has fallen behind the calendar: each series looks fine then."""
+    newest = calendar.newest_closed(now)
+    bars = int(np.diff(calendar.position(np.array([as_of, newest])))[0])
+    if bars <= panel.audit.stale_bars:
+        return []
+    last, due = (as_of_label(instant, panel.bars.freq) for instant in (as_of, newest))
+    detail = f"The source ends at {last}, {bars} bars before the newest closed one, {due}: is it still being updated?"
+    return [Finding.of(SOURCE_BEHIND, "", bars, detail)]
+
+
+def _newest_known(rows: pa.Table, as_of: np.datetime64) -> str:
+    known = rows.filter(pc.less_equal(rows["ds"], pa.scalar(to_datetime(as_of), rows["ds"].type)))["known_at"]
+    return f"{np.datetime64(pc.max(known).as_py().replace(tzinfo=None), 'us')}Z"

@@ -1,0 +1,1 @@
+"""One Prefect task per step, a few lines around a library call."""

@@ -1,0 +1,20 @@
+"""Draw charts: one picture a series, in the forecast's folder."""
+
+from prefect import task
+
+from forecasting.models.registry import Decision
+from forecasting.panel import Panel
+from forecasting.publishing.gallery import draw_gallery
+from forecasting.publishing.publish import ForecastAddress
+from forecasting.snapshot import Snapshot
+from forecasting.storage import Storage
+from tasks.policy import STEP
+from tasks.progress import TaskProgress
+
+
+@task(name="draw charts", **STEP)
+def draw_charts(
+    panel: Panel, store: str, snapshot: Snapshot, decision: Decision, address: ForecastAddress
+) -> None:
+    """Draw every series' forecast beside what an earlier one turned out to be worth."""
+    draw_gallery(panel, Storage(store), snapshot, decision, address, TaskProgress("charts", panel.name))

@@ -1,0 +1,24 @@
+"""Forecast: the contract's Parquet in the forecast's own folder, not yet committed."""
+
+import logging
+
+from prefect import task
+
+from forecasting.models.registry import Decision
+from forecasting.panel import Panel
+from forecasting.publishing.forecast import write_forecast
+from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.snapshot import Snapshot
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+
+@task(name="forecast", **STEP)
+def forecast(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
+    """Forecast every series from its own cutoff."""
+    storage = Storage(store)
+    address = write_forecast(panel, storage, snapshot, decision)
+    _log.info("forecast: %d series in %s", len(snapshot.ids), storage.display(address.path(FORECAST)))
+    return address

@@ -1,0 +1,28 @@
+"""Ingest prices: from the panel's source to its price table."""
+
+import logging
+from datetime import datetime
+
+from prefect import task
+
+from forecasting.as_of import to_instant
+from forecasting.panel import Panel
+from forecasting.prices.ingest import IngestReport, ingest
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+
+@task(name="ingest prices", **STEP)
+def ingest_prices(panel: Panel, store: str, now: datetime) -> IngestReport:
+    """Read the source, refuse rows that cannot be right, and append what is new to the price table."""
+    report = ingest(panel, Storage(store), to_instant(now))
+    _log.info(
+        "ingest: %d rows offered, %d new, %d there already, %d refused",
+        report.offered,
+        report.appended,
+        report.identical,
+        report.quarantined,
+    )
+    return report

@@ -1,0 +1,45 @@
+"""Publish: commit the forecast with its manifest, and move the pointer to it."""
+
+import logging
+from typing import Any
+
+from prefect import task
+
+from forecasting.models.registry import Decision
+from forecasting.panel import Panel
+from forecasting.prices.ingest import IngestReport
+from forecasting.publishing.forecast import address_of
+from forecasting.publishing.manifest import manifest_record
+from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
+from forecasting.snapshot import Snapshot
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+
+@task(name="look for this forecast", **STEP)
+def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> dict[str, Any] | None:
+    """The manifest of the very forecast that this run would make, when it is published already."""
+    storage = Storage(store)
+    manifest = find_manifest(storage, address_of(panel, snapshot, decision))
+    if manifest is not None:
+        point_latest(storage, manifest)
+        _log.info(
+            "publish: this forecast was published before, at %s; nothing to do", manifest["published_at"]
+        )
+    return manifest
+
+
+@task(name="publish", **STEP)
+def publish(
+    store: str, address: ForecastAddress, snapshot: Snapshot, decision: Decision, ingested: IngestReport
+) -> dict[str, Any]:
+    """Commit the forecast and make `latest` show it; its manifest."""
+    storage = Storage(store)
+    manifest = commit(storage, address, manifest_record(snapshot, decision, ingested.findings))
+    shown = point_latest(storage, manifest)
+    _log.info(
+        "publish: %s, %s", address.folder, "now the latest" if shown else "a later one stays the latest"
+    )
+    return manifest

@@ -1,0 +1,33 @@
+"""Write the report: one page on the forecast, in its folder."""
+
+import logging
+
+from prefect import task
+
+from forecasting.models.registry import Decision
+from forecasting.panel import Panel
+from forecasting.prices.ingest import IngestReport
+from forecasting.publishing.publish import REPORT, ForecastAddress
+from forecasting.publishing.report import render_report
+from forecasting.publishing.summary import gather_report
+from forecasting.snapshot import Snapshot
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+
+@task(name="write report", **STEP)
+def write_report(
+    panel: Panel,
+    store: str,
+    snapshot: Snapshot,
+    decision: Decision,
+    address: ForecastAddress,
+    ingested: IngestReport,
+) -> None:
+    """Gather the run's results and findings, and render them as one self-contained page."""
+    storage = Storage(store)
+    report = gather_report(panel, storage, snapshot, decision, address, ingested.findings)
+    storage.put_new(address.path(REPORT), render_report(report).encode())
+    _log.info("report: %s", storage.display(address.path(REPORT)))

@@ -1,0 +1,141 @@
+"""The command line, in this process where that is enough, and as a user starts it where it is not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from deployments import cli
+from forecasting.publishing.contract import SCHEMA
+from tests.conftest import TINY_PANEL, write_prices
+
+NIGHTCAST = Path(sys.executable).parent / "nightcast"
+
+
+def call(*words: str) -> int:
+    """Run a command in this process; its exit code."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would, on a machine that has never run Prefect."""
+    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)}
+    process = subprocess.Popen(
+        [NIGHTCAST, *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    out, err = process.communicate(timeout=240)
+    with pytest.raises(ProcessLookupError):  # nothing that it started is left
+        os.killpg(process.pid, 0)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
+    done = start(tiny_panel.parent, "run", "tiny.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "training: step 20/20" in done.stdout
+    assert "Against the random walk" in done.stdout
+    report = next(line for line in done.stdout.splitlines() if line.startswith("Report: "))
+    assert (tiny_panel.parent / report.removeprefix("Report: ")).is_file()
+    assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]
+
+
+def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
+    (tiny_panel.parent / "prices.csv").unlink()
+    done = start(tiny_panel.parent, "run", "tiny.toml")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "prices.csv" in done.stderr
+    assert "Traceback" not in done.stdout
+    assert not (tiny_panel.parent / "store" / "latest").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["run", "nope"], "no panel 'nope'"),
+        (["run", "nope.toml"], "no panel file at nope.toml"),
+        (["run", "bad.toml"], "unknown key 'forecast.horizont'; did you mean 'horizon'?"),
+        (["run", "tiny.toml", "--as-of", "30.10.2026"], "as_of '30.10.2026' is not a date"),
+        (["run", "tiny.toml", "--mode", "zap"], 'Invalid value "zap" for --mode'),
+        (["run"], "PANEL"),
+        (["backtest", "tiny.toml", "--refit", "often"], "--refit 'often' is neither"),
+        (["ingest", "empty.toml"], "empty.csv"),
+        (["ingest", "columns.toml"], "wrong.csv"),
+        (["ingest", "tiny.toml", "--store", "nope://x"], "cannot open the store nope://x"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    tiny_panel: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    reason: str,
+) -> None:
+    folder = tiny_panel.parent
+    (folder / "bad.toml").write_text(TINY_PANEL.replace("horizon", "horizont"))
+    (folder / "empty.csv").write_text("")
+    (folder / "empty.toml").write_text(TINY_PANEL.replace("prices.csv", "empty.csv"))
+    (folder / "wrong.csv").write_text("a,b\n1,2\n")
+    (folder / "columns.toml").write_text(TINY_PANEL.replace("prices.csv", "wrong.csv"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NIGHTCAST_PANELS", str(folder))
+    assert call(*words) == 1
+    out, err = capsys.readouterr()
+    assert reason in err
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in out + err
+
+
+def test_ingest_says_what_became_of_the_rows(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("ingest", str(tiny_panel), "--store", str(tiny_panel.parent / "store"))
+    assert call(*words) == 0
+    assert "1200 rows offered; 1200 new" in capsys.readouterr().out
+    assert call(*words) == 0
+    assert "1200 rows offered; 0 new, of which 0 revise a bar; 1200 there already" in capsys.readouterr().out
+
+
+def test_audit_prints_the_findings(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 400, "BBB": 400, "SHORT": 30})
+    assert call("audit", str(tiny_panel), "--store", str(tiny_panel.parent / "store")) == 0
+    out = capsys.readouterr().out
+    assert "As of 2026-10-30: 2 series for the model, 0 for a baseline, 1 left out" in out
+    assert "P101" in out
+    assert "SHORT" in out
+
+
+def test_backtest_prints_the_table_and_writes_every_prediction(
+    tiny_panel: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "predictions.parquet"
+    options = ("--cutoffs", "3", "--stride", "5", "--output", str(output))
+    assert call("backtest", str(tiny_panel), "--store", str(tmp_path / "store"), *options) == 0
+    out = capsys.readouterr().out
+    assert "3 cutoffs from 2026-10-15 to 2026-10-25, 3 series, 9 windows of 5 bars" in out
+    assert {"ewma_walk", "random_walk", "stacked_lstm"} <= set(out.split())
+    predictions = pq.read_table(output)
+    assert set(SCHEMA.names) <= set(predictions.column_names)
+    assert predictions.num_rows == 3 * 3 * 5 * 3
+
+
+def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == 0
+    out = capsys.readouterr().out
+    for command in ("audit", "backtest", "demo", "ingest", "run"):
+        assert command in out
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version") == 0
+    assert capsys.readouterr().out.strip() == "0.1.0"

@@ -1,0 +1,148 @@
+"""The nightly flow, whole, against a real Prefect server."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.nightly import nightly
+from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.publishing import reader
+from forecasting.storage import Storage
+from tests.conftest import TINY_PANEL, write_prices
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(scope="module")
+def first_night(
+    tmp_path_factory: pytest.TempPathFactory,
+    prefect_server: None,  # noqa: ARG001 - it must be there before
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of a panel whose first run has published, and the run's manifest."""
+    folder = tmp_path_factory.mktemp("first")
+    write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400, "NEW": 70, "DEAD": 30})
+    (folder / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
+    return folder, run(folder)
+
+
+@pytest.fixture
+def night(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    """A copy of it, to do with as one likes."""
+    return Path(shutil.copytree(first_night[0], tmp_path / "night"))
+
+
+def run(folder: Path, **parameters: Any) -> dict[str, Any]:
+    return nightly(panel=str(folder / "tiny.toml"), store=str(folder / "store"), **parameters)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
+    folder, manifest = first_night
+    assert set(manifest["objects"]) == {
+        "forecast.parquet",
+        "_report.html",
+        *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
+    }
+    frame = reader.latest("tiny", str(folder / "store"))
+    assert frame.groupby("unique_id").size().to_dict() == {"AAA": 5, "BBB": 5, "C/C": 5, "NEW": 5}
+    assert [f"{day:%Y-%m-%d}" for day in frame["ds"][:5]] == [
+        *("2026-10-31", "2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04")
+    ]
+
+
+def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
+    folder, manifest = first_night
+    assert list(manifest["left_out"]) == ["DEAD"]
+    report = next((folder / "store").rglob("_report.html")).read_text(encoding="utf-8")
+    assert "P101" in report
+    assert "DEAD" in report
+
+
+def test_the_same_run_again_changes_nothing(night: Path) -> None:
+    before = files(night / "store")
+    manifest = run(night)
+    assert files(night / "store") == before
+    assert manifest["forecast_id"] == json.loads(before["latest/tiny.json"])["forecast_id"]
+
+
+def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, manifest = first_night
+    again = nightly(panel=str(folder / "tiny.toml"), store=str(tmp_path / "other"))
+    assert again["forecast_id"] == manifest["forecast_id"]
+    assert again["objects"]["forecast.parquet"] == manifest["objects"]["forecast.parquet"]
+
+
+def test_the_next_day_loads_the_model_and_moves_on(night: Path) -> None:
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    before = json.loads((night / "store" / "latest" / "tiny.json").read_text())
+    manifest = run(night)
+    assert manifest["as_of"] == "2026-10-31" > before["as_of"]
+    assert len(list((night / "store" / "models" / "tiny").glob("*/model.keras"))) == 1
+    assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-31"
+
+
+def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -> None:
+    manifest = run(night, as_of=date(2026, 10, 20))
+    assert manifest["as_of"] == "2026-10-20"
+    assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-30"
+    frame = reader.as_of("tiny", "2026-10-20", str(night / "store"))
+    assert frame["cutoff"].max().date() == date(2026, 10, 20)
+
+
+def test_load_with_nothing_to_load_is_an_error(tiny_panel: Path) -> None:
+    with pytest.raises(
+        ModelError, match="has no model to load as of 2026-10-30; run with --mode auto or retrain"
+    ):
+        run(tiny_panel.parent, mode="load")
+
+
+def test_load_with_other_settings_is_an_error(night: Path) -> None:
+    panel = night / "tiny.toml"
+    panel.write_text(panel.read_text().replace("units = [4, 3]", "units = [5, 3]"))
+    with pytest.raises(ModelError, match="made with other settings than panel tiny has now"):
+        run(night, mode="load")
+
+
+def test_a_missing_source_leaves_the_last_forecast(night: Path) -> None:
+    before = files(night / "store")
+    (night / "prices.csv").unlink()
+    with pytest.raises(SourceError, match=r"prices\.csv"):
+        run(night)
+    assert files(night / "store") == before
+
+
+def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) -> None:
+    write_prices(night / "prices.csv", {"AAA": 415}, last="2026-11-14")
+    pointer = (night / "store" / "latest" / "tiny.json").read_bytes()
+    with pytest.raises(AuditError, match=r"P201 .* last forecast stands"):
+        run(night, as_of=date(2026, 11, 14))
+    assert (night / "store" / "latest" / "tiny.json").read_bytes() == pointer
+
+
+@pytest.mark.usefixtures("first_night")
+def test_the_ui_has_summary_table_and_progress() -> None:
+    with get_client(sync_client=True) as client:
+        found = {artifact.key: artifact for artifact in client.read_artifacts()}
+    summary = found["forecast-tiny"]
+    assert summary.type == "markdown"
+    assert "![AAA](data:image/png;base64," in summary.data
+    assert {row["unique_id"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
+    assert found["training-tiny"].data == 100.0
+    assert found["charts-tiny"].data == 100.0
+
+
+def test_a_store_on_s3_gives_the_same_bytes(
+    first_night: tuple[Path, dict[str, Any]], s3_storage: Storage
+) -> None:
+    folder, manifest = first_night
+    on_s3 = nightly(panel=str(folder / "tiny.toml"), store=s3_storage.uri)
+    assert on_s3["objects"]["forecast.parquet"] == manifest["objects"]["forecast.parquet"]
+    assert set(reader.latest("tiny", s3_storage.uri)["forecast_id"]) == {manifest["forecast_id"]}

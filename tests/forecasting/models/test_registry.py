@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from forecasting.errors import ModelError
+from forecasting.models.registry import Decision, Registry
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+
+
+def decision(as_of: str, version: str, decided_at: str = "2026-10-30T06:00:00.000000+00:00") -> Decision:
+    return Decision(
+        as_of=as_of,
+        decided_at=decided_at,
+        challenger=version,
+        model="stacked_lstm",
+        version=version,
+        settings="s",
+        reason="because",
+        verdict={"numbers": 1.5},
+    )
+
+
+def test_a_decision_is_read_back_as_it_was_made(storage: Storage) -> None:
+    made = decision("2026-10-30", "a")
+    Registry(storage, "fx").record(made)
+    assert Registry(storage, "fx").decision("2026-10-30") == made
+
+
+def test_a_panel_without_a_decision_has_none(storage: Storage) -> None:
+    assert Registry(storage, "fx").decision("2026-10-30") is None
+
+
+def test_the_champion_at_a_date_is_what_was_decided_by_then(storage: Storage) -> None:
+    registry = Registry(storage, "fx")
+    registry.record(decision("2026-10-30", "new"))
+    registry.record(decision("2026-10-01", "old", "2026-11-05T06:00:00.000000+00:00"))  # backfilled later
+    found = {day: registry.decision(day) for day in ("2026-09-30", "2026-10-01", "2026-10-29", "2026-11-30")}
+    assert {day: known.version if known else None for day, known in found.items()} == {
+        "2026-09-30": None,
+        "2026-10-01": "old",
+        "2026-10-29": "old",
+        "2026-11-30": "new",
+    }
+
+
+def test_of_two_decisions_for_a_date_the_later_one_stands(storage: Storage) -> None:
+    registry = Registry(storage, "fx")
+    registry.record(decision("2026-10-30", "b", "2026-10-30T08:00:00.000000+00:00"))
+    registry.record(decision("2026-10-30", "a", "2026-10-30T09:00:00.000000+00:00"))
+    stands = registry.decision("2026-10-30")
+    assert stands is not None
+    assert stands.version == "a"
+
+
+def test_a_version_that_is_not_there_is_named(tiny_panel: Path, local_storage: Storage) -> None:
+    with pytest.raises(ModelError, match=r"no model abc in .*; run with --mode retrain"):
+        Registry(local_storage, "tiny").load(Panel.load(tiny_panel), "abc")
+
+
+def test_a_version_that_lost_its_network_is_named(tiny_panel: Path, local_storage: Storage) -> None:
+    local_storage.put("models/tiny/abc/metadata.json", b'{"state": {}}')
+    with pytest.raises(ModelError, match=r"has lost its model\.keras; run with --mode retrain"):
+        Registry(local_storage, "tiny").load(Panel.load(tiny_panel), "abc")

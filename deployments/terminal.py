@@ -23,7 +23,7 @@ from forecasting.storage import Storage
 _SECONDS_BETWEEN_LINES = 2.0
 
 # A log file or a pipe has no width of its own, and should not be wrapped at 80.
-_console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+_console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 
 
 class ProgressLines:

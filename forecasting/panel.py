@@ -20,6 +20,8 @@ PriceColumn = Literal["open", "high", "low", "close", "volume"]
 
 DEFAULT_FOLDER = "deployments/panels"
 
+_BARS_A_DAY = {"1h": 24, "15min": 96, "5min": 288, "1min": 1440}
+
 # The windows of the lecture that this project comes from: 720 bars sampled every 6th.
 LECTURE_CONTEXT = 120
 LECTURE_SAMPLING_STEP = 6
@@ -64,7 +66,10 @@ class ForecastSettings(_Section):
 
 
 class AuditSettings(_Section):
-    """When a series, or the whole panel, is not fit to forecast from. All counts are bars of the calendar."""
+    """When a series, or the whole panel, is not fit to forecast from. All counts are bars of the calendar.
+
+    The defaults are those of daily bars; `Panel` has others for shorter ones.
+    """
 
     min_bars: Annotated[int, Field(ge=2)] = 60
     stale_bars: Annotated[int, Field(ge=1)] = 10
@@ -136,6 +141,17 @@ class Panel(_Section):
     model: ModelSettings = ModelSettings()
     retrain: RetrainSettings = RetrainSettings()
     schedule: Schedule = Schedule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_intraday_bars(cls, given: Any) -> Any:
+        """Give intraday panels the audit's defaults in days: a holiday is no seam, and a night no end."""
+        match given:
+            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY:
+                day = _BARS_A_DAY[freq]
+                defaults = {"stale_bars": 2 * day, "flat_bars": 2 * day + day // 2, "max_gap_bars": 5 * day}
+                return {**given, "audit": {**defaults, **given.get("audit", {})}}
+        return given
 
     def result_keys(self) -> dict[str, Any]:
         """The settings that can change a forecast; not where the prices lie, nor when the run starts."""

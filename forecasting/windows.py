@@ -30,9 +30,7 @@ VOLATILITIES = 1 + len(FEATURE_HALF_LIVES)
 # volatilities at this distance from the scale's, where a series had not moved yet.
 FEATURE_LIMIT = 8.0
 
-_DAY = np.timedelta64(1, "D")
-_WEEK = np.timedelta64(7, "D")
-_PERIODS = (_DAY, _DAY / 2, _WEEK)
+_PERIODS = tuple(np.timedelta64(hours, "h") for hours in (12, 24, 7 * 24))
 _A_MONDAY = np.datetime64("1970-01-05", "us")
 
 
@@ -206,8 +204,7 @@ def _slower_or_faster(
 
 def _calendar_waves(ds: np.ndarray) -> list[np.ndarray]:
     """Where in the day and the week each bar starts, as sines and cosines."""
-    since_monday = (ds - _A_MONDAY) % _WEEK
-    phases = [2 * np.pi * (since_monday / period) for period in _PERIODS]
+    phases = [2 * np.pi * ((ds - _A_MONDAY) / period) for period in _PERIODS]
     return [wave(phase) for phase in phases for wave in (np.sin, np.cos)]
 
 

@@ -228,9 +228,10 @@ def _reason(last: Duel, windows: int, *, ungated: bool) -> str:
 def _outcome(last: Duel) -> str:
     if last.difference is None:
         return "its forecasts are not all finite"
-    sign = "more" if last.difference > 0 else "less"
-    noise = "" if last.standard_error is None else f" (standard error {last.standard_error:.1%})"
-    return f"it lost {abs(last.difference):.1%} of the random walk's loss {sign} than {last.opponent}{noise}"
+    side = "above" if last.difference > 0 else "below"
+    noise = "" if last.standard_error is None else f", give or take {last.standard_error:.1%}"
+    of = "" if last.opponent == RandomWalk.name else " of the random walk's"
+    return f"its loss was {abs(last.difference):.1%}{of} {side} that of {last.opponent}{noise}"
 
 
 def _by_series(losses: pd.DataFrame, publishes: str) -> dict[str, dict[str, float | None]]:

@@ -34,7 +34,7 @@ def main() -> None:
     try:
         _train(Path(sys.argv[1]), progress)
     except NightcastError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         sys.exit(REFUSED)
 
 

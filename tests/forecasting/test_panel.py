@@ -124,3 +124,11 @@ def test_where_the_prices_lie_does_not_change_the_digest(tmp_path: Path) -> None
     here = Panel.load(write(tmp_path, MINIMAL)).digest
     there = Panel.load(write(tmp_path, MINIMAL.replace("prices.csv", "other/file.parquet"))).digest
     assert here == there
+
+
+def test_intraday_panels_count_the_audits_limits_in_days(tmp_path: Path) -> None:
+    hourly = MINIMAL + '[bars]\nfreq = "1h"\n'
+    audit = Panel.load(write(tmp_path, hourly)).audit
+    assert (audit.stale_bars, audit.flat_bars, audit.max_gap_bars) == (48, 60, 120)
+    given = Panel.load(write(tmp_path, hourly + "[audit]\nstale_bars = 7\n")).audit
+    assert (given.stale_bars, given.max_gap_bars) == (7, 120)

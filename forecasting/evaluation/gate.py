@@ -213,25 +213,26 @@ def _duels(losses: pd.DataFrame, challenger: str, overlap: float) -> tuple[Duel,
 
 def _reason(last: Duel, windows: int, *, ungated: bool) -> str:
     """The last duel in one sentence."""
-    tested = f"on {windows} windows that {last.candidate} was not trained on, {_outcome(last)}"
+    tested = f"on {windows} held-out windows {_outcome(last)}"
     if ungated:
         return f"The preset publishes whatever it is worth: {tested}."
     if last.lost:
-        return f"The {last.opponent} stands in: {tested}."
+        return f"{last.opponent} stands in: {tested}."
     if last.standard_error is None:
-        return f"The model publishes untested, for the holdout is too short to tell: {tested}."
+        return f"{last.candidate} publishes untested, for the holdout is too short to tell: {tested}."
     if last.difference is not None and last.difference > 0:
-        return f"The model publishes, for ties go to it: {tested}."
-    return f"The model publishes: {tested}."
+        return f"{last.candidate} publishes, for ties go to the model: {tested}."
+    return f"{last.candidate} publishes: {tested}."
 
 
 def _outcome(last: Duel) -> str:
     if last.difference is None:
-        return "its forecasts are not all finite"
+        return f"the forecasts of {last.candidate} are not all finite"
     side = "above" if last.difference > 0 else "below"
     noise = "" if last.standard_error is None else f", give or take {last.standard_error:.1%}"
     of = "" if last.opponent == RandomWalk.name else " of the random walk's"
-    return f"its loss was {abs(last.difference):.1%}{of} {side} that of {last.opponent}{noise}"
+    amount = f"{abs(last.difference):.1%}{of}{noise}"
+    return f"the loss of {last.candidate} was {side} that of {last.opponent} by {amount}"
 
 
 def _by_series(losses: pd.DataFrame, publishes: str) -> dict[str, dict[str, float | None]]:

@@ -186,7 +186,7 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
         version=__version__,
         settings=settings_digest(panel),
         reason=(
-            f"The EWMA walk stands in: no series has the {need} bars before {plan.training_end[:10]}"
+            f"{EwmaWalk.name} stands in: no series has the {need} bars before {plan.training_end[:10]}"
             " that one training window takes."
         ),
         verdict={},

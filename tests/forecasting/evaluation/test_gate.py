@@ -99,9 +99,7 @@ def test_a_broken_challenger_is_refused(judge_altered: JudgeAltered, broken: dic
     verdict = judge_altered(**broken)
     assert verdict.model == verdict.publishes == "ewma_walk"
     assert verdict.gated
-    assert verdict.reason.startswith(
-        "The ewma_walk stands in: on 70 windows that altered was not trained on, it"
-    )
+    assert verdict.reason.startswith("ewma_walk stands in: on 70 held-out windows ")
 
 
 def test_a_tie_goes_to_the_model(judge_altered: JudgeAltered) -> None:
@@ -128,7 +126,9 @@ def test_a_model_that_is_worse_within_noise_publishes(judge_altered: JudgeAltere
     assert last.standard_error is not None
     assert 0 < last.difference < last.standard_error
     assert verdict.model == "altered"
-    assert verdict.reason.startswith("The model publishes, for ties go to it: on 70 windows")
+    assert verdict.reason.startswith(
+        "altered publishes, for ties go to the model: on 70 held-out windows the loss"
+    )
 
 
 def test_a_model_that_knows_more_publishes(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from forecasting.calendar import check_calendar
+from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
 from forecasting.digests import digest_record
 from forecasting.errors import PanelError
 
@@ -172,6 +172,15 @@ class Panel(_Section):
         keys = self.result_keys()
         del keys["audit"]
         return keys
+
+    @property
+    def calendar(self) -> BarCalendar:
+        """The calendar that the bars follow.
+
+        Raises:
+            PanelError: there is none of that name for bars of that frequency.
+        """
+        return bar_calendar(self.bars.calendar, self.bars.freq)
 
     @property
     def digest(self) -> str:

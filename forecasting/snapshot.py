@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
 from forecasting.bars import Bars
-from forecasting.calendar import BarCalendar, bar_calendar
+from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays
 from forecasting.errors import AuditError
 from forecasting.findings import Finding
@@ -57,11 +57,6 @@ class Snapshot:
         return asdict(self)
 
 
-def panel_calendar(panel: Panel) -> BarCalendar:
-    """The calendar that the panel's bars follow."""
-    return bar_calendar(panel.bars.calendar, panel.bars.freq)
-
-
 def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: datetime) -> Snapshot:
     """Decide `as_of` (unless given) and which series are fit to forecast, from the price table as it is.
 
@@ -74,7 +69,7 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
     table = PriceTable(storage, panel.name)
     rows = table.newest(values=[panel.forecast.target])
     bars = Bars.from_table(rows, panel.forecast.target)
-    calendar = panel_calendar(panel)
+    calendar = panel.calendar
     if as_of is None:
         instant = resolve_as_of(bars, panel, calendar, to_instant(now))
         behind = _behind(panel, calendar, instant, to_instant(now))
@@ -119,9 +114,7 @@ def _given_as_of(panel: Panel, as_of: str, now: datetime) -> np.datetime64:
     return instant
 
 
-def _behind(
-    panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.datetime64
-) -> list[Finding]:
+def _behind(panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.datetime64) -> list[Finding]:
     """A finding when the source as a whole has fallen behind the calendar: each series looks fine then."""
     newest = calendar.newest_closed(now)
     bars = int(np.diff(calendar.position(np.array([as_of, newest])))[0])

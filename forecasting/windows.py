@@ -176,7 +176,7 @@ def _run_lengths(bars: Bars, position: np.ndarray, max_gap_bars: int) -> np.ndar
 
 
 def _change(level: np.ndarray, run: np.ndarray, bars: int) -> np.ndarray:
-    """(N,) change over so many bars, per square root of a bar; NaN where a long gap or the start lies between."""
+    """(N,) change over so many bars, per square root of a bar; NaN across a long gap or the start."""
     change = np.full(len(level), np.nan)
     change[bars:] = (level[bars:] - level[:-bars]) / np.sqrt(bars)
     return np.where(run >= bars, change, np.nan)

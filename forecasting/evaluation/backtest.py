@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from forecasting import __version__
 from forecasting.as_of import as_of_label
 from forecasting.bars import Bars
-from forecasting.calendar import BarCalendar, bar_calendar
+from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
 from forecasting.errors import AuditError, NightcastError
 from forecasting.evaluation import metrics
@@ -308,4 +308,4 @@ def backtest_panel(
         network = train_network(panel, known, end, on_progress)
         return load_network(panel, network.model_bytes, network.state)
 
-    return backtest(panel, bars, bar_calendar(panel.bars.calendar, panel.bars.freq), plan, train, on_progress)
+    return backtest(panel, bars, panel.calendar, plan, train, on_progress)

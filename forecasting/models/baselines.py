@@ -92,6 +92,9 @@ class EwmaWalk:
         return quantiles
 
 
+BASELINES = (EwmaWalk.name, RandomWalk.name)
+
+
 def point_change(forecaster: Forecaster, quantiles: np.ndarray) -> np.ndarray:
     """(W, horizon) change of level of the point forecast: the median, but 0 for the random walk.
 

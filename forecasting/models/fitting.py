@@ -146,14 +146,13 @@ def _steps_function(network: Any, recipe: Recipe) -> Any:
         recipe.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    @tf.function(reduce_retracing=True)
     def steps(contexts: Any, targets: Any, weights: Any) -> Any:
         return tf.map_fn(
             step, (contexts, targets, weights), fn_output_signature=tf.float32, parallel_iterations=1
         )
 
     recipe.optimizer.build(variables)
-    return steps
+    return tf.function(steps, reduce_retracing=True)
 
 
 def _gather(recipe: Recipe, batches: list[np.ndarray]) -> list[np.ndarray]:

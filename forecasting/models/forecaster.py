@@ -13,7 +13,7 @@ class Forecaster(Protocol):
     name: str
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon, 11) quantiles of the change of level from each origin, non-decreasing in the last axis.
+        """(W, horizon, 11) quantiles of the change of level from each origin, non-decreasing along the last.
 
         A forecaster may look at bars up to each window's origin, and at nothing later.
         """

@@ -1,8 +1,8 @@
 """The lecture's LSTM: the network and recipe that this project comes from, to the letter.
 
-It learns levels, standardised by each series' mean and deviation over the training split, and gives one number
-a step. Its quantiles are that number and how far off it was on held-out windows. It is here as the reference:
-it does not even know that a price goes on from where it stands.
+It learns levels, standardised by each series' mean and deviation over the training split, and gives one
+number a step. Its quantiles are that number and how far off it was on held-out windows. It is here as the
+reference: it does not even know that a price goes on from where it stands.
 """
 
 from dataclasses import dataclass
@@ -152,9 +152,10 @@ def _split(windows: Windows, end: np.datetime64, panel: Panel) -> Split:
         used = windows.bars.until(end)
         longest = int(used.lengths.argmax())
         raise ModelError(
-            f'preset = "lecture" trains on windows of {windows.context_bars} + {windows.horizon} bars and holds '
-            f"later ones out, but the longest series of panel {panel.name}, {used.ids[longest]}, has "
-            f'{used.lengths[longest]} bars to train on; give more history, or set preset = "default" in [model]'
+            f'preset = "lecture" trains on windows of {windows.context_bars} + {windows.horizon} bars and '
+            f"holds later ones out, but the longest series of panel {panel.name}, {used.ids[longest]}, has "
+            f'{used.lengths[longest]} bars to train on; give more history, or set preset = "default" in '
+            "[model]"
         )
     return split
 

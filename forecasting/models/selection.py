@@ -12,18 +12,16 @@ from forecasting.bars import Bars
 from forecasting.digests import digest_record
 from forecasting.errors import ModelError
 from forecasting.evaluation.gate import CHAMPION, judge, training_end
-from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.baselines import BASELINES, EwmaWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.training import train_network
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.publishing.charts import draw_loss_curve
-from forecasting.snapshot import Snapshot, bars_digest, panel_calendar, read_bars
+from forecasting.snapshot import Snapshot, bars_digest, read_bars
 from forecasting.storage import Storage
 from forecasting.windows import build_windows
-
-BASELINES = (EwmaWalk.name, RandomWalk.name)
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ class WindowPlan:
 
 def index_windows(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowPlan:
     """Count the windows and name the version that training would make; nothing is trained."""
-    calendar = panel_calendar(panel)
+    calendar = panel.calendar
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
     end = training_end(calendar, parse_as_of(snapshot.as_of, panel.bars.freq), panel.retrain.holdout)
     windows = build_windows(panel, bars, calendar) if bars.ids else None
@@ -147,7 +145,7 @@ def _train(panel: Panel, registry: Registry, bars: Bars, plan: WindowPlan, on_pr
 
 def _decide(panel: Panel, registry: Registry, bars: Bars, as_of: str, plan: WindowPlan) -> Decision:
     """Let challenger, champion and baselines meet on the holdout."""
-    windows = build_windows(panel, bars, panel_calendar(panel))
+    windows = build_windows(panel, bars, panel.calendar)
     standing = registry.decision(as_of)
     champion = _champion(panel, registry, standing, plan)
     challenger = registry.load(panel, plan.version)

@@ -37,8 +37,8 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
     """Turns 3 x `KNOTS` numbers into quantiles of the change at each step ahead, in scales.
 
     The numbers say, at knots evenly spaced in the logarithm of the step, how to stretch the lower and the
-    upper side of a table of quantiles, and where to move its middle. Zeros give the table itself. Stretching a side
-    by a positive factor, and moving all, keeps the quantiles in order.
+    upper side of a table of quantiles, and where to move its middle. Zeros give the table itself. Stretching
+    a side by a positive factor, and moving all, keeps the quantiles in order.
     """
 
     def __init__(self, horizon: int, **layer: Any) -> None:
@@ -86,7 +86,7 @@ class StackedLstm:
 
 
 def build_network(context: int, features: int, units: tuple[int, ...], horizon: int) -> Any:
-    """A network from (B, context, features) to (B, horizon, 11), in scales, whose corrections are all zero."""
+    """A network from (B, context, features) to (B, horizon, 11), in scales; its corrections are all zero."""
     inputs = keras.Input((context, features))
     patches = context // PATCH
     steps = keras.layers.Cropping1D((context - patches * PATCH, 0))(inputs)
@@ -112,7 +112,7 @@ def train(
     network = build_network(settings.context, windows.features.shape[1], settings.units, windows.horizon)
     network.get_layer("fan").table.assign(EwmaWalk.fit(windows, end).table)
     recipe = Recipe(
-        sample=_Sampler(windows, end),
+        sample=_Sampler(windows),
         loss=pinball,
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(LEARNING_RATE, settings.training_steps),
@@ -144,7 +144,7 @@ def pinball(targets: Any, quantiles: Any, weights: Any) -> Any:
 class _Sampler:
     """Contexts, targets in scales, and weights of windows."""
 
-    def __init__(self, windows: Windows, end: np.datetime64) -> None:
+    def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
     def __call__(self, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ def train_network(
     """Train the panel's network in a new process, on the bars up to `training_end` and no others.
 
     Raises:
-        ModelError: there is too little to train on, it takes longer than the panel allows, or the process dies.
+        ModelError: there is too little to train on, it takes longer than the panel allows, or it dies.
     """
     with tempfile.TemporaryDirectory(prefix="nightcast-training-") as name:
         folder = Path(name)
@@ -111,12 +111,17 @@ def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
     command = [sys.executable, "-m", "forecasting.models.training_process", str(folder)]
     limit = panel.retrain.time_limit_minutes
     late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
     with (
         (folder / _ERRORS).open("wb") as errors,
         # Its standard input stays open and empty as long as this process lives: that is how it knows.
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,  # noqa: S603
     ):
-        timer = threading.Timer(60 * limit, lambda: (late.set(), process.kill()))
+        timer = threading.Timer(60 * limit, stop)
         timer.start()
         try:
             for line in process.stdout or ():
@@ -139,7 +144,10 @@ def _failure(folder: Path, panel: Panel, code: int) -> str:
     last = lines[-1] if lines else "it wrote nothing"
     if code == REFUSED:
         return last
-    return f"training {panel.name} died with exit code {code}: {last}; see that it has memory enough, and run again"
+    return (
+        f"training {panel.name} died with exit code {code}: {last}; "
+        "see that it has memory enough, and run again"
+    )
 
 
 def _read_network(panel: Panel, model_bytes: bytes) -> Any:
@@ -152,7 +160,8 @@ def _read_network(panel: Panel, model_bytes: bytes) -> Any:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(
-                f"the model of panel {panel.name} cannot be read ({str(error).splitlines()[0]}); run with --mode retrain"
+                f"the model of panel {panel.name} cannot be read ({str(error).splitlines()[0]}); "
+                "run with --mode retrain"
             ) from error
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from forecasting.bars import Bars
-from forecasting.calendar import bar_calendar
 from forecasting.digests import digest_arrays
 from forecasting.errors import NightcastError
 from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT, network_module
@@ -45,7 +44,7 @@ def _train(folder: Path, progress: TextIO) -> None:
     end = np.datetime64(request["training_end"])
     with np.load(folder / BARS, allow_pickle=False) as arrays:
         bars = Bars(ids=tuple(request["ids"]), **arrays)
-    windows = build_windows(panel, bars, bar_calendar(panel.bars.calendar, panel.bars.freq))
+    windows = build_windows(panel, bars, panel.calendar)
 
     def on_progress(done: int, total: int, message: str) -> None:
         print(json.dumps({"done": done, "total": total, "message": message}), file=progress, flush=True)

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 
-from forecasting.calendar import bar_calendar
 from forecasting.errors import StoreError
 from forecasting.findings import Finding
 from forecasting.panel import Panel
@@ -78,7 +77,7 @@ def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
         StoreError: the tables are of a newer format, or others kept writing to them.
     """
     offered = pa.concat_tables(read_source(panel))
-    audit = audit_rows(offered, panel, bar_calendar(panel.bars.calendar, panel.bars.freq), now)
+    audit = audit_rows(offered, panel, panel.calendar, now)
     for _ in range(_ATTEMPTS):
         try:
             return _store(audit, panel, storage, now)

@@ -12,7 +12,7 @@ from forecasting.panel import Panel
 from forecasting.publishing import contract
 from forecasting.publishing.contract import SeriesForecast
 from forecasting.publishing.publish import FORECAST, ForecastAddress, forecast_address
-from forecasting.snapshot import Snapshot, panel_calendar, read_bars
+from forecasting.snapshot import Snapshot, read_bars
 from forecasting.storage import Storage
 from forecasting.windows import Windows, build_windows
 
@@ -45,7 +45,7 @@ def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision:
         ModelError: the model is not in the store, is damaged, or does not fit the panel.
         ContractError: the forecast breaks the contract.
     """
-    calendar = panel_calendar(panel)
+    calendar = panel.calendar
     windows = build_windows(panel, read_bars(panel, storage, snapshot), calendar)
     origins = dict(zip(windows.bars.ids, windows.bars.last, strict=True))
     end = windows.bars.ds.max()

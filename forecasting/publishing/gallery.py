@@ -15,7 +15,7 @@ from forecasting.publishing.charts import Comparison, SeriesChart, SeriesChartPa
 from forecasting.publishing.forecast import open_forecaster
 from forecasting.publishing.publish import CHARTS, FORECAST, ForecastAddress
 from forecasting.quantiles import COLUMNS
-from forecasting.snapshot import Snapshot, panel_calendar, read_bars
+from forecasting.snapshot import Snapshot, read_bars
 from forecasting.storage import Storage, file_name
 from forecasting.windows import Windows, build_windows
 
@@ -39,7 +39,7 @@ def draw_gallery(
         StoreError: the forecast is not in the store.
     """
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
-    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel_calendar(panel))
+    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
     comparisons = _compare(panel, storage, windows, decision)
     painter = SeriesChartPainter()
     for number, unique_id in enumerate(windows.bars.ids, start=1):

@@ -10,7 +10,7 @@ from forecasting import __version__
 from forecasting.as_of import to_datetime
 from forecasting.evaluation.gate import CHAMPION
 from forecasting.findings import Action, Finding
-from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import LOSS_CURVE, Decision, Registry
 from forecasting.panel import Panel
 from forecasting.publishing import contract
@@ -19,8 +19,6 @@ from forecasting.publishing.publish import CHARTS, FORECAST, ForecastAddress
 from forecasting.publishing.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
-
-BASELINES = (EwmaWalk.name, RandomWalk.name)
 
 
 def gather_report(

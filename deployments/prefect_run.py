@@ -1,14 +1,18 @@
 """Run a flow from the command line, in this process, and leave nothing of it behind."""
 
+import logging
 from datetime import time
 from typing import Any
 
 import numpy as np
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL
 
 from flows.nightly import Mode, nightly
 from forecasting.as_of import to_datetime
+
+_log = logging.getLogger("flows")
 
 # A temporary server that is left at once drops its last events and prints cancellation tracebacks.
 _DRAIN_SECONDS = 15
@@ -22,6 +26,8 @@ def run_nightly(
     Raises:
         NightcastError: the run could not publish, and why.
     """
+    if PREFECT_API_URL.value() is None:
+        _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     when = to_datetime(as_of) if as_of is not None else None
     try:
         return nightly(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
+from forecasting.as_of import as_of_label
 from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar
 from forecasting.errors import ModelError
@@ -129,8 +130,9 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
     if log and (bars.y <= 0).any():
         worst = int(np.argmin(bars.y))
         raise ModelError(
-            f"{bars.ids[bars.series[worst]]} has the price {bars.y[worst]:g} on {bars.ds[worst]}, which has no"
-            f' logarithm; set transform = "diff" in [forecast] of panel {panel.name}'
+            f"{bars.ids[bars.series[worst]]} has the price {bars.y[worst]:g} on "
+            f"{as_of_label(bars.ds[worst], panel.bars.freq)}, which has no logarithm; "
+            f'set transform = "diff" in [forecast] of panel {panel.name}'
         )
     level = np.log(bars.y) if log else bars.y
     run = _run_lengths(bars, calendar.position(bars.ds), panel.audit.max_gap_bars)

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 _CHATTER = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
 # After that it heeds this. Its "errors" are a missing GPU; real ones are raised.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# oneDNN picks its kernels, and with them the order of summation, by the machine's processor and load.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
@@ -40,6 +38,8 @@ with _without_chatter():
     import keras
     import tensorflow as tf
 
+    # The same bits for the same input on the same kind of processor. Its oneDNN kernels stay on: they choose
+    # the order of summation by the processor, but not by its load or how many cores are free.
     tf.config.experimental.enable_op_determinism()
 
 __all__ = ["keras", "tf"]

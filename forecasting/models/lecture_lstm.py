@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from forecasting.errors import ModelError
 from forecasting.models.backend import keras
@@ -26,10 +27,11 @@ STEPS_PER_EPOCH = 200
 class Standardiser:
     """Levels in deviations from a mean, both of the series' training split.
 
-    A series that had not begun by then is standardised by each window's own context instead.
+    A series with less than a whole context in that split is standardised by its own first context instead,
+    which all its windows know.
 
     Attributes:
-        moments: mean and deviation by `unique_id`.
+        moments: mean and deviation by `unique_id`, of the other series.
     """
 
     moments: dict[str, tuple[float, float]]
@@ -38,30 +40,40 @@ class Standardiser:
     def of(cls, windows: Windows, end: np.datetime64) -> Self:
         """By the bars before `end`."""
         bars = windows.bars
-        stops = bars.offsets[:-1] + np.bincount(bars.series[bars.ds < end], minlength=len(bars.ids))
-        parts = zip(bars.ids, bars.offsets[:-1], stops, strict=True)
-        levels = {name: windows.level[start:stop] for name, start, stop in parts if stop > start}
-        return cls({name: (float(level.mean()), float(level.std())) for name, level in levels.items()})
+        counts = np.bincount(bars.series[bars.ds < end], minlength=len(bars.ids))
+        whole = np.flatnonzero(counts >= windows.context_bars)
+        return cls({bars.ids[series]: _moments(windows, series, counts[series]) for series in whole})
 
-    def contexts(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, context, 1) float32 standardised levels, each window as the lecture's loop makes it."""
-        mean, deviation = self.for_windows(windows, origins)
-        return ((_levels(windows, origins) - mean) / deviation).astype(np.float32)[..., None]
+    def by_series(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        """(S,) mean and (S,) deviation."""
+        known = enumerate(self.moments.get(name) for name in windows.bars.ids)
+        moments = [found or _moments(windows, series, windows.context_bars) for series, found in known]
+        mean, deviation = np.array(moments).T
+        return mean, deviation
 
-    def targets(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon) standardised levels."""
-        mean, deviation = self.for_windows(windows, origins)
-        return (windows.level[origins, None] + windows.targets(origins) - mean) / deviation
 
-    def for_windows(self, windows: Windows, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(W, 1) mean and (W, 1) deviation."""
-        unknown = (np.nan, np.nan)
-        moments = np.array([self.moments.get(name, unknown) for name in windows.bars.ids])
-        mean, deviation = moments[windows.bars.series[origins]].T[..., None]
-        levels = _levels(windows, origins)
-        mean = np.where(np.isnan(mean), levels.mean(axis=1, keepdims=True), mean)
-        deviation = np.where(np.isnan(deviation), levels.std(axis=1, keepdims=True), deviation)
-        return mean, np.where(deviation > 0, deviation, 1.0)
+class StandardWindows:
+    """The windows of standardised levels, each as the lecture's loop makes it.
+
+    There `i` is the first bar of the target, and `range(i - history, i, step)` names the bars of the context:
+    the newest one is `step` bars before `i`.
+    """
+
+    def __init__(self, windows: Windows, standardiser: Standardiser) -> None:
+        self._windows = windows
+        mean, deviation = standardiser.by_series(windows)
+        series = windows.bars.series
+        self._levels = ((windows.level - mean[series]) / deviation[series]).astype(np.float32)
+
+    def contexts(self, origins: np.ndarray) -> np.ndarray:
+        """(W, context, 1) float32."""
+        windows = self._windows
+        newest = origins + 1 - windows.sampling_step
+        return gather(self._levels[:, None], newest, windows.context_bars, windows.sampling_step)
+
+    def targets(self, origins: np.ndarray) -> np.ndarray:
+        """(W, horizon) float32."""
+        return sliding_window_view(self._levels, self._windows.horizon)[origins + 1]
 
 
 @dataclass(frozen=True)
@@ -81,10 +93,10 @@ class LectureLstm:
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
         """(W, horizon, 11) quantiles of the change of level from each origin."""
-        points = forward(self.network, lambda some: self.standardiser.contexts(windows, some), origins)
-        mean, deviation = self.standardiser.for_windows(windows, origins)
-        base = (mean - windows.level[origins, None])[..., None]
-        return base + deviation[..., None] * (points[..., None] + self.residuals)
+        points = forward(self.network, StandardWindows(windows, self.standardiser).contexts, origins)
+        series = windows.bars.series[origins]
+        mean, deviation = (moment[series, None, None] for moment in self.standardiser.by_series(windows))
+        return mean + deviation * (points[..., None] + self.residuals) - windows.level[origins, None, None]
 
 
 def build_network(context: int, units: tuple[int, ...], horizon: int) -> Any:
@@ -114,10 +126,10 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     network = build_network(settings.context, settings.units, windows.horizon)
     standardiser = Standardiser.of(windows, split.begin)
+    standard = StandardWindows(windows, standardiser)
 
     def sample(origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        targets = standardiser.targets(windows, origins).astype(np.float32)
-        return standardiser.contexts(windows, origins), targets, np.ones(len(origins), np.float32)
+        return standard.contexts(origins), standard.targets(origins), np.ones(len(origins), np.float32)
 
     recipe = Recipe(
         sample=sample,
@@ -130,7 +142,7 @@ def train(
         keep_best=False,
     )
     result = fit(network, recipe, split, on_progress)
-    residuals = _residual_quantiles(network, standardiser, windows, spread(split.validation, MAX_VALIDATION))
+    residuals = _residual_quantiles(network, standard, spread(split.validation, MAX_VALIDATION))
     state = {"moments": standardiser.moments, "residuals": residuals.tolist()}
     return network, state, result
 
@@ -160,21 +172,16 @@ def _split(windows: Windows, end: np.datetime64, panel: Panel) -> Split:
     return split
 
 
-def _levels(windows: Windows, origins: np.ndarray) -> np.ndarray:
-    """(W, context) levels of the bars that the lecture's `range(i - history, i, step)` names.
-
-    There `i` is the first bar of the target, so that its newest bar is `step` bars before that.
-    """
-    newest = origins + 1 - windows.sampling_step
-    return gather(windows.level[:, None], newest, windows.context_bars, windows.sampling_step)[:, :, 0]
+def _moments(windows: Windows, series: int, count: int) -> tuple[float, float]:
+    """Mean and deviation of the first `count` levels of a series; a deviation of 0 is given as 1."""
+    start, stop = windows.bars.offsets[series : series + 2]
+    levels = windows.level[start:stop][:count]
+    return float(levels.mean()), float(levels.std()) or 1.0
 
 
-def _residual_quantiles(
-    network: Any, standardiser: Standardiser, windows: Windows, origins: np.ndarray
-) -> np.ndarray:
+def _residual_quantiles(network: Any, standard: StandardWindows, origins: np.ndarray) -> np.ndarray:
     """(horizon, 11) pooled over series; the network's own output is the median."""
-    points = forward(network, lambda some: standardiser.contexts(windows, some), origins)
-    errors = standardiser.targets(windows, origins) - points
+    errors = standard.targets(origins) - forward(network, standard.contexts, origins)
     quantiles = np.quantile(errors, LEVELS, axis=0).T
     quantiles[:, :MEDIAN] = np.minimum(quantiles[:, :MEDIAN], 0)
     quantiles[:, MEDIAN] = 0

@@ -22,10 +22,15 @@ def summary_lines(storage: Storage, manifest: dict[str, Any]) -> list[str]:
         f"**{manifest['panel']} as of {manifest['as_of']}**: {count} series forecast, {left_out} left out",
         f"**Published by {manifest['model']}** (`{version}`): {manifest['decision']['reason']}",
         skill_line(manifest),
+        *(f"**{f['code']} {f['name']}**: {f['detail']}" for f in manifest["findings"] if _is_of_panel(f)),
         f"Forecast: `{storage.display(address.path(FORECAST))}`",
         f"Report: `{storage.display(address.path(REPORT))}`",
         f"Charts: `{storage.display(address.path(CHARTS))}/`",
     ]
+
+
+def _is_of_panel(finding: dict[str, Any]) -> bool:
+    return bool(finding["code"].startswith("P2"))
 
 
 def skill_line(manifest: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@ from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.scores import Score
 from forecasting.findings import Finding
 from forecasting.panel import Panel
+from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
+from forecasting.publishing.findings_file import worst_first
 from forecasting.publishing.formats import format_number, format_percent
 from forecasting.publishing.headlines import summary_lines
 from forecasting.snapshot import Snapshot
@@ -59,6 +61,8 @@ def print_ingest(report: IngestReport) -> None:
         f"{report.identical} there already, {report.repaired} repeated, {report.quarantined} refused, "
         f"{report.pending} of a bar not closed yet"
     )
+    if report.readjusted:
+        print(f"{report.readjusted} older bars changed with them: the source re-adjusted those series")
     print_findings(report.findings)
 
 
@@ -72,10 +76,16 @@ def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """A table of findings, or nothing where there are none."""
-    rows = [(f.code, f.name, f.action, f.unique_id or "(panel)", str(f.rows), f.detail) for f in findings]
+    """A table of findings, the worst first, and what their codes mean; nothing where there are none."""
+    found = worst_first(findings)
+    rows = [
+        (f.severity, f.code, f.name, f.action, f.unique_id or "(panel)", str(f.rows), f.detail) for f in found
+    ]
     if rows:
-        _print_table(("code", "finding", "what is done", "series", "rows", "detail"), rows)
+        _print_table(("severity", "code", "finding", "what is done", "series", "rows", "detail"), rows)
+        print("\nWhat they mean:")
+        for code in sorted({f.code for f in found}):
+            print(f"  {code} {RULES[code].name}: {RULES[code].explanation}")
 
 
 def print_backtest(panel: Panel, result: BacktestResult) -> None:

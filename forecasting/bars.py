@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting.prices.order import arrange, instants, order_bars, ranked
+
 
 @dataclass(frozen=True)
 class Bars:
@@ -31,16 +33,17 @@ class Bars:
 
         Rows whose `target` is null are not bars.
         """
-        table = table.select(["unique_id", "ds", target]).filter(pc.is_valid(table[target]))
-        table = table.sort_by([("unique_id", "ascending"), ("ds", "ascending")])
-        encoded = table["unique_id"].combine_chunks().dictionary_encode()
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        ids = tuple(encoded.dictionary.to_pylist())
+        table = table.select(["unique_id", "ds", target])
+        if table[target].null_count:
+            table = table.filter(pc.is_valid(table[target]))
+        table = arrange(table, order_bars(table).rows)
+        series, names = ranked(table["unique_id"])
+        counts = np.bincount(series, minlength=len(names))
         return cls(
-            ids=ids,
-            offsets=np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64),
-            ds=table["ds"].to_numpy().astype("datetime64[us]"),
-            y=table[target].to_numpy().astype(np.float64),
+            ids=tuple(names.filter(pa.array(counts > 0)).to_pylist()),
+            offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+            ds=instants(table["ds"]),
+            y=table[target].to_numpy().astype(np.float64, copy=False),
         )
 
     def __len__(self) -> int:

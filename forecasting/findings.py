@@ -16,6 +16,15 @@ class Action(StrEnum):
     STOP = "stop"  # the run stops, the last forecast stands
 
 
+class Severity(StrEnum):
+    """How much a person should care."""
+
+    INFO = "info"  # good to know
+    WARNING = "warning"  # somebody should look at it
+    ERROR = "error"  # rows or a series did not make it into the forecast
+    CRITICAL = "critical"  # there is no new forecast
+
+
 @dataclass(frozen=True)
 class Rule:
     """One thing that can be wrong with prices.
@@ -24,11 +33,15 @@ class Rule:
         code: `P0..` concerns rows, `P1..` a series, `P2..` the panel.
         name: two or three words.
         action: what is done about it.
+        severity: how much a person should care.
+        explanation: what it means, one line.
     """
 
     code: str
     name: str
     action: Action
+    severity: Severity
+    explanation: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class Finding:
     Attributes:
         rows: how many rows or bars it concerns.
         detail: one sentence, with the first place and the numbers.
+        severity: how much a person should care.
     """
 
     code: str
@@ -46,11 +60,12 @@ class Finding:
     unique_id: str
     rows: int
     detail: str
+    severity: Severity = Severity.WARNING
 
     @classmethod
     def of(cls, rule: Rule, unique_id: str, rows: int, detail: str) -> "Finding":
         """A finding under `rule`."""
-        return cls(rule.code, rule.name, rule.action, unique_id, rows, detail)
+        return cls(rule.code, rule.name, rule.action, unique_id, rows, detail, rule.severity)
 
     def to_record(self) -> dict[str, Any]:
         """As a JSON-able record."""

@@ -3,11 +3,13 @@
 The defaults below are the product's; `docs/panel.md` lists every key.
 """
 
+import codecs
 import difflib
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +22,7 @@ PriceColumn = Literal["open", "high", "low", "close", "volume"]
 
 DEFAULT_FOLDER = "deployments/panels"
 
+_SQLITE = "sqlite:///"
 _BARS_A_DAY = {"1h": 24, "15min": 96, "5min": 288, "1min": 1440}
 
 # The windows of the lecture that this project comes from: 720 bars sampled every 6th.
@@ -33,15 +36,57 @@ class _Section(BaseModel):
 
 
 class Source(_Section):
-    """Where the prices come from, and how to read them."""
+    """Where the prices come from, and how to read them. What is empty here is found in the source."""
 
     uri: str = Field(min_length=1)
     layout: Literal["wide", "long"] = "long"
     time_column: str = "ds"
     id_column: str = "unique_id"
+    id_in_file_name: str = "*"
     columns: dict[PriceColumn, str] = {}
     na_values: tuple[str, ...] = ()
     prefix: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    delimiter: Annotated[str, Field(max_length=1)] = ""
+    decimal: Literal["", ".", ","] = ""
+    encoding: str = ""
+    time_format: str = ""
+    time_zone: str = ""
+    stamp: Literal["start", "end"] = "start"
+    query: str = ""
+    overlap_days: Annotated[int, Field(ge=1)] = 30
+    max_megabytes: Annotated[float, Field(gt=0)] = 1024
+    time_limit_minutes: Annotated[float, Field(gt=0)] = 10
+
+    @field_validator("id_in_file_name")
+    @classmethod
+    def _has_one_place_for_the_id(cls, pattern: str) -> str:
+        if pattern.count("*") != 1:
+            raise ValueError(f'{pattern!r} must hold one * where the id stands, as "prices_*_daily" does')
+        return pattern
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_exists(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name if name else name
+        except LookupError as error:
+            raise ValueError(f'no encoding {name!r}; use one such as "cp1252", or leave it out') from error
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_exists(cls, name: str) -> str:
+        if name and name not in available_timezones():
+            raise ValueError(f'no time zone {name!r}; use an IANA name such as "Europe/Berlin"')
+        return name
+
+    @field_validator("query")
+    @classmethod
+    def _query_is_incremental(cls, query: str) -> str:
+        if query and ":since" not in query:
+            raise ValueError('the query does not hold :since; add a condition such as "where ds >= :since"')
+        return query
 
 
 class BarSettings(_Section):
@@ -68,7 +113,8 @@ class ForecastSettings(_Section):
 class AuditSettings(_Section):
     """When a series, or the whole panel, is not fit to forecast from. All counts are bars of the calendar.
 
-    The defaults are those of daily bars; `Panel` has others for shorter ones.
+    The defaults are those of daily bars; `Panel` has others for shorter ones. `spike_scales` and
+    `split_scales` count a series' own median absolute change.
     """
 
     min_bars: Annotated[int, Field(ge=2)] = 60
@@ -76,6 +122,10 @@ class AuditSettings(_Section):
     flat_bars: Annotated[int, Field(ge=2)] = 60
     max_gap_bars: Annotated[int, Field(ge=1)] = 10
     max_left_out: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_shrink: Annotated[float, Field(gt=0, le=1)] = 0.5
+    spike_scales: Annotated[float, Field(gt=1)] = 20
+    split_scales: Annotated[float, Field(gt=0)] = 3
+    adjust_splits: bool = False
 
 
 class ModelSettings(_Section):
@@ -161,7 +211,7 @@ class Panel(_Section):
                 "name": True,
                 "bars": True,
                 "forecast": True,
-                "audit": True,
+                "audit": {"min_bars", "stale_bars", "flat_bars", "max_gap_bars", "max_left_out"},
                 "model": True,
                 "retrain": {"holdout"},
             },
@@ -231,6 +281,9 @@ def _find(reference: str, folder: Path) -> Path:
 
 
 def _absolute(uri: str, folder: Path) -> str:
+    if uri.startswith(_SQLITE):  # a file too, but for its options
+        path, mark, options = uri.removeprefix(_SQLITE).partition("?")
+        return f"{_SQLITE}{(folder / path).resolve()}{mark}{options}"
     if "://" in uri:
         return uri
     return str((folder / Path(uri).expanduser()).resolve())

@@ -67,15 +67,17 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
         StoreError: the price table cannot be read.
     """
     table = PriceTable(storage, panel.name)
-    rows = table.newest(values=[panel.forecast.target])
-    bars = Bars.from_table(rows, panel.forecast.target)
+    target = panel.forecast.target
+    rows = table.newest(values=sorted({target, "volume"}))
+    rows = rows.filter(pc.is_valid(rows[target]))
+    bars = Bars.from_table(rows, target)
     calendar = panel.calendar
     if as_of is None:
         instant = resolve_as_of(bars, panel, calendar, to_instant(now))
         behind = _behind(panel, calendar, instant, to_instant(now))
     else:
         instant, behind = _given_as_of(panel, as_of, now), []
-    audit = audit_series(bars, panel, calendar, instant)
+    audit = audit_series(bars, panel, calendar, instant, rows["volume"].to_numpy())
     used = bars.until(instant).select([*audit.forecast, *audit.baseline])
     return Snapshot(
         as_of=as_of_label(instant, panel.bars.freq),
@@ -121,7 +123,10 @@ def _behind(panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.d
     if bars <= panel.audit.stale_bars:
         return []
     last, due = (as_of_label(instant, panel.bars.freq) for instant in (as_of, newest))
-    detail = f"The source ends at {last}, {bars} bars before the newest closed one, {due}: is it still being updated?"
+    detail = (
+        f"The source ends at {last}, {bars} bars before the newest closed one, {due}: "
+        "is it still being updated?"
+    )
     return [Finding.of(SOURCE_BEHIND, "", bars, detail)]
 
 

@@ -7,6 +7,7 @@ from prefect import task
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport
+from forecasting.publishing.findings_file import FINDINGS, findings_file
 from forecasting.publishing.publish import REPORT, ForecastAddress
 from forecasting.publishing.report import render_report
 from forecasting.publishing.summary import gather_report
@@ -26,8 +27,9 @@ def write_report(
     address: ForecastAddress,
     ingested: IngestReport,
 ) -> None:
-    """Gather the run's results and findings, and render them as one self-contained page."""
+    """Render the run's results and findings as one self-contained page, and the findings as a file too."""
     storage = Storage(store)
     report = gather_report(panel, storage, snapshot, decision, address, ingested.findings)
+    storage.put_new(address.path(FINDINGS), findings_file(report.findings))
     storage.put_new(address.path(REPORT), render_report(report).encode())
     _log.info("report: %s", storage.display(address.path(REPORT)))

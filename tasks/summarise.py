@@ -7,16 +7,20 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from forecasting.panel import Panel
+from forecasting.publishing.findings_file import finding_rows
 from forecasting.publishing.headlines import charts_worth_seeing, series_rows, summary_lines
 from forecasting.publishing.publish import ForecastAddress
 from forecasting.storage import Storage
 from tasks.policy import STEP
 from tasks.progress import artifact_key
 
+# Artifacts live in Prefect's database; the report and its Parquet file have all of them.
+_FINDINGS_SHOWN = 300
+
 
 @task(name="summarise", **STEP)
 def summarise(panel: Panel, store: str, manifest: dict[str, Any]) -> None:
-    """Show the run's summary, the few charts worth seeing and a table of all series as artifacts."""
+    """Show the run's summary, the charts worth seeing, and tables of the series and findings as artifacts."""
     storage = Storage(store)
     address = ForecastAddress(manifest["panel"], manifest["as_of"], manifest["forecast_id"])
     charts = charts_worth_seeing(storage, address)
@@ -29,6 +33,13 @@ def summarise(panel: Panel, store: str, manifest: dict[str, Any]) -> None:
         key=artifact_key("series", panel.name),
         table=series_rows(storage, address, manifest),
         description=f"The series of {panel.name}, {panel.forecast.horizon} bars after {manifest['as_of']}",
+    )
+    findings = manifest["findings"]
+    create_table_artifact(
+        key=artifact_key("findings", panel.name),
+        table=finding_rows(findings, _FINDINGS_SHOWN),
+        description=f"What the audit of {panel.name} found as of {manifest['as_of']}, the worst first: "
+        f"{len(findings)} findings, of which at most {_FINDINGS_SHOWN} here and all in the report",
     )
 
 

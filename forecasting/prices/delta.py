@@ -1,5 +1,7 @@
 """What the growing tables have in common: Delta tables that only ever get rows, each knowing when it came."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -10,6 +12,8 @@ from forecasting.storage import Storage
 
 # The format of the tables below. A reader of an older version must not guess at what a newer one wrote.
 FORMAT = 1
+
+WRITER = WriterProperties(compression="ZSTD")
 
 _DESCRIPTION = "Nightcast table, format "
 _INSTANT = "datetime64[us]"
@@ -78,10 +82,19 @@ def append_rows(table: DeltaTable, rows: pa.Table, now: np.datetime64) -> np.dat
         table,
         rows.append_column("known_at", pa.repeat(stamp, rows.num_rows)),
         mode="append",
-        writer_properties=WriterProperties(compression="ZSTD"),
+        writer_properties=WRITER,
         commit_properties=CommitProperties(app_transactions=[Transaction(_KNOWN_AT, version)]),
     )
     return known_at
+
+
+def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
+    """The newest of a column of instants, to the millisecond, from the log alone; None in an empty table."""
+    files = pa.table(table.get_add_actions(flatten=True))
+    if not files.num_rows:
+        return None
+    newest: np.datetime64 = files[f"max.{column}"].to_numpy().max().astype(_INSTANT)
+    return newest
 
 
 def scan_rows(table: DeltaTable, schema: pa.Schema, predicates: list[str]) -> pa.Table:
@@ -94,3 +107,14 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, predicates: list[str]) -> pa
 def at_most(column: str, instant: np.datetime64) -> str:
     """The predicate that an instant column is not later than `instant`."""
     return f"{column} <= '{instant.astype(_INSTANT)}Z'"
+
+
+def at_least(column: str, instant: np.datetime64) -> str:
+    """The predicate that an instant column is not earlier than `instant`."""
+    return f"{column} >= '{instant.astype(_INSTANT)}Z'"
+
+
+def one_of(column: str, texts: Sequence[str]) -> str:
+    """The predicate that a text column is one of `texts`."""
+    quoted = ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+    return f"{column} IN ({quoted})"

@@ -1,20 +1,26 @@
 """Ingest: take what a panel's source offers into the store, and say what became of every row of it."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake.exceptions import CommitFailedError
 
 from forecasting.errors import StoreError
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit.rows import RowAudit, audit_rows
-from forecasting.prices.order import instants, order_bars, same_as_before
+from forecasting.prices.audit.shrink import check_not_shrunk
+from forecasting.prices.order import instants
 from forecasting.prices.quarantine import Quarantine
-from forecasting.prices.schema import GOOD
-from forecasting.prices.sources import read_source
+from forecasting.prices.revisions import News, compare, readjust
+from forecasting.prices.schema import GOOD, OFFERED
+from forecasting.prices.sources import open_source
+from forecasting.prices.sources.memory import recall, remember
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -32,6 +38,7 @@ class IngestReport:
         offered: rows with any value.
         appended: rows that are new in the prices, revisions among them.
         revised: how many of the appended rows give another value to a bar that was there.
+        readjusted: rows that were not offered, but appended because the source multiplied their series' past.
         identical: rows that the prices hold already.
         repaired: rows that only repeated another one.
         quarantined: rows refused; they are in the quarantine, from this ingest or an earlier one.
@@ -47,6 +54,7 @@ class IngestReport:
     offered: int
     appended: int
     revised: int
+    readjusted: int
     identical: int
     repaired: int
     quarantined: int
@@ -74,13 +82,55 @@ def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
 
     Raises:
         SourceError: the source cannot be read.
+        AuditError: the source lost most of what it had.
         StoreError: the tables are of a newer format, or others kept writing to them.
     """
-    offered = pa.concat_tables(read_source(panel))
+    known = recall(storage, panel) if PriceTable.exists(storage, panel.name) else {}
+    source = open_source(panel, known)
+    batches = list(source.read(_since(panel, storage)))
+    offered = pa.concat_tables([OFFERED.empty_table(), *batches])
     audit = audit_rows(offered, panel, panel.calendar, now)
+    report = _store_at_last(_Offer(audit, whole=len(known) <= 1, changed=bool(batches)), panel, storage, now)
+    if source.tags and not audit.pending:
+        remember(storage, panel, source.tags)
+    return report
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """What a source offers.
+
+    Attributes:
+        audit: what became of its rows.
+        changed: whether there was anything that had not been read before.
+        whole: whether that was all that there is, and not just those of several files that changed.
+    """
+
+    audit: RowAudit
+    changed: bool
+    whole: bool
+
+    def should_have(self, stored: pa.Table) -> pa.Table:
+        """Those of the stored bars that the source must still have."""
+        if self.whole:
+            return stored
+        return stored.filter(
+            pc.is_in(stored["unique_id"].cast(pa.string()), pc.unique(self.audit.good["unique_id"]))
+        )
+
+
+def _since(panel: Panel, storage: Storage) -> np.datetime64 | None:
+    """The first bar that is wanted of a source that can be asked for a part: the new ones and an overlap."""
+    if not PriceTable.exists(storage, panel.name):
+        return None
+    newest = PriceTable(storage, panel.name).newest_ds
+    return None if newest is None else newest - np.timedelta64(panel.source.overlap_days, "D")
+
+
+def _store_at_last(offer: _Offer, panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
     for _ in range(_ATTEMPTS):
         try:
-            return _store(audit, panel, storage, now)
+            return _store(offer, panel, storage, now)
         except CommitFailedError as error:
             # Another ingest of this panel was faster: compare with what it wrote.
             reason = str(error)
@@ -90,41 +140,56 @@ def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
     )
 
 
-def _store(audit: RowAudit, panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
+def _store(offer: _Offer, panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
+    audit, table = offer.audit, PriceTable.create(storage, panel)
+    stored = _overlap(table, audit.good, panel)
+    if offer.changed and audit.offered > audit.pending:
+        check_not_shrunk(audit.good, offer.should_have(stored), panel, panel.calendar)
     newly_quarantined = Quarantine(storage, panel.name).add(audit.refused, now)
-    table = PriceTable.create(storage, panel)
-    stored = table.newest().select(GOOD.names)
-    news, revised = _news(stored, audit.good)
-    if news.num_rows:
-        table.append(news, now)
+    news = compare(stored, audit.good, panel)
+    older = _older(table, audit.good, news)
+    rows = pa.concat_tables([news.rows.cast(GOOD), older.cast(GOOD)])
+    if rows.num_rows:
+        table.append(rows, now)
     return IngestReport(
         panel=panel.name,
         offered=audit.offered,
-        appended=news.num_rows,
-        revised=revised,
-        identical=audit.good.num_rows - news.num_rows,
+        appended=news.rows.num_rows,
+        revised=news.revised,
+        readjusted=older.num_rows,
+        identical=audit.good.num_rows - news.rows.num_rows,
         repaired=audit.repaired,
         quarantined=audit.refused.num_rows,
         newly_quarantined=newly_quarantined,
         pending=audit.pending,
         table_version=table.version,
         known_at=_written(table.known_at),
-        newest_ds=_written(
-            max((instants(rows["ds"]).max() for rows in (stored, news) if len(rows)), default=None)
-        ),
-        findings=audit.findings,
+        newest_ds=_written(table.newest_ds),
+        findings=(*audit.findings, *_findings(news, older, panel)),
     )
 
 
-def _news(stored: pa.Table, good: pa.Table) -> tuple[pa.Table, int]:
-    """The rows of `good` that `stored` does not hold, sorted; and how many of their bars it has otherwise."""
-    both = pa.concat_tables([stored, good])
-    order = order_bars(both)
-    offered = order.rows >= stored.num_rows
-    same = same_as_before(both.take(order.rows))
-    revised = offered & order.again & ~same
-    new = offered & ~order.again
-    return both.take(order.rows[new | revised]), int(revised.sum())
+def _overlap(table: PriceTable, good: pa.Table, panel: Panel) -> pa.Table:
+    """The newest values of the bars that an offer can say anything about: from its oldest bar on."""
+    if table.newest_ds is None:
+        return GOOD.empty_table()
+    overlap = np.timedelta64(panel.source.overlap_days, "D")
+    return table.newest_since(instants(good["ds"]).min() if good.num_rows else table.newest_ds - overlap)
+
+
+def _older(table: PriceTable, good: pa.Table, news: News) -> pa.Table:
+    """The bars that were not offered, but change with those that were; multiplied."""
+    if not news.readjusted:
+        return GOOD.empty_table()
+    ids = [each.unique_id for each in news.readjusted]
+    until = max(each.until for each in news.readjusted)
+    return readjust(table.newest_of(ids, until), good, news.readjusted)
+
+
+def _findings(news: News, older: pa.Table, panel: Panel) -> Iterator[Finding]:
+    counts = Counter(older["unique_id"].to_pylist())
+    for each in news.readjusted:
+        yield each.finding(counts[each.unique_id], panel)
 
 
 def _written(instant: np.datetime64 | None) -> str | None:

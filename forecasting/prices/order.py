@@ -36,13 +36,25 @@ class BarOrder:
 
 def order_bars(table: pa.Table) -> BarOrder:
     """The order of a table with `unique_id`, `ds`, and perhaps `known_at`, none of them null."""
-    series = series_ranks(table["unique_id"])
-    ds = instants(table["ds"])
-    known_at = (instants(table["known_at"]),) if "known_at" in table.column_names else ()
-    rows = np.lexsort((*known_at, ds, series))
+    series, ds = series_ranks(table["unique_id"]), instants(table["ds"])
+    if _is_sorted(series, ds):
+        return BarOrder(np.arange(len(ds)), np.zeros(len(ds), dtype=bool))
+    times, distinct = ranked(table["ds"])
+    bars = series * np.int64(len(distinct)) + times
+    rows = np.argsort(bars, kind="stable")  # which finds the sorted runs that the files are
     again = np.zeros(len(rows), dtype=bool)
-    again[1:] = (np.diff(series[rows]) == 0) & (np.diff(ds[rows]) == 0)
+    again[1:] = np.diff(bars[rows]) == 0
+    if "known_at" in table.column_names and again.any():
+        several = again | np.append(again[1:], False)
+        those = rows[several]
+        rows[several] = those[np.lexsort((instants(table["known_at"])[those], bars[those]))]
     return BarOrder(rows, again)
+
+
+def _is_sorted(series: np.ndarray, ds: np.ndarray) -> bool:
+    """Whether these are bars in their order, each once."""
+    same = series[1:] == series[:-1]
+    return bool((((ds[1:] > ds[:-1]) & same) | (series[1:] > series[:-1])).all())
 
 
 def same_as_before(table: pa.Table) -> np.ndarray:
@@ -59,15 +71,40 @@ def same_as_before(table: pa.Table) -> np.ndarray:
 
 
 def series_ranks(ids: pa.ChunkedArray) -> np.ndarray:
-    """(N,) int64; the rank of each id among all that occur, in the order of their names."""
-    encoded = ids.combine_chunks().dictionary_encode()
-    ranks = np.empty(len(encoded.dictionary), dtype=np.int64)
-    ranks[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(ranks))
-    series: np.ndarray = ranks[encoded.indices.to_numpy(zero_copy_only=False)]
-    return series
+    """(N,) int32; the rank of each id among all that occur, in the order of their names."""
+    return ranked(ids)[0]
+
+
+def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """(N,) int32, the rank of each value among all that occur; and those values, sorted.
+
+    A dictionary-encoded column may have values besides: they count too.
+    """
+    encoded = column.combine_chunks().dictionary_encode()
+    indices = encoded.indices.to_numpy(zero_copy_only=False)
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    if (np.diff(order.astype(np.int64)) > 0).all():  # sorted already
+        return indices, encoded.dictionary
+    ranks = np.empty(len(order), dtype=np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    return ranks[indices], encoded.dictionary.take(pa.array(order))
 
 
 def instants(column: pa.ChunkedArray) -> np.ndarray:
     """(N,) datetime64[us] of a column of instants; NaT where null."""
-    numbers: np.ndarray = column.to_numpy().astype("datetime64[us]")
+    numbers: np.ndarray = column.to_numpy().astype("datetime64[us]", copy=False)
     return numbers
+
+
+def encode_ids(table: pa.Table) -> pa.Table:
+    """The table with each `unique_id` in memory once, in a sorted dictionary."""
+    ranks, names = ranked(table["unique_id"])
+    ids = pa.DictionaryArray.from_arrays(ranks.astype(np.int32), names)
+    return table.set_column(table.column_names.index("unique_id"), "unique_id", ids)
+
+
+def arrange(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """The rows of the table at these positions; the table itself where that is what they say."""
+    if np.array_equal(rows, np.arange(table.num_rows)):
+        return table
+    return table.take(rows)

@@ -36,6 +36,8 @@ class Quarantine:
         Raises:
             deltalake.exceptions.CommitFailedError: another writer did so at the same time.
         """
+        if not refused.num_rows:
+            return 0
         keys = _keys(refused)
         _, firsts = np.unique(keys.to_numpy(), return_index=True)
         known = pc.is_in(keys, value_set=_keys(self.rows())).to_numpy()

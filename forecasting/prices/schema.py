@@ -20,4 +20,6 @@ GOOD = pa.schema(_BAR)
 REFUSED = pa.schema([*_BAR, ("raw", pa.string()), ("code", pa.string()), ("detail", pa.string())])
 # As stored: when the store learned the row.
 PRICES = GOOD.append(pa.field("known_at", INSTANT))
+# As read: each id is in memory once.
+BARS = PRICES.set(0, pa.field("unique_id", pa.dictionary(pa.int32(), pa.string())))
 QUARANTINE = REFUSED.append(pa.field("known_at", INSTANT))

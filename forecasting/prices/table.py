@@ -12,17 +12,28 @@ import pyarrow.compute as pc
 
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
-from forecasting.prices.delta import append_rows, at_most, create_table, find_table, last_known_at, scan_rows
-from forecasting.prices.order import order_bars
-from forecasting.prices.schema import PRICES, VALUES
+from forecasting.prices.delta import (
+    append_rows,
+    at_least,
+    at_most,
+    create_table,
+    find_table,
+    last_known_at,
+    newest_of,
+    one_of,
+    scan_rows,
+)
+from forecasting.prices.order import arrange, encode_ids, order_bars
+from forecasting.prices.schema import GOOD, PRICES, VALUES
+from forecasting.prices.vintages import first_rows
 from forecasting.storage import Storage
 
 
 class PriceTable:
     """One panel's price table, as it was when this object was made or last appended to.
 
-    Each read says which truth it wants, and returns one row a bar, sorted by `unique_id`, `ds`, with the
-    columns `unique_id`, `ds`, the `values` asked for, and the `known_at` of just those values.
+    Each read says which truth it wants, and returns one row a bar, sorted by `unique_id`, `ds`, with
+    those columns of `schema.BARS` that were asked for; `known_at` is that of just these values.
 
     Raises:
         StoreError: the panel has no prices yet, or a newer version of this package wrote them.
@@ -71,22 +82,41 @@ class PriceTable:
         """When its newest rows came, UTC; None where there are no rows yet."""
         return last_known_at(self._table)
 
+    @property
+    def newest_ds(self) -> np.datetime64 | None:
+        """Its newest bar; None where there are no rows yet."""
+        return newest_of(self._table, "ds")
+
     def newest(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
         """The newest value of each bar at or before `until`: what a live run reads."""
         rows = self._rows(values, until)
-        return rows.take(order_bars(rows).last)
+        return arrange(rows, order_bars(rows).last)
+
+    def newest_since(self, since: np.datetime64) -> pa.Table:
+        """The newest value of each bar at or after `since`: what an ingest compares with."""
+        rows = self._rows(VALUES, None, at_least("ds", since))
+        return arrange(rows, order_bars(rows).last)
+
+    def newest_of(self, ids: Sequence[str], until: np.datetime64) -> pa.Table:
+        """The newest value of each bar of these series at or before `until`."""
+        rows = self._rows(VALUES, until, one_of("unique_id", ids))
+        return arrange(rows, order_bars(rows).last)
 
     def as_known_at(
         self, instant: np.datetime64, until: np.datetime64 | None = None, values: Sequence[str] = VALUES
     ) -> pa.Table:
         """The newest value of each bar known at `instant`: what reproduces a published forecast."""
         rows = self._rows(values, until, at_most("known_at", instant))
-        return rows.take(order_bars(rows).last)
+        return arrange(rows, order_bars(rows).last)
 
     def first_vintage(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
-        """The first value stored for each bar: what a live run would have seen (backtests, backfills)."""
+        """The first value stored for each bar: what a live run would have seen (backtests, backfills).
+
+        A vintage that restates a series' whole past stands for what came before it, as it did for the runs
+        after it: see `vintages`.
+        """
         rows = self._rows(values, until)
-        return rows.take(order_bars(rows).first)
+        return arrange(rows, first_rows(rows))
 
     def append(self, rows: pa.Table, now: np.datetime64) -> np.datetime64:
         """Append rows (`schema.GOOD`) in one commit.
@@ -101,7 +131,7 @@ class PriceTable:
         Raises:
             deltalake.exceptions.CommitFailedError: another writer appended since this table was read.
         """
-        rows = rows.take(order_bars(rows).rows)
+        rows = arrange(rows.select(GOOD.names), order_bars(rows).rows).cast(GOOD)
         parts = {"year": pc.year(rows["ds"]), "month": pc.month(rows["ds"])}
         for name in self._table.metadata().partition_columns:
             rows = rows.append_column(name, parts[name].cast(pa.int32()))
@@ -110,7 +140,8 @@ class PriceTable:
     def _rows(self, values: Sequence[str], until: np.datetime64 | None, *predicates: str) -> pa.Table:
         wanted = pa.schema([field for field in PRICES if field.name not in VALUES or field.name in values])
         bounds = [at_most("ds", until)] if until is not None else []
-        return scan_rows(self._table, wanted, [*bounds, *predicates])
+        rows = scan_rows(self._table, wanted, [*bounds, *predicates])
+        return encode_ids(rows)
 
 
 def _path(panel: str) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from forecasting.findings import Finding
+from forecasting.publishing.findings_file import worst_first
 from forecasting.publishing.formats import (
     format_change,
     format_number,
@@ -321,6 +322,7 @@ def _findings_table(report: ReportData) -> _Table:
     columns = (
         _Column("Code"),
         _Column("Finding"),
+        _Column("Severity"),
         _Column("What was done"),
         _Column("Series"),
         _Column("Rows", numeric=True),
@@ -330,15 +332,17 @@ def _findings_table(report: ReportData) -> _Table:
         [
             _Cell(finding.code),
             _Cell(finding.name),
+            _Cell(finding.severity),
             _Cell(finding.action),
             _Cell(finding.unique_id),
             _Cell(format_number(finding.rows, 0), finding.rows),
             _Cell(finding.detail),
         ]
-        for finding in report.findings
+        for finding in worst_first(report.findings)
     ]
     caption = (
-        "What the audit of the incoming prices has to say. A finding without a series concerns the panel."
+        "What the audit of the incoming prices has to say, the worst first. A finding without a series "
+        "concerns the panel. _findings.parquet, beside this page, has the same with what each code means."
     )
     return _Table(
         "findings", "Findings", caption, columns, rows, "The audit has nothing to say about the prices."

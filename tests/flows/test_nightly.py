@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 
@@ -48,6 +49,7 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
     folder, manifest = first_night
     assert set(manifest["objects"]) == {
         "forecast.parquet",
+        "_findings.parquet",
         "_report.html",
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }
@@ -64,6 +66,15 @@ def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Pat
     report = next((folder / "store").rglob("_report.html")).read_text(encoding="utf-8")
     assert "P101" in report
     assert "DEAD" in report
+
+
+def test_the_findings_are_a_parquet_file_beside_the_report(
+    first_night: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, manifest = first_night
+    frame = pd.read_parquet(next((folder / "store").rglob("_findings.parquet")))
+    assert len(frame) == len(manifest["findings"])
+    assert frame.query("code == 'P101'")[["unique_id", "severity"]].to_numpy().tolist() == [["DEAD", "error"]]
 
 
 def test_the_same_run_again_changes_nothing(night: Path) -> None:
@@ -122,7 +133,7 @@ def test_a_missing_source_leaves_the_last_forecast(night: Path) -> None:
 def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) -> None:
     write_prices(night / "prices.csv", {"AAA": 415}, last="2026-11-14")
     pointer = (night / "store" / "latest" / "tiny.json").read_bytes()
-    with pytest.raises(AuditError, match=r"P201 .* last forecast stands"):
+    with pytest.raises(AuditError, match=r"P203 .* last forecast stands"):
         run(night, as_of=date(2026, 11, 14))
     assert (night / "store" / "latest" / "tiny.json").read_bytes() == pointer
 
@@ -135,6 +146,10 @@ def test_the_ui_has_summary_table_and_progress() -> None:
     assert summary.type == "markdown"
     assert "![AAA](data:image/png;base64," in summary.data
     assert {row["unique_id"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
+    findings = {row["code"]: row for row in json.loads(found["findings-tiny"].data)}
+    assert {"P101", "P012", "P202"} <= set(findings)
+    assert findings["P101"]["severity"] == "error"
+    assert findings["P101"]["meaning"] == "a series has too few bars to forecast from"
     assert found["training-tiny"].data == 100.0
     assert found["charts-tiny"].data == 100.0
 

@@ -39,6 +39,32 @@ def test_a_source_with_a_scheme_is_left_as_it_is(tmp_path: Path) -> None:
     assert Panel.load(write(tmp_path, text)).source.uri == "s3://bucket/prices.csv"
 
 
+def test_a_database_in_a_file_lies_beside_the_panel_file(tmp_path: Path) -> None:
+    text = MINIMAL.replace("prices.csv", "sqlite:///prices.db?timeout=5")
+    assert Panel.load(write(tmp_path, text)).source.uri == f"sqlite:///{tmp_path}/prices.db?timeout=5"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('encoding = "utf-9"', "source.encoding: no encoding 'utf-9'; use one such as"),
+        ('time_zone = "Berlin"', "source.time_zone: no time zone 'Berlin'; use an IANA name"),
+        ('query = "select 1"', "source.query: the query does not hold :since; add a condition"),
+        (
+            'id_in_file_name = "prices"',
+            "source.id_in_file_name: 'prices' must hold one * where the id stands",
+        ),
+        (
+            'delimiter = ", "',
+            "source.delimiter = ', ' is not allowed: string should have at most 1 character",
+        ),
+        ('decimal = "."\nstamp = "middle"', "source.stamp = 'middle' is not allowed"),
+    ],
+)
+def test_a_wrong_setting_of_the_source_says_what_to_write(tmp_path: Path, line: str, words: str) -> None:
+    assert error_of(tmp_path, f"{MINIMAL}{line}\n").startswith(words)
+
+
 def test_a_name_is_looked_up_in_the_folder(tmp_path: Path) -> None:
     write(tmp_path, MINIMAL)
     assert Panel.load("tiny", tmp_path).name == "tiny"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,11 +14,17 @@ from forecasting.calendar import BarCalendar
 from forecasting.findings import Finding, Rule
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
-from forecasting.prices.order import instants, order_bars, same_as_before, series_ranks
+from forecasting.prices.audit.splits import adjust_splits
+from forecasting.prices.order import BarOrder, instants, order_bars, same_as_before, series_ranks
 from forecasting.prices.schema import GOOD, REFUSED, VALUES
 
 # Prices adjusted by a factor may leave their range by the last bit of a float, and by no more than that.
 _ROUNDING = 1e-9
+# What `storage.file_name` writes otherwise: separators, hidden names and steps up, what shells and URLs mind.
+_UNSAFE = r"[^A-Za-z0-9_.~=+@ -]|^\."
+_NAMED = 3
+# `raw` where a row's time alone could not be read.
+_ONLY_THE_TIME = r'^ds="(?P<ds>[^"]*)"$'
 
 
 @dataclass(frozen=True)
@@ -54,20 +61,27 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
         now: datetime64[us], UTC; which bars are closed.
     """
     forming = calendar.future(calendar.newest_closed(now), 1)[0]
-    complete = offered.filter(pa.array(instants(offered["ds"]) != forming))
+    complete = _where(offered, instants(offered["ds"]) != forming)
     checks = _checks(complete, panel, calendar, forming)
     verdict = np.zeros(complete.num_rows, dtype=np.int8)
     for number, (_, broken) in enumerate(checks, start=1):
         verdict[(verdict == 0) & broken] = number
-    passed = complete.filter(pa.array(verdict == 0))
-    good, repeats, conflicts = _one_row_a_bar(passed)
+    passed = _where(complete, verdict == 0)
+    order = order_bars(passed)
+    good, repeats, conflicts = _one_row_a_bar(passed.take(order.rows), order.again)
+    good, adjusted = adjust_splits(good, panel) if panel.audit.adjust_splits else (good, [])
     refused = [
-        _refuse(complete.filter(pa.array(verdict == number)), rule, panel)
+        _refuse(_where(complete, verdict == number), rule, panel)
         for number, (rule, _) in enumerate(checks, start=1)
     ]
     refused.append(_refuse(conflicts, rules.CONFLICT, panel))
     repeated = _refuse(repeats, rules.DUPLICATE, panel)
-    findings = [*_unsorted(passed), *_findings(pa.concat_tables([*refused, repeated]), panel)]
+    findings = [
+        *_unsorted(passed["unique_id"], order),
+        *_findings(pa.concat_tables([*refused, repeated]), panel),
+        *_unsafe_ids(good["unique_id"]),
+        *adjusted,
+    ]
     return RowAudit(
         offered=offered.num_rows,
         good=good.select(GOOD.names),
@@ -90,6 +104,7 @@ def _checks(
         for name in ("open", "close")
     ]
     return [
+        (rules.CLOCK_CHANGE, _at_clock_change(rows, panel)),
         (rules.UNREADABLE, rows["raw"].is_valid().to_numpy()),
         (rules.IN_THE_FUTURE, ds > forming),
         (rules.OFF_CALENDAR, ~calendar.contains(ds)),
@@ -97,7 +112,21 @@ def _checks(
         (rules.NOT_POSITIVE, (values[panel.forecast.target] <= 0) & (panel.forecast.transform == "log")),
         (rules.HIGH_BELOW_LOW, _below(values["high"], values["low"])),
         (rules.OUT_OF_RANGE, np.logical_or.reduce(outside)),
+        (rules.NEGATIVE_VOLUME, values["volume"] < 0),
     ]
+
+
+def _at_clock_change(rows: pa.Table, panel: Panel) -> np.ndarray:
+    """Rows whose time is written well enough, but is no one instant in the source's time zone."""
+    found = np.zeros(rows.num_rows, dtype=bool)
+    if not panel.source.time_zone:
+        return found
+    written = pc.extract_regex(rows["raw"], _ONLY_THE_TIME)
+    places = np.flatnonzero(written.is_valid())
+    texts = pc.struct_field(written.take(pa.array(places)), "ds").to_pandas()
+    form = panel.source.time_format or "ISO8601"
+    found[places] = pd.to_datetime(texts, format=form, errors="coerce", utc=True).notna()
+    return found
 
 
 def _below(some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -105,14 +134,30 @@ def _below(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return below
 
 
-def _one_row_a_bar(table: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """The rows of `table` sorted, in three: one for each bar, those that repeat it, those that conflict."""
-    order = order_bars(table)
-    table = table.take(order.rows)
-    bar = np.cumsum(~order.again) - 1
-    in_conflict = np.bincount(bar, weights=order.again & ~same_as_before(table))[bar] > 0
-    first = ~order.again & ~in_conflict
-    return tuple(table.filter(pa.array(rows)) for rows in (first, order.again & ~in_conflict, in_conflict))
+def _where(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """`table.filter`, but copying nothing where all rows stay or none does, which is the rule."""
+    count = np.count_nonzero(rows)
+    if count in (0, len(rows)):
+        return table.slice(0, count)
+    return table.filter(pa.array(rows))
+
+
+def _one_row_a_bar(table: pa.Table, again: np.ndarray) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The rows of a sorted `table` in three: one for each bar, those that repeat it, those that conflict.
+
+    Args:
+        table: sorted, so that the rows of one bar are next to each other.
+        again: (N,) whether each row is of the same bar as the one before it.
+    """
+    if not again.any():
+        return table, table.slice(0, 0), table.slice(0, 0)
+    bar = np.cumsum(~again) - 1
+    in_conflict = np.bincount(bar, weights=again & ~same_as_before(table))[bar] > 0
+    return (
+        _where(table, ~again & ~in_conflict),
+        _where(table, again & ~in_conflict),
+        _where(table, in_conflict),
+    )
 
 
 def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
@@ -124,17 +169,11 @@ def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
 
 def _detail(rule: Rule, panel: Panel) -> str:
     target = panel.forecast.target
-    return {
-        rules.UNREADABLE: "a time, number, id, line or file that cannot be read",
+    said = {
         rules.OFF_CALENDAR: f"calendar {panel.bars.calendar} has no such bar; check [bars].calendar and freq",
-        rules.IN_THE_FUTURE: "the bar begins after the one that is forming now",
-        rules.NOT_FINITE: "a value is NaN or infinite",
         rules.NOT_POSITIVE: f'{target} is not above zero, so has no logarithm; set transform = "diff"',
-        rules.HIGH_BELOW_LOW: "high is below low",
-        rules.OUT_OF_RANGE: "open or close is not between low and high",
-        rules.CONFLICT: "two rows of the same bar with different values",
-        rules.DUPLICATE: "two rows of the same bar with the same values",
-    }[rule]
+    }
+    return said.get(rule, rule.explanation)
 
 
 def _findings(refused: pa.Table, panel: Panel) -> Iterator[Finding]:
@@ -155,18 +194,31 @@ def _written(row: dict[str, Any], panel: Panel) -> str:
     return " ".join(filter(None, (when, values, row["raw"])))
 
 
-def _unsorted(table: pa.Table) -> Iterator[Finding]:
-    """Series whose rows go both forward and back in time. Newest first is an order as good as any."""
-    series = series_ranks(table["unique_id"])
-    rows = np.argsort(series, kind="stable")
-    steps = np.diff(instants(table["ds"])[rows]).astype(np.int64)
-    owners = series[rows][1:]
-    steps[owners != series[rows][:-1]] = 0
-    forward, back = (np.bincount(owners, weights=np.sign(sign * steps) > 0) for sign in (1, -1))
-    mixed = np.flatnonzero((forward > 0) & (back > 0))
-    if not len(mixed):
+def _unsorted(ids: pa.ChunkedArray, order: BarOrder) -> Iterator[Finding]:
+    """Series whose rows go both forward and back in time. Newest first is an order as good as any.
+
+    Args:
+        ids: of the rows, as they came.
+        order: theirs by series and time. Along it, the rows of a series that came in order lie one way.
+    """
+    series = series_ranks(ids)[order.rows]
+    ways = np.sign(np.diff(order.rows))
+    ways[order.again[1:] | (np.diff(series) != 0)] = 0
+    if not ((ways > 0).any() and (ways < 0).any()):
         return
-    names = sorted(pc.unique(table["unique_id"]).to_pylist())
-    for at in mixed:
+    forward, back = (np.bincount(series[1:][ways == way], minlength=series[-1] + 1) for way in (1, -1))
+    names = sorted(pc.unique(ids).to_pylist())
+    for at in np.flatnonzero((forward > 0) & (back > 0)):
         count = int(min(forward[at], back[at]))
         yield Finding.of(rules.UNSORTED, names[at], count, "rows were neither oldest nor newest first")
+
+
+def _unsafe_ids(ids: pa.ChunkedArray) -> Iterator[Finding]:
+    """Ids whose files are named otherwise: one finding for the panel, which may use such ids throughout."""
+    unique = pc.unique(ids)
+    unsafe = unique.filter(pc.match_substring_regex(unique, _UNSAFE))
+    if len(unsafe):
+        some = ", ".join(repr(name) for name in unsafe[:_NAMED].to_pylist())
+        more = ", ..." if len(unsafe) > _NAMED else ""
+        detail = f"files of {some}{more} have encoded names; the data has the ids as they are"
+        yield Finding.of(rules.UNSAFE_ID, "", len(unsafe), detail)

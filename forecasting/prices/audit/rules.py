@@ -1,46 +1,94 @@
-"""The table of codes. A code never changes its meaning; `docs/prices.md` explains each."""
+"""The table of codes. A code never changes its meaning; `docs/prices.md` says the same at length."""
 
-from forecasting.findings import Action, Rule
+from forecasting.findings import Action, Rule, Severity
 
-UNREADABLE = Rule("P001", "unreadable", Action.REFUSE)
-UNSORTED = Rule("P002", "unsorted rows", Action.REPAIR)
-DUPLICATE = Rule("P003", "duplicate bar", Action.REPAIR)
-CONFLICT = Rule("P004", "conflicting bar", Action.REFUSE)
-NOT_FINITE = Rule("P005", "NaN or infinity", Action.REFUSE)
-NOT_POSITIVE = Rule("P006", "zero or negative", Action.REFUSE)
-HIGH_BELOW_LOW = Rule("P007", "high below low", Action.REFUSE)
-OUT_OF_RANGE = Rule("P008", "outside low to high", Action.REFUSE)
-OFF_CALENDAR = Rule("P009", "off the calendar", Action.REFUSE)
-IN_THE_FUTURE = Rule("P010", "in the future", Action.REFUSE)
+_NOTE, _REPAIR, _REFUSE = Action.NOTE, Action.REPAIR, Action.REFUSE
+_INFO, _WARNING, _ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
 
-TOO_SHORT = Rule("P101", "too short", Action.LEAVE_OUT)
-SHORT_CONTEXT = Rule("P102", "short context", Action.BASELINE)
-STALE = Rule("P103", "stale", Action.LEAVE_OUT)
-FLAT = Rule("P104", "flat", Action.LEAVE_OUT)
-GAPS = Rule("P105", "gaps", Action.NOTE)
+UNREADABLE = Rule(
+    "P001", "unreadable", _REFUSE, _ERROR, "a time, number, id, line or file that cannot be read"
+)
+UNSORTED = Rule(
+    "P002", "unsorted rows", _REPAIR, _INFO, "a series' rows were neither oldest nor newest first"
+)
+DUPLICATE = Rule("P003", "duplicate bar", _REPAIR, _INFO, "two rows of the same bar with the same values")
+CONFLICT = Rule("P004", "conflicting bar", _REFUSE, _ERROR, "two rows of the same bar with different values")
+NOT_FINITE = Rule("P005", "NaN or infinity", _REFUSE, _ERROR, "a value is not a finite number")
+NOT_POSITIVE = Rule(
+    "P006", "zero or negative", _REFUSE, _ERROR, 'a price without a logarithm; transform = "diff" takes it'
+)
+HIGH_BELOW_LOW = Rule("P007", "high below low", _REFUSE, _ERROR, "a bar's high is below its low")
+OUT_OF_RANGE = Rule(
+    "P008", "outside low to high", _REFUSE, _ERROR, "a bar's open or close is not between its low and high"
+)
+OFF_CALENDAR = Rule("P009", "off the calendar", _REFUSE, _ERROR, "the panel's calendar has no such bar")
+IN_THE_FUTURE = Rule(
+    "P010", "in the future", _REFUSE, _ERROR, "the bar begins after the one that is forming now"
+)
+NEGATIVE_VOLUME = Rule("P011", "negative volume", _REFUSE, _ERROR, "a bar's volume is below zero")
+UNSAFE_ID = Rule(
+    "P012",
+    "unsafe id",
+    _NOTE,
+    _INFO,
+    "an id is no safe file name: its files are named otherwise, its data is not",
+)
+CLOCK_CHANGE = Rule(
+    "P013",
+    "clock change",
+    _REFUSE,
+    _ERROR,
+    "a local time that the clocks show twice, or never: write its offset",
+)
 
-TOO_MANY_LEFT_OUT = Rule("P201", "too many left out", Action.STOP)
-SOURCE_BEHIND = Rule("P202", "source is behind", Action.NOTE)
+TOO_SHORT = Rule("P101", "too short", Action.LEAVE_OUT, _ERROR, "a series has too few bars to forecast from")
+SHORT_CONTEXT = Rule(
+    "P102", "short context", Action.BASELINE, _WARNING, "a series has too few unbroken bars for the network"
+)
+STALE = Rule("P103", "stale", Action.LEAVE_OUT, _ERROR, "a series ended: delisted, or its source fell silent")
+FLAT = Rule("P104", "flat", Action.LEAVE_OUT, _ERROR, "a series has stopped moving: a peg, or a frozen feed")
+GAPS = Rule("P105", "gaps", _NOTE, _INFO, "bars that the calendar has are missing inside a series")
+SPIKES = Rule(
+    "P106",
+    "spikes",
+    _NOTE,
+    _INFO,
+    "changes far beyond the series' own usual ones; real ones exist, so they stay",
+)
+SPLIT = Rule(
+    "P107",
+    "likely split",
+    _NOTE,
+    _WARNING,
+    "the price moved to a round fraction or multiple of itself, and stayed",
+)
+ADJUSTED = Rule(
+    "P108",
+    "adjusted split",
+    _REPAIR,
+    _WARNING,
+    "the prices before a likely split were brought to its new level",
+)
+READJUSTED = Rule(
+    "P109",
+    "re-adjusted past",
+    _REPAIR,
+    _INFO,
+    "the source multiplied a series' past; the store's older bars follow",
+)
 
-RULES: dict[str, Rule] = {
-    rule.code: rule
-    for rule in (
-        UNREADABLE,
-        UNSORTED,
-        DUPLICATE,
-        CONFLICT,
-        NOT_FINITE,
-        NOT_POSITIVE,
-        HIGH_BELOW_LOW,
-        OUT_OF_RANGE,
-        OFF_CALENDAR,
-        IN_THE_FUTURE,
-        TOO_SHORT,
-        SHORT_CONTEXT,
-        STALE,
-        FLAT,
-        GAPS,
-        TOO_MANY_LEFT_OUT,
-        SOURCE_BEHIND,
-    )
-}
+TOO_MANY_LEFT_OUT = Rule(
+    "P201", "too many left out", Action.STOP, Severity.CRITICAL, "most live series cannot be forecast"
+)
+SOURCE_BEHIND = Rule(
+    "P202",
+    "source is behind",
+    _NOTE,
+    _WARNING,
+    "the source as a whole ends well before the newest closed bar",
+)
+SHRANK = Rule(
+    "P203", "source shrank", Action.STOP, Severity.CRITICAL, "the source lost most of what it offered before"
+)
+
+RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

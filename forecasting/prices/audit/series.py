@@ -12,6 +12,7 @@ from forecasting.errors import AuditError
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
+from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_splits, split_name
 
 # A series counts as live for this many times `stale_bars` after its last bar: half a panel that fell silent
 # must stop the run, and a currency that died years ago must not.
@@ -57,13 +58,23 @@ class _Facts:
     after: np.ndarray
 
 
-def audit_series(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64) -> SeriesAudit:
+def audit_series(
+    bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64, volume: np.ndarray | None = None
+) -> SeriesAudit:
     """Judge every series of `bars` by its bars at or before `as_of`; later ones change nothing.
+
+    Args:
+        bars: the panel's prices.
+        panel: its settings.
+        calendar: the panel's.
+        as_of: datetime64[us], UTC.
+        volume: (N,) of `bars`, NaN where unknown; it tells a crash from a split.
 
     Raises:
         AuditError: no series can be forecast, or more than `max_left_out` of the live ones cannot.
     """
-    bars = bars.until(as_of)
+    volume = np.full(len(bars), np.nan) if volume is None else volume
+    volume, bars = volume[bars.ds <= as_of], bars.until(as_of)
     day = as_of_label(as_of, panel.bars.freq)
     if not bars.ids:
         raise AuditError(
@@ -80,6 +91,7 @@ def audit_series(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.date
         *reasons.values(),
         *_short_contexts(bars, facts, panel, short),
         *_gaps(bars, facts, panel, kept & (facts.missing > 0)),
+        *_jumps(bars, panel, volume, kept),
     ]
     return SeriesAudit(
         forecast=_names(bars, kept & ~short),
@@ -160,6 +172,46 @@ def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterato
         broken = f", more than [audit].max_gap_bars = {limit}: no window spans it" if longest > limit else ""
         detail = f"{facts.missing[at]} bars missing, {longest} of them between {start} and {stop}{broken}"
         yield Finding.of(rules.GAPS, bars.ids[at], int(facts.missing[at]), detail)
+
+
+def _jumps(bars: Bars, panel: Panel, volume: np.ndarray, kept: np.ndarray) -> Iterator[Finding]:
+    jumps = find_jumps(bars, panel)
+    splits = find_splits(bars, jumps, volume, panel)
+    spike = (jumps.size > panel.audit.spike_scales) & kept[bars.series]
+    spike[splits.at] = False
+    yield from _spikes(bars, panel, jumps, spike)
+    yield from _splits(bars, panel, splits, kept)
+
+
+def _spikes(bars: Bars, panel: Panel, jumps: Jumps, spike: np.ndarray) -> Iterator[Finding]:
+    at = np.flatnonzero(spike)
+    counts = np.bincount(bars.series[at], minlength=len(bars.ids))
+    ends = np.cumsum(counts)[counts > 0] - 1
+    largest = at[np.lexsort((jumps.size[at], bars.series[at]))][ends]
+    for last, place in zip(at[ends], largest, strict=True):
+        series = bars.series[place]
+        day = as_of_label(bars.ds[last], panel.bars.freq)
+        detail = (
+            f"{counts[series]} of more than {panel.audit.spike_scales:g} times the usual change, "
+            f"the last on {day}; "
+            f"the largest, {jumps.size[place]:.0f} times, {_move(bars, panel, place)}"
+        )
+        yield Finding.of(rules.SPIKES, bars.ids[series], int(counts[series]), detail)
+
+
+def _splits(bars: Bars, panel: Panel, splits: Splits, kept: np.ndarray) -> Iterator[Finding]:
+    for place, ratio in zip(splits.at, splits.ratio, strict=True):
+        series = bars.series[place]
+        if kept[series]:
+            advice = "use adjusted prices, or set [audit].adjust_splits = true"
+            detail = f"{split_name(ratio)}, {_move(bars, panel, place)}: {advice}"
+            yield Finding.of(rules.SPLIT, bars.ids[series], 1, detail)
+
+
+def _move(bars: Bars, panel: Panel, place: int) -> str:
+    """A bar's change, as `from 88.99 to 44.86 on 2005-02-28`."""
+    day = as_of_label(bars.ds[place], panel.bars.freq)
+    return f"from {bars.y[place - 1]:g} to {bars.y[place]:g} on {day}"
 
 
 def _check_enough_left(

@@ -10,6 +10,8 @@ from forecasting.prices.schema import INSTANT
 
 # What `float` takes too, but for a leading + and underscores.
 _NUMBER = r"(?i)^-?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
+_OFFSET = r"\s*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+_TIME_WITH_OFFSET = r"\d[tT ]\d.*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def read_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -26,25 +28,34 @@ def absent_as_null(column: pa.ChunkedArray, na_values: Iterable[str]) -> pa.Chun
     return pc.if_else(pc.is_in(text, value_set=pa.array(["", *na_values])), None, text)
 
 
-def read_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as float64; null where a text is not a number.
+def read_numbers(column: pa.ChunkedArray, decimal: str = "") -> pa.ChunkedArray:
+    """The column as float64; null where a text is not a number with that decimal mark, else a point.
 
     Raises:
         pyarrow.ArrowNotImplementedError: the column is of a type that holds no numbers.
     """
     if not is_text(column.type):
         return column.cast(pa.float64(), safe=False)
+    if decimal == ",":
+        with_point = pc.replace_substring(column, ",", ".")
+        column = pc.if_else(pc.match_substring(column, "."), None, with_point)
     try:
         return column.cast(pa.float64())
     except pa.ArrowInvalid:  # somewhere in it is a text that is not a number
         return pc.if_else(pc.match_substring_regex(column, _NUMBER), column, None).cast(pa.float64())
 
 
-def read_times(column: pa.ChunkedArray, *, daily: bool) -> pa.ChunkedArray:
-    """The column as UTC instants; null where a text is not an ISO 8601 date or time.
+def read_times(column: pa.ChunkedArray, *, daily: bool, form: str = "", zone: str = "") -> pa.ChunkedArray:
+    """The column as UTC instants; null where a text is not a date or time of that form.
 
-    A time without a zone is UTC. A daily stamp is midnight UTC of its date as written, whatever clock time
-    and zone stand beside it.
+    A daily stamp is midnight UTC of its date as written, whatever clock time and zone stand beside it.
+
+    Args:
+        column: texts, dates or timestamps.
+        daily: whether the bars are.
+        form: how texts are written, as `strptime` has it; ISO 8601 where empty.
+        zone: the IANA zone of times without one, else UTC. Null too is the local time that the clocks show
+            twice, or never, where they are set back or forward.
 
     Raises:
         pyarrow.ArrowNotImplementedError: the column is of a type that holds no times.
@@ -52,14 +63,18 @@ def read_times(column: pa.ChunkedArray, *, daily: bool) -> pa.ChunkedArray:
     if is_text(column.type):
         # A long file says each time once for every series.
         encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-        return _parse(encoded.dictionary, daily=daily).take(encoded.indices)
+        written = pc.utf8_trim_whitespace(encoded.dictionary).to_pandas()
+        times = _dates(written, form) if daily else _times(written, form, zone)
+        return _instants(times).take(encoded.indices)
     if not pa.types.is_temporal(column.type):
         raise pa.ArrowNotImplementedError(f"{column.type} is not a date or time")
-    if not daily:
-        return column.cast(INSTANT)
     has_zone = pa.types.is_timestamp(column.type) and column.type.tz is not None
-    written = pc.local_timestamp(column) if has_zone else column
-    return written.cast(pa.date32(), safe=False).cast(INSTANT)
+    if daily:
+        written = pc.local_timestamp(column) if has_zone else column
+        return written.cast(pa.date32(), safe=False).cast(INSTANT)
+    if has_zone or not zone:
+        return column.cast(INSTANT)
+    return pa.chunked_array([_instants(_localise(column.cast(pa.timestamp("us")).to_pandas(), zone))])
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -69,13 +84,30 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _parse(texts: pa.Array, *, daily: bool) -> pa.Array:
-    written = pc.utf8_trim_whitespace(texts).to_pandas()
-    times = _iso8601(written)
-    if daily:
-        times = _iso8601(written.str.slice(stop=len("YYYY-MM-DD"))).where(times.notna())
+def _dates(written: pd.Series, form: str) -> pd.Series:
+    if form:
+        form, written = form.removesuffix("%z").rstrip(), written.str.replace(_OFFSET, "", regex=True)
+        return pd.to_datetime(written, format=form, utc=True, errors="coerce").dt.normalize()
+    times = _utc(written, "ISO8601")
+    return _utc(written.str.slice(stop=len("YYYY-MM-DD")), "ISO8601").where(times.notna())
+
+
+def _times(written: pd.Series, form: str, zone: str) -> pd.Series:
+    if not zone or "%z" in form:
+        return _utc(written, form or "ISO8601")
+    # Without %z, `form` leaves no room for an offset.
+    named = written.str.contains(_TIME_WITH_OFFSET, na=False) & (not form)
+    local = pd.to_datetime(written.mask(named), format=form or "ISO8601", errors="coerce")
+    return _utc(written.where(named), "ISO8601").fillna(_localise(local, zone))
+
+
+def _utc(written: pd.Series, form: str) -> pd.Series:
+    return pd.to_datetime(written, format=form, utc=True, errors="coerce")
+
+
+def _localise(local: pd.Series, zone: str) -> pd.Series:
+    return local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+
+
+def _instants(times: pd.Series) -> pa.Array:
     return pa.Array.from_pandas(times.astype("datetime64[us, UTC]"), type=INSTANT)
-
-
-def _iso8601(written: pd.Series) -> pd.Series:
-    return pd.to_datetime(written, format="ISO8601", utc=True, errors="coerce")

@@ -1,35 +1,51 @@
 """Layouts: from a table as it lies in a file, wide or long, to the rows that it offers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import compress
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.errors import SourceError
-from forecasting.panel import Panel
-from forecasting.prices.schema import OFFERED, VALUES
+from forecasting.panel import Panel, Source
+from forecasting.prices.schema import INSTANT, OFFERED, VALUES
 from forecasting.prices.sources.cells import absent_as_null, is_text, read_numbers, read_text, read_times
 
 
-def to_offered(table: pa.Table, name: str, stem: str, panel: Panel) -> pa.Table:
-    """The rows that one file's table offers, as `schema.OFFERED`.
+@dataclass(frozen=True)
+class Origin:
+    """Where a table comes from.
+
+    Attributes:
+        name: as messages name it.
+        series: the series' id, where the panel says that each file is one series.
+    """
+
+    name: str
+    series: str = ""
+
+
+def to_offered(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
+    """The rows that one table offers, as `schema.OFFERED`.
 
     Args:
-        table: the columns as they are in the file.
-        name: the file's name, for messages.
-        stem: the series' id, where the panel says that each file is one series.
-        panel: says which columns hold what.
+        table: the columns as they are in the source.
+        origin: where it comes from.
+        panel: says which columns hold what, and which series are wanted.
 
     Raises:
         SourceError: a column that the panel names is missing, or holds another kind of thing.
     """
     read = _from_wide if panel.source.layout == "wide" else _from_long
     try:
-        return read(table, name, stem, panel)
+        return read(table, origin, panel)
     except pa.ArrowNotImplementedError as error:
         raise SourceError(
-            f"{name}: a column does not hold the times or numbers it should ({error}); "
+            f"{origin.name}: a column does not hold the times or numbers it should ({error}); "
             "check the columns that [source] names in the panel"
         ) from error
 
@@ -40,8 +56,8 @@ def unreadable_rows(texts: list[str]) -> pa.Table:
     return pa.table(nothing | {"raw": pa.array(texts, pa.string())}, schema=OFFERED)
 
 
-def _from_wide(table: pa.Table, name: str, _stem: str, panel: Panel) -> pa.Table:
-    source = panel.source
+def _from_wide(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
+    source, name = panel.source, origin.name
     if panel.forecast.target != "close":
         raise SourceError(
             f'{name}: a wide source holds only closes; set [forecast].target = "close" in the panel'
@@ -53,22 +69,27 @@ def _from_wide(table: pa.Table, name: str, _stem: str, panel: Panel) -> pa.Table
             f"{name} has no column but {source.time_column!r}; a wide source has one for each series: "
             "check [source].uri and [source].layout in the panel"
         )
-    ids = pa.chunked_array([[source.prefix + table.column_names[at] for at in places]])
+    ids = pa.chunked_array([[source.prefix + table.column_names[at] for at in places]], pa.string())
+    wanted = _wanted(ids, source).to_pylist()
+    ids, places = ids.filter(pa.array(wanted)), [*compress(places, wanted)]
+    if not places:
+        return OFFERED.empty_table()
     cells = absent_as_null(_end_to_end([table.column(at) for at in places]), source.na_values)
     filled = np.flatnonzero(pc.is_valid(cells))
     series, row = np.divmod(filled, table.num_rows)
     times = _times(written, panel).take(row)
-    return _assemble(ids.take(pa.array(series)), times, written.take(row), {"close": cells.take(filled)})
+    closes = {"close": cells.take(filled)}
+    return _assemble(ids.take(pa.array(series)), times, written.take(row), closes, source)
 
 
-def _from_long(table: pa.Table, name: str, stem: str, panel: Panel) -> pa.Table:
-    source = panel.source
+def _from_long(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
+    source, name = panel.source, origin.name
     written = _column(table, source.time_column, name, "set [source].time_column")
     if source.id_column:
         fix = 'set [source].id_column, or to "" where each file is one series and its name the id,'
         ids = read_text(_column(table, source.id_column, name, fix))
     else:
-        ids = pa.chunked_array([pa.repeat(stem, table.num_rows)])
+        ids = pa.chunked_array([pa.repeat(origin.series, table.num_rows)])
     renamed = {str(value): column for value, column in source.columns.items()}
     cells = {
         value: absent_as_null(
@@ -79,9 +100,24 @@ def _from_long(table: pa.Table, name: str, stem: str, panel: Panel) -> pa.Table:
         if value in table.column_names or value in renamed or value == panel.forecast.target
     }
     ids = pc.binary_join_element_wise(source.prefix, ids, "")
-    offered = _assemble(ids, _times(written, panel), written, cells)
+    offered = _assemble(ids, _times(written, panel), written, cells, source)
     empty = np.logical_and.reduce([pc.is_null(column) for column in cells.values()])
-    return offered.filter(pa.array(~empty))
+    return offered.filter(pc.and_(pa.array(~empty), _wanted(ids, source)))
+
+
+def _wanted(ids: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:
+    """Whether each id is in the lists; one that cannot be read is, so that the audit sees its row."""
+    known = pc.unique(ids).drop_null().to_pylist()
+    unwanted = [
+        one
+        for one in known
+        if (source.include and not _is_like(one, source.include)) or _is_like(one, source.exclude)
+    ]
+    return pc.invert(pc.is_in(ids, value_set=pa.array(unwanted, pa.string())))
+
+
+def _is_like(unique_id: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(unique_id, pattern) for pattern in patterns)
 
 
 def _column(table: pa.Table, column: str, name: str, fix: str) -> pa.ChunkedArray:
@@ -100,14 +136,38 @@ def _end_to_end(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
 
 
 def _times(written: pa.ChunkedArray, panel: Panel) -> pa.ChunkedArray:
-    return read_times(written, daily=panel.bars.freq == "1D")
+    daily = panel.bars.freq == "1D"
+    times = read_times(written, daily=daily, form=panel.source.time_format, zone=panel.source.time_zone)
+    return times if daily or panel.source.stamp == "start" else _starts(times, panel)
+
+
+def _starts(ends: pa.ChunkedArray, panel: Panel) -> pa.ChunkedArray:
+    """The starts of the bars that end at `ends`: one step before, but for a session's last, shorter bar.
+
+    A stamp at which no bar ends becomes one that is off the calendar.
+    """
+    calendar, step = panel.calendar, pd.Timedelta(panel.bars.freq).to_numpy().astype("timedelta64[us]")
+    stamps = ends.to_numpy().astype("datetime64[us]")
+    starts = np.where(calendar.contains(stamps - step), stamps, stamps - step)
+    known = (stamps - step >= calendar.begin) & (stamps <= calendar.end)  # NaT is not
+    if known.any():
+        bars = calendar.bars(stamps[known].min() - step, stamps[known].max())
+        near = np.searchsorted(bars, stamps[known]) - 1
+        bar = bars[np.maximum(near, 0)]
+        is_its_end = (near >= 0) & (calendar.closes(bar) == stamps[known])
+        starts[known] = np.where(is_its_end, bar, starts[known])
+    return pa.chunked_array([pa.array(starts, INSTANT)])
 
 
 def _assemble(
-    ids: pa.ChunkedArray, ds: pa.ChunkedArray, written: pa.ChunkedArray, cells: Mapping[str, pa.ChunkedArray]
+    ids: pa.ChunkedArray,
+    ds: pa.ChunkedArray,
+    written: pa.ChunkedArray,
+    cells: Mapping[str, pa.ChunkedArray],
+    source: Source,
 ) -> pa.Table:
     """The offered rows, of their ids, their times as read and as written, and their values as written."""
-    numbers = {value: read_numbers(column) for value, column in cells.items()}
+    numbers = {value: read_numbers(column, source.decimal) for value, column in cells.items()}
     unread = {
         "unique_id": (ids, pc.is_null(ids)),
         "ds": (written, pc.is_null(ds)),
@@ -133,7 +193,7 @@ def _raw(unread: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]) -> pa.Ar
         if pc.any(where).as_py()
     ]
     if not texts:
-        return pa.nulls(len(unread["ds"][1]), pa.string())
+        return pa.nulls(len(unread["unique_id"][1]), pa.string())
     joined = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*texts, ""), start=len(", "))
     return pc.if_else(pc.equal(joined, ""), None, joined)
 

@@ -15,6 +15,7 @@ from forecasting.panel import Panel
 from forecasting.prices.audit.rows import RowAudit, audit_rows
 from forecasting.prices.schema import GOOD, OFFERED, REFUSED
 from forecasting.prices.sources import read_source
+from forecasting.storage import file_name
 
 NOW = np.datetime64("2020-03-10T12:00", "us")
 NOWHERE = {"uri": "nowhere.csv"}
@@ -67,6 +68,7 @@ def test_good_rows_pass_sorted_and_without_a_word(audit: Audit) -> None:
         ({"high": 9.9, "low": 9.0}, "P008"),
         ({"low": 10.1}, "P008"),
         ({"open": 8.0, "high": 11.0, "low": 9.0}, "P008"),
+        ({"volume": -1.0}, "P011"),
         ({"ds": "2020-03-02T07:00:00"}, "P009"),
         ({"ds": "1821-03-02"}, "P009"),
         ({"ds": "2020-03-11"}, "P010"),
@@ -169,6 +171,41 @@ def test_a_row_without_an_id_has_a_finding_of_no_series(audit: Audit) -> None:
     audited = audit({"unique_id": None, "ds": None, "close": None, "raw": "A,2020-0"})
     assert codes(audited) == [("P001", "", 1)]
     assert audited.findings[0].detail.endswith("the first: A,2020-0")
+
+
+@pytest.mark.parametrize(
+    ("zone", "raw", "code"),
+    [
+        ("America/New_York", 'ds="2019-11-03 01:30:00"', "P013"),
+        ("America/New_York", 'ds="2019-11-03 half past one"', "P001"),
+        ("America/New_York", 'ds="2019-11-03 01:30:00", close="x"', "P001"),
+        ("", 'ds="2019-11-03 01:30:00"', "P001"),
+    ],
+)
+def test_a_time_that_the_clocks_show_twice_is_refused_as_such(
+    make_panel: Callable[..., Panel], zone: str, raw: str, code: str
+) -> None:
+    panel = make_panel({"uri": "nowhere.csv", "time_zone": zone}, bars={"freq": "1h"})
+    audited = audit_rows(offers({"ds": None, "raw": raw}), panel, panel.calendar, NOW)
+    assert codes(audited) == [(code, "A", 1)]
+
+
+def test_an_id_that_is_no_file_name_is_taken_and_said_once_for_the_panel(audit: Audit) -> None:
+    ids = ["BRK/B", "../x", "^GSPC", "a:b", "EUR=X", "BRK.B", "AT&T"]
+    audited = audit(*({"unique_id": name} for name in ids))
+    assert audited.good["unique_id"].to_pylist() == sorted(ids)
+    assert codes(audited) == [("P012", "", 5)]
+    assert "'../x', 'AT&T', 'BRK/B', ..." in audited.findings[0].detail
+
+
+@given(unique_id=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_an_id_is_unsafe_just_where_its_files_are_named_otherwise(
+    unique_id: str, make_panel: Callable[..., Panel]
+) -> None:
+    audited = audit_rows(
+        offers({"unique_id": unique_id}), make_panel(NOWHERE), bar_calendar("24/7", "1D"), NOW
+    )
+    assert bool(audited.findings) is (file_name(unique_id) != unique_id)
 
 
 def test_nothing_offered(audit: Audit) -> None:

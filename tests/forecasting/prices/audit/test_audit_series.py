@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -234,3 +235,31 @@ def test_a_koruna_held_flat_for_weeks_is_still_forecast(ecb_panel: Panel, ecb_ba
     assert len(set(czk.y[-39:])) == 1
     audited = audit_series(ecb_bars, ecb_panel, bar_calendar("ECB", "1D"), as_of)
     assert "EURCZK" in audited.forecast
+
+
+@pytest.mark.parametrize("as_of", ["2005-01-31", "2015-01-20", "2020-06-30"])
+def test_nonsense_after_as_of_changes_no_verdict_on_real_currencies(
+    ecb_panel: Panel, ecb_bars: Bars, as_of: str
+) -> None:
+    instant = np.datetime64(as_of, "us")
+    later = ecb_bars.ds > instant
+    nonsense = np.random.default_rng(0).uniform(1e-6, 1e6, len(ecb_bars))
+    changed = replace(ecb_bars, y=np.where(later, nonsense, ecb_bars.y))
+    assert later.sum() > 40_000
+    calendar = bar_calendar("ECB", "1D")
+    assert audit_series(changed, ecb_panel, calendar, instant) == audit_series(
+        ecb_bars, ecb_panel, calendar, instant
+    )
+
+
+@pytest.mark.parametrize("currency", ["EURRUB", "EURHRK"])
+def test_a_currency_that_died_in_2022_is_alive_in_2020(
+    ecb_panel: Panel, ecb_bars: Bars, currency: str
+) -> None:
+    calendar = bar_calendar("ECB", "1D")
+    then, now = (
+        audit_series(ecb_bars, ecb_panel, calendar, np.datetime64(day, "us"))
+        for day in ("2020-06-30", "2026-10-30")
+    )
+    assert currency in then.forecast
+    assert now.left_out[currency].startswith("P103 stale")

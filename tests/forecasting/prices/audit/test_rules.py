@@ -22,4 +22,15 @@ def test_the_design_names_one() -> None:
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=rules.RULES)
 def test_the_docs_explain_each_code(rule: Rule) -> None:
-    assert re.search(rf"^\| {rule.code} \| {re.escape(rule.name)} \|", DOCS.read_text(), re.MULTILINE)
+    row = rf"^\| {rule.code} \| {re.escape(rule.name)} \| {rule.severity} \|"
+    assert re.search(row, DOCS.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("rule", rules.RULES.values(), ids=rules.RULES)
+def test_each_code_is_explained_in_one_line(rule: Rule) -> None:
+    assert 10 < len(rule.explanation) < 100
+    assert "\n" not in rule.explanation
+
+
+def test_no_code_is_given_twice() -> None:
+    assert len(rules.RULES) == len([rule for rule in vars(rules).values() if isinstance(rule, Rule)])

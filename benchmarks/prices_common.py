@@ -1,0 +1,53 @@
+"""What the benchmarks of prices share: made-up prices, and work measured in processes of its own."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from forecasting.panel import Panel
+from forecasting.prices.schema import INSTANT
+
+FIRST_DAY = np.datetime64("2020-01-01", "us")
+DAY = np.timedelta64(1, "D")
+
+
+def daily_panel(uri: str | Path) -> Panel:
+    """A panel of daily bars, every day of the week, from a long file."""
+    return Panel.model_validate({"name": "bench", "source": {"uri": str(uri)}})
+
+
+def closes(series: int, bars: int, first: int = 0) -> pa.Table:
+    """Closes of so many series, by series and time; `first` is the day of the first bar."""
+    days = FIRST_DAY + (first + np.arange(bars)) * DAY
+    ids = np.array([f"S{number:06}" for number in range(series)])
+    steps = np.random.default_rng(first).normal(0, 0.01, (series, bars))
+    return pa.table(
+        {
+            "unique_id": pa.array(np.repeat(ids, bars)),
+            "ds": pa.array(np.tile(days, series)).cast(INSTANT),
+            "close": np.round(100 * np.exp(steps.cumsum(axis=1)).ravel(), 4),
+        }
+    )
+
+
+def measured(module: str, part: str, *words: object) -> tuple[float, float]:
+    """Seconds and the whole process' peak memory in MB of `module`'s part, run by `run_part` in a process."""
+    command = [sys.executable, "-m", module, part, *map(str, words)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - this very program
+    seconds, megabytes = json.loads(output.splitlines()[-1])
+    return seconds, megabytes
+
+
+def run_part(work: Callable[[], object]) -> None:
+    """Do the work, and print what `measured` reads."""
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))

@@ -1,0 +1,71 @@
+"""A long CSV from the source to the price table: ours against pyarrow and deltalake alone; and its memory."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from deltalake import write_deltalake
+
+from benchmarks.prices_common import FIRST_DAY, closes, daily_panel, measured, run_part
+from forecasting.prices.ingest import ingest
+from forecasting.storage import Storage
+
+MODULE = "benchmarks.prices_ingest"
+SERIES, BARS = 1_000, 2_500
+REPEATS = 2
+NOW = FIRST_DAY + np.timedelta64(5000, "D")
+
+
+def write_csv(folder: str, series: int) -> None:
+    """The source, whose dates are written as dates."""
+    rows = closes(series, BARS)
+    rows = rows.set_column(1, "ds", rows["ds"].cast(pa.timestamp("us")).cast(pa.date32()))
+    pa.csv.write_csv(rows, f"{folder}/prices.csv")
+
+
+def ingest_ours(folder: str) -> None:
+    """Source, audit, table."""
+    with tempfile.TemporaryDirectory(dir=folder) as store:
+        ingest(daily_panel(f"{folder}/prices.csv"), Storage(store), NOW)
+
+
+def ingest_plain(folder: str) -> None:
+    """Read and append, with nothing between."""
+    with tempfile.TemporaryDirectory(dir=folder) as table:
+        write_deltalake(table, pa.csv.read_csv(f"{folder}/prices.csv"), mode="append")
+
+
+def main() -> None:
+    """Print the ratio, and how memory grows."""
+    with tempfile.TemporaryDirectory() as root:
+        for series in (100, SERIES):
+            folder = Path(root) / str(series)
+            folder.mkdir()
+            measured(MODULE, "write", folder, series)
+            parts = [
+                min(measured(MODULE, part, folder) for _ in range(REPEATS))
+                for part in ("nothing", "plain", "ours")
+            ]
+            (_, base), (plain, plain_mb), (ours, ours_mb) = parts
+            print(
+                f"{series:6,} series x {BARS:,} bars: ours {ours:6.2f} s, plain {plain:6.2f} s; "
+                f"memory ours {ours_mb - base:6,.0f} MB, plain {plain_mb - base:6,.0f} MB"
+            )
+        print(f"ours / pyarrow.csv and deltalake   {ours / plain:6.2f} x   (target: 3 x)")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        part, folder = sys.argv[1:3]
+        parts = {
+            "write": lambda: write_csv(folder, int(sys.argv[3])),
+            "plain": lambda: ingest_plain(folder),
+            "ours": lambda: ingest_ours(folder),
+            "nothing": lambda: None,
+        }
+        run_part(parts[part])

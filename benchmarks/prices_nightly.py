@@ -1,0 +1,76 @@
+"""The nightly increment: one new bar of each series onto stores of one, two and three years; its memory."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.prices_common import FIRST_DAY, closes, daily_panel, measured, run_part
+from forecasting.prices.ingest import ingest
+from forecasting.prices.schema import GOOD
+from forecasting.prices.table import PriceTable
+from forecasting.storage import Storage
+
+MODULE = "benchmarks.prices_nightly"
+SERIES, YEAR = 10_000, 250
+REPEATS = 3
+NOW = FIRST_DAY + np.timedelta64(5000, "D")
+
+
+def write_store(folder: str, series: int, bars: int) -> None:
+    """A store of so many bars a series, and a file with the next bar of each."""
+    rows = closes(series, bars)
+    for name in GOOD.names:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, rows["close"])
+    PriceTable.create(Storage(f"{folder}/store"), daily_panel("nowhere.csv")).append(rows, NOW)
+    pq.write_table(closes(series, 1, first=bars), f"{folder}/prices.parquet")
+
+
+def ingest_night(folder: str) -> None:
+    """The new bars."""
+    report = ingest(daily_panel(f"{folder}/prices.parquet"), Storage(f"{folder}/store"), NOW)
+    assert report.appended == report.offered
+
+
+def nights(root: Path, series: int, bars: int) -> tuple[float, float]:
+    """Seconds and memory of a night on such a store, the best of its repeats on copies of it."""
+    folder = Path(root) / f"{series}-{bars}"
+    folder.mkdir()
+    measured(MODULE, "write", folder, series, bars)
+    found = []
+    for _ in range(REPEATS):
+        copy = Path(root) / "copy"
+        shutil.copytree(folder, copy)
+        found.append(measured(MODULE, "ingest", copy))
+        shutil.rmtree(copy)
+    return min(found)
+
+
+def main() -> None:
+    """Print how the cost grows with the store and with the new rows."""
+    with tempfile.TemporaryDirectory() as root:
+        _, base = measured(MODULE, "nothing", root)
+        shapes = [(100, 3), (SERIES, 1), (SERIES, 2), (SERIES, 3)]
+        seconds = []
+        for series, years in shapes:
+            took, megabytes = nights(Path(root), series, years * YEAR)
+            seconds.append(took)
+            print(f"{series:6,} new bars onto {years} years: {took:6.2f} s, {megabytes - base:6,.0f} MB")
+        print(f"three years / one year   {seconds[-1] / seconds[1]:6.2f} x   (target: about 1 x)")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        part, folder = sys.argv[1:3]
+        parts = {
+            "write": lambda: write_store(folder, *map(int, sys.argv[3:])),
+            "ingest": lambda: ingest_night(folder),
+            "nothing": lambda: None,
+        }
+        run_part(parts[part])

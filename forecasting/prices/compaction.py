@@ -1,0 +1,74 @@
+"""Compaction: a panel's growing tables in few sorted files, as nightly appends leave many small ones.
+
+Each partition is rewritten in one commit of the table's log, sorted by series. Killed at any instant, it
+leaves the table as it was before a commit or after it, with the same rows in both. The files that it replaces
+stay for a week, for readers that opened the table before; what killed writers left behind goes with them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from forecasting.prices.delta import WRITER, find_table
+from forecasting.storage import Storage
+
+_RETENTION_HOURS = 7 * 24
+# What deltalake makes of a partition: files of about this size.
+_FILE_BYTES = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What became of one table's files.
+
+    Attributes:
+        table: its path in the store.
+        files_before: how many files held its rows.
+        files_after: how many do now.
+        deleted: how many files of a week ago or more are gone from the store.
+    """
+
+    table: str
+    files_before: int
+    files_after: int
+    deleted: int
+
+
+def compact(storage: Storage, panel: str) -> list[Compaction]:
+    """Compact the tables of the panel of that name; no read of theirs changes.
+
+    A partition that another writer changes meanwhile is left for the next time.
+
+    Raises:
+        StoreError: a newer version of this package wrote the tables.
+    """
+    paths = [f"{kind}/{panel}" for kind in ("prices", "quarantine")]
+    tables = [(path, find_table(storage, path)) for path in paths]
+    return [_compact(path, table) for path, table in tables if table is not None]
+
+
+def _compact(path: str, table: DeltaTable) -> Compaction:
+    before = len(table.file_uris())
+    for filters in _scattered(table):
+        try:
+            table.optimize.z_order(
+                ["unique_id"], filters or None, target_size=_FILE_BYTES, writer_properties=WRITER
+            )
+        except CommitFailedError:
+            table.update_incremental()
+    deleted = table.vacuum(_RETENTION_HOURS, dry_run=False, full=True)
+    return Compaction(path, before, len(table.file_uris()), len(deleted))
+
+
+def _scattered(table: DeltaTable) -> list[list[tuple[str, str, str]]]:
+    """The partitions, as filters, that lie in more files than they need."""
+    files = pa.table(table.get_add_actions(flatten=True))
+    keys = table.metadata().partition_columns
+    by = [f"partition.{key}" for key in keys]
+    sizes = files.group_by(by).aggregate([("size_bytes", "sum"), ("size_bytes", "count")])
+    needed = np.ceil(sizes["size_bytes_sum"].to_numpy() / _FILE_BYTES)
+    parts = sizes.filter(pa.array(sizes["size_bytes_count"].to_numpy() > needed)).select(by).to_pylist()
+    return [[(key, "=", str(part[name])) for key, name in zip(keys, by, strict=True)] for part in parts]

@@ -1,0 +1,32 @@
+"""Export: the newest prices of a panel as one plain Parquet file, for whoever wants just that."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forecasting.errors import StoreError
+from forecasting.prices.schema import PRICES
+from forecasting.prices.table import PriceTable
+from forecasting.storage import Storage
+
+
+def export_prices(storage: Storage, panel: str, file: Path) -> int:
+    """Write the newest value of each bar of the panel of that name to `file`; how many bars these are.
+
+    The columns are those of `schema.PRICES`, sorted by `unique_id`, `ds`. A file that is there already is
+    replaced at once, and never half there.
+
+    Raises:
+        StoreError: the panel has no prices, or the file cannot be written.
+    """
+    rows: pa.Table = PriceTable(storage, panel).newest().cast(PRICES)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, unfinished, compression="zstd")
+        unfinished.replace(file)
+    except OSError as error:
+        raise StoreError(f"cannot write {file} ({error.strerror}); give --export another path") from error
+    return rows.num_rows

@@ -1,0 +1,112 @@
+"""Prices in an object store (S3, Google Cloud Storage, Azure): one object, all below a prefix, or a glob."""
+
+import glob
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import obstore
+import pyarrow as pa
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore, from_url
+
+from forecasting.errors import SourceError
+from forecasting.panel import Panel
+from forecasting.prices.sources.documents import KINDS, File, holds_prices
+from forecasting.prices.sources.reading import read_files
+from forecasting.prices.sources.uris import shown
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
+
+_SILENCE = timedelta(seconds=30)
+_MEGABYTE = 1_000_000
+
+
+class ObjectSource:
+    """The objects at the panel's URI in the order of their paths, but for those that were read before.
+
+    Credentials, region and endpoint come from the environment, as `obstore` reads them: `AWS_ACCESS_KEY_ID`,
+    `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and so on.
+    """
+
+    def __init__(self, panel: Panel, read_before: Mapping[str, str]) -> None:
+        self._panel = panel
+        self._name = shown(panel.source.uri)
+        self._read_before = read_before
+        self.tags: dict[str, str] = {}
+
+    def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+        """What the objects offer; see `Source.read`."""
+        scheme, _, rest = self._panel.source.uri.partition("://")
+        bucket, _, path = rest.partition("/")
+        root = f"{scheme}://{bucket}"
+        with self._said():
+            store = from_url(
+                root,
+                # Plain HTTP happens only where the environment names such an endpoint, as a local MinIO's.
+                client_options={"timeout": _SILENCE, "allow_http": True},
+                retry_config={
+                    "max_retries": 5,
+                    "retry_timeout": timedelta(minutes=self._panel.source.time_limit_minutes),
+                },
+            )
+            found = self._find(store, path)
+        self.tags = {meta["path"]: meta["e_tag"] for meta in found if meta["e_tag"]}
+        new = [meta for meta in found if self._read_before.get(meta["path"], "") != meta["e_tag"]]
+        if new:
+            files = [File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta)) for meta in new]
+            yield from read_files(files, self._panel, may_be_empty=bool(self._read_before))
+
+    def _find(self, store: ObjectStore, path: str) -> "list[ObjectMeta]":
+        if holds_prices(path) and not glob.has_magic(path):
+            return [obstore.head(store, path)]
+        # Up to the first part with a wildcard in it, all of a path is the prefix of what it means.
+        parts = PurePosixPath(path).parts
+        fixed = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+        listed = [meta for batch in obstore.list(store, "/".join(parts[:fixed])) for meta in batch]
+        found = [
+            meta
+            for meta in listed
+            if holds_prices(meta["path"]) and (fixed == len(parts) or fnmatchcase(meta["path"], path))
+        ]
+        if not found:
+            raise SourceError(f"no {KINDS} object at {self._name}; check [source].uri in the panel")
+        return sorted(found, key=lambda meta: meta["path"])
+
+    @contextmanager
+    def _copy(self, store: ObjectStore, meta: "ObjectMeta") -> Iterator[Path]:
+        limit = self._panel.source.max_megabytes
+        if meta["size"] > limit * _MEGABYTE:
+            raise SourceError(
+                f"{self._name}: {meta['path']} has more than {limit:g} MB; "
+                "raise [source].max_megabytes in the panel"
+            )
+        with TemporaryDirectory(prefix="nightcast-") as folder:
+            path = Path(folder) / PurePosixPath(meta["path"]).name
+            with self._said(), path.open("wb") as file:
+                for block in obstore.get(store, meta["path"]).stream():
+                    file.write(block)
+            yield path
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """What goes wrong in the store, as one line."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise SourceError(f"no object at {self._name}; check [source].uri in the panel") from error
+        except (BaseError, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+            raise SourceError(
+                f"cannot read {self._name} ({reason}); "
+                "check [source].uri in the panel, and the credentials and region in the environment"
+            ) from error

@@ -1,0 +1,102 @@
+"""Reading: from files, wherever they were, to the rows that they offer."""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from forecasting.errors import SourceError
+from forecasting.panel import Panel
+from forecasting.prices.sources.csv_tables import find_dialect, read_csv
+from forecasting.prices.sources.documents import Document, File, documents_in
+from forecasting.prices.sources.layouts import Origin, to_offered, unreadable_rows
+from forecasting.prices.sources.uris import shown
+
+_BATCH_ROWS = 1 << 20
+
+
+def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = False) -> Iterator[pa.Table]:
+    """What the files offer, in their order: batches of `schema.OFFERED`.
+
+    Where there are several documents, one that cannot be read does not stop the others: it becomes an
+    unreadable row. A file that cannot be fetched stops all: the next try may get it.
+
+    Args:
+        files: what to read.
+        panel: how to read it.
+        may_be_empty: whether it is well that no series among them is wanted.
+
+    Raises:
+        SourceError: a file could not be fetched, or no document could be read, or has a wanted series.
+    """
+    failures: list[str] = []
+    read = rows = 0
+    for file in files:
+        with file.local() as path:
+            try:
+                documents = documents_in(path, file.name)
+            except SourceError as error:
+                failures.append(str(error))
+                continue
+            for document in documents:
+                try:
+                    for batch in _read(document, panel):
+                        rows += batch.num_rows
+                        yield batch
+                    read += 1
+                except SourceError as error:
+                    failures.append(str(error))
+    if failures and not read:
+        raise SourceError(failures[0])
+    if not (rows or failures or may_be_empty) and (panel.source.include or panel.source.exclude):
+        raise SourceError(
+            f"no series at {shown(panel.source.uri)} is in [source].include and not in exclude; "
+            "correct these lists in the panel"
+        )
+    yield unreadable_rows(failures)
+
+
+def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
+    spoiled: list[str] = []  # lines that have not the columns of the header
+    origin = Origin(document.name, _id_in(document, panel.source.id_in_file_name))
+    if document.is_csv:
+        dialect = find_dialect(document, panel.source)
+        found = panel.source.model_copy(update={"decimal": dialect.decimal})
+        panel = panel.model_copy(update={"source": found})
+        batches = read_csv(document, dialect, spoiled)
+    else:
+        batches = _read_parquet(document)
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        yield to_offered(pa.Table.from_batches([batch]), origin, panel)
+    if not rows and spoiled:
+        raise SourceError(
+            f"{document.name}: no line has as many values as the header; correct the file, or set "
+            "[source].delimiter in the panel"
+        )
+    if not rows:
+        raise SourceError(f"{document.name} has no rows; check [source].uri in the panel, or fetch it again")
+    yield unreadable_rows(spoiled)
+
+
+def _id_in(document: Document, pattern: str) -> str:
+    before, _, after = pattern.partition("*")
+    series = document.stem.removeprefix(before).removesuffix(after)
+    if not series or len(series) != len(document.stem) - len(before) - len(after):
+        raise SourceError(
+            f"{document.name}: no id in the file's name, which is not like {pattern!r}; "
+            "correct [source].id_in_file_name in the panel, or remove the file"
+        )
+    return series
+
+
+def _read_parquet(document: Document) -> Iterator[pa.RecordBatch]:
+    with document.opened() as stream:
+        try:
+            yield from pa.parquet.ParquetFile(stream).iter_batches(_BATCH_ROWS)
+        except pa.ArrowInvalid as error:
+            reason = " ".join(str(error).split())
+            raise SourceError(
+                f"{document.name} is not Parquet, or is cut short ({reason}); fetch it again"
+            ) from error

@@ -29,5 +29,5 @@ def write_report(
     """Gather the run's results and findings, and render them as one self-contained page."""
     storage = Storage(store)
     report = gather_report(panel, storage, snapshot, decision, address, ingested.findings)
-    storage.put_new(address.path(REPORT), render_report(report).encode())
+    storage.put(address.path(REPORT), render_report(report).encode())
     _log.info("report: %s", storage.display(address.path(REPORT)))

@@ -38,7 +38,7 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	@for script in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
 # Needs the tool uv: one lock for every platform and Python, with hashes, without addresses.
 lock:

@@ -5,28 +5,15 @@ import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
 
+from benchmarks._ecb import BATCH, HISTORY, HORIZON, STEP, ecb_bars, ecb_panel
 from forecasting.bars import Bars
+from forecasting.models.lecture_lstm import Standardiser, StandardWindows
 from forecasting.panel import Panel
-from forecasting.prices.sources import read_source
-from forecasting.windows import Windows, build_windows
+from forecasting.windows import build_windows
 
-HISTORY, STEP, HORIZON = 720, 6, 72
-BATCH = 256
 BATCHES = 40
 REPEATS = 5
-
-
-def ecb_panel(**model: object) -> Panel:
-    """The bundled panel, with these settings of its model."""
-    panel = Panel.load("ecb_fx")
-    return Panel.model_validate(panel.model_dump(exclude={"model"}) | {"model": model})
-
-
-def ecb_bars(panel: Panel) -> Bars:
-    """The bars of the bundled file, as it is."""
-    return Bars.from_table(pa.concat_tables(read_source(panel)), "close")
 
 
 def lecture_loop(series: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,62 +26,54 @@ def lecture_loop(series: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np
     return np.array(data), np.array(labels)
 
 
-def feed(windows: Windows, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A batch, as training takes it."""
-    return windows.contexts(origins), windows.targets(origins)
-
-
-def windows_per_second(work: Callable[[np.ndarray], object], batches: np.ndarray) -> float:
-    """Of `work` on every batch."""
-    start = time.perf_counter()
-    for batch in batches:
-        work(batch)
-    return batches.size / (time.perf_counter() - start)
-
-
-def speed(windows: Windows) -> None:
-    """Print windows a second of both, alternating, each the median of its repeats."""
+def speed(panel: Panel, bars: Bars) -> None:
+    """Print windows a second, alternating, each the median of its repeats."""
+    windows = build_windows(panel, bars, panel.calendar)
+    default = build_windows(ecb_panel(), bars, panel.calendar)
+    standard = StandardWindows(windows, Standardiser.of(windows, bars.ds.max()))
+    level = windows.level.astype(np.float32)[:, None]
+    ways: dict[str, Callable[[np.ndarray], object]] = {
+        "the lecture's loop, its windows": lambda batch: lecture_loop(level, batch + 1),
+        "ours, the same windows": lambda batch: (standard.contexts(batch), standard.targets(batch)),
+        "ours, the default network's": lambda batch: (default.contexts(batch), default.targets(batch)),
+    }
     origins = np.flatnonzero(windows.has_context & windows.has_target)
     batches = np.random.default_rng(0).choice(origins, (BATCHES, BATCH))
-    level = windows.level[:, None]
-    loop, ours = np.median(
-        [
-            (
-                windows_per_second(lambda batch: lecture_loop(level, batch + 1), batches),
-                windows_per_second(lambda batch: feed(windows, batch), batches),
-            )
-            for _ in range(REPEATS)
-        ],
-        axis=0,
-    )
-    print(f"the lecture's loop, 1 feature    {loop:11,.0f} windows/s")
-    print(f"ours, {windows.features.shape[1]} features, scaled       {ours:11,.0f} windows/s")
-    print(f"ours / the lecture's loop        {ours / loop:11.1f} x   (target: 20 x)")
+    repeats = [[_windows_per_second(way, batches) for way in ways.values()] for _ in range(REPEATS)]
+    loop, *rest = np.median(repeats, axis=0)
+    for name, rate in zip(ways, (loop, *rest), strict=True):
+        print(f"{name:32}{rate:12,.0f} windows/s {rate / loop:6.1f} x the lecture's loop")
+    print("(target for the same windows: 20 x)")
 
 
 def memory(panel: Panel, bars: Bars) -> None:
-    """Print the peak memory of building the windows of a part of the bars and of all, per bar."""
+    """Print the peak memory of building the windows of a part of the bars, and of all."""
     for share in (0.25, 0.5, 1.0):
         some = bars.select(list(bars.ids[: round(share * len(bars.ids))]))
         tracemalloc.start()
         windows = build_windows(panel, some, panel.calendar)
-        held, peak = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        count = int((windows.has_context & windows.has_target).sum())
-        values = panel.model.context * windows.features.shape[1] + panel.forecast.horizon
-        copied = 4 * values * count
+        count = np.count_nonzero(windows.has_context & windows.has_target)
+        copied = 4 * count * (panel.model.context * windows.features.shape[1] + panel.forecast.horizon)
         print(
-            f"{len(some):9,} bars: held {held / 1e6:6.1f} MB, peak {peak / 1e6:6.1f} MB "
-            f"({peak / len(some):4.0f} bytes a bar); {count:,} windows copied would be {copied / 1e6:7,.0f} MB, "
-            f"{copied / peak:4.0f} x"
+            f"{len(some):8,} bars: peak {peak / 1e6:5.1f} MB, {peak / len(some):4.0f} bytes a bar; all "
+            f"{count:,} windows copied out: {copied / 1e6:5,.0f} MB, {copied / peak:4.1f} x"
         )
+
+
+def _windows_per_second(way: Callable[[np.ndarray], object], batches: np.ndarray) -> float:
+    start = time.perf_counter()
+    for batch in batches:
+        way(batch)
+    return batches.size / (time.perf_counter() - start)
 
 
 def main() -> None:
     """Print both."""
-    panel = ecb_panel(context=HISTORY // STEP, sampling_step=STEP)
-    bars = ecb_bars(panel)
-    speed(build_windows(panel, bars, panel.calendar))
+    lecture = ecb_panel(preset="lecture")
+    bars = ecb_bars(lecture)
+    speed(lecture, bars)
     memory(ecb_panel(), bars)
 
 

@@ -4,9 +4,11 @@ Exit 0: the command did what it says. Exit 1: it did not, with one clear line wh
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal, Never
 
 import numpy as np
@@ -104,6 +106,10 @@ def backtest(
 ) -> None:
     """Walk forward over the past on common cutoffs, the model beside both random walks."""
     settings = Panel.load(panel, panels)
+    if output is not None and output.is_dir():
+        raise NightcastError(
+            f"--output {output} is a folder; give a file in it, such as {output / 'backtest.parquet'}"
+        )
     storage, plan = Storage(store), BacktestPlan(cutoffs, stride, _refit_every(refit))
     if not PriceTable.exists(storage, settings.name):
         ingest_prices(settings, storage, _now())
@@ -121,6 +127,11 @@ def demo(*, store: Store = None) -> None:
     print("The euro's exchange rates, from the file that the ECB publishes to 72-day forecasts with charts.")
     run("ecb_fx", store=store, panels=str(environment.BUNDLED_PANELS))
     print("\nOpen the report in a browser first. Run it again: it finds its own result and changes nothing.")
+
+
+def _fail(reason: str) -> Never:
+    print(f"nightcast: {' '.join(reason.split())}", file=sys.stderr)
+    sys.exit(1)
 
 
 def _refit_every(refit: str) -> int | None:
@@ -142,6 +153,10 @@ def main(words: Sequence[str] | None = None) -> Never:
         with environment.own_lines_only():
             app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
     except (NightcastError, CycloptsError) as error:
-        print(f"nightcast: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
+    except Exception as error:  # noqa: BLE001 - nobody expects a traceback; it is kept for whoever asks
+        with NamedTemporaryFile("w", prefix="nightcast-", suffix=".log", delete=False) as log:
+            traceback.print_exc(file=log)
+        reason = (str(error).splitlines() or [""])[0]
+        _fail(f"unexpected {type(error).__name__}: {reason}; the traceback is in {log.name}")
     sys.exit(0)

@@ -67,7 +67,7 @@ def nightly(
         address = forecast(settings, root, snapshot, decision)
         draw_charts(settings, root, snapshot, decision, address)
         write_report(settings, root, snapshot, decision, address, ingested)
-        manifest = publish(root, address, snapshot, decision, ingested)
+        manifest = publish(settings, root, address, snapshot, decision, ingested)
     summarise(settings, root, manifest)
     return manifest
 

@@ -135,14 +135,14 @@ class ModelSettings(_Section):
     context: Annotated[int, Field(ge=8, le=2000)] = 120
     sampling_step: Annotated[int, Field(ge=1, le=100)] = 1
     units: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((32, 16), min_length=1, max_length=4)
-    training_steps: Annotated[int, Field(ge=1)] = 1200
+    training_steps: Annotated[int, Field(ge=1)] = 400
     batch_size: Annotated[int, Field(ge=8)] = 256
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     @model_validator(mode="before")
     @classmethod
-    def _lecture_is_to_the_letter(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if given.get("preset") != "lecture":
+    def _lecture_is_to_the_letter(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("preset") != "lecture":
             return given
         recipe = {
             "context": LECTURE_CONTEXT,
@@ -197,7 +197,9 @@ class Panel(_Section):
     def _count_intraday_bars(cls, given: Any) -> Any:
         """Give intraday panels the audit's defaults in days: a holiday is no seam, and a night no end."""
         match given:
-            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY:
+            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY and isinstance(
+                given.get("audit", {}), dict
+            ):
                 day = _BARS_A_DAY[freq]
                 defaults = {"stale_bars": 2 * day, "flat_bars": 2 * day + day // 2, "max_gap_bars": 5 * day}
                 return {**given, "audit": {**defaults, **given.get("audit", {})}}

@@ -76,7 +76,7 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
         instant = resolve_as_of(bars, panel, calendar, to_instant(now))
         behind = _behind(panel, calendar, instant, to_instant(now))
     else:
-        instant, behind = _given_as_of(panel, as_of, now), []
+        instant, behind = _given_as_of(panel, bars, as_of, now), []
     audit = audit_series(bars, panel, calendar, instant, rows["volume"].to_numpy())
     used = bars.until(instant).select([*audit.forecast, *audit.baseline])
     return Snapshot(
@@ -107,13 +107,14 @@ def bars_digest(bars: Bars) -> str:
     return digest_arrays(names, bars.offsets, bars.ds, bars.y)
 
 
-def _given_as_of(panel: Panel, as_of: str, now: datetime) -> np.datetime64:
+def _given_as_of(panel: Panel, bars: Bars, as_of: str, now: datetime) -> np.datetime64:
+    """The newest bar up to the given date: a Saturday is its Friday, and no date without bars is claimed."""
     instant = parse_as_of(as_of, panel.bars.freq)
     if to_datetime(instant).date() > now.date():
         raise AuditError(
             f"as_of {as_of} lies after this run's time, {now:%Y-%m-%d %H:%M} UTC; give an earlier one"
         )
-    return instant
+    return max(bars.until(instant).ds, default=instant)
 
 
 def _behind(panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.datetime64) -> list[Finding]:

@@ -7,7 +7,7 @@ Growing tables are Delta tables under the same root; `table_uri` and `table_opti
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -34,7 +34,9 @@ class Storage:
     """
 
     def __init__(self, uri: str | None = None) -> None:
-        uri = uri or os.environ.get("NIGHTCAST_STORE", DEFAULT_STORE)
+        uri = uri or os.environ.get("NIGHTCAST_STORE") or DEFAULT_STORE
+        if uri.startswith("file://"):
+            uri = unquote(uri.removeprefix("file://"))
         self.local_root = None if "://" in uri else Path(uri).expanduser().resolve()
         self.uri = uri.rstrip("/") if self.local_root is None else str(self.local_root)
         self._objects = _connect(self.uri, self.local_root)

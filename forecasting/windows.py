@@ -2,8 +2,8 @@
 
 A window is named by its *origin*, the position in `Bars` of the last bar that it knows. Nothing is held per
 window but that number: memory grows with the prices, not with windows x context. Every value at a bar
-depends only on that bar and earlier ones of its series, and whatever scales a window is taken at its origin,
-so that no price after an origin can move its context.
+depends only on that bar and earlier ones of its series, and a window is scaled by the volatility at its
+origin, so that no price after an origin can move its context.
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,15 @@ from forecasting.panel import Panel
 # Half-life of the volatility that scales a window and carries the EWMA baseline, in bars.
 SCALE_HALF_LIFE = 20
 # Half-lives of the volatilities that a network sees besides it: a week, a quarter, and a year of daily bars.
+# The root mean square change so far goes with them.
 FEATURE_HALF_LIVES = (5, 60, 250)
 # A scale never falls below this share of the series' root mean square change so far: during a peg the EWMA
 # fades to nothing, and the first move after it would count as thousands of scales.
 SCALE_FLOOR = 0.1
-VOLATILITIES = 1 + len(FEATURE_HALF_LIVES)
-# Changes in a context are cut at this many scales, beyond which a size says no more than "a jump"; and log
-# volatilities at this distance from the scale's, where a series had not moved yet.
-FEATURE_LIMIT = 8.0
+
+# Of `Windows.features`: the first column with the logarithm of a volatility, the scale's, and how many have.
+LOG_SCALE = 1
+VOLATILITIES = 2 + len(FEATURE_HALF_LIVES)
 
 _PERIODS = tuple(np.timedelta64(hours, "h") for hours in (12, 24, 7 * 24))
 _A_MONDAY = np.datetime64("1970-01-05", "us")
@@ -44,8 +45,8 @@ class Windows:
         level: (N,) float64; the target on the scale on which changes add up: log price, or price for `diff`.
         scale: (N,) float64; EWMA volatility of the one-bar change of `level`, known at each bar; 0 until the
             series first moves.
-        features: (N, F) float32; column 0 the change over `sampling_step` bars (per square root
-            of a bar), then log volatilities, then calendar features.
+        features: (N, F) float32; column 0 the change over `sampling_step` bars (per square root of a bar),
+            then the logarithms of the scale and of other volatilities, then calendar features.
         run: (N,) int64; how many bars came before each one without a long gap between.
         context_bars: how many bars a context spans.
         sampling_step: how many bars lie from one step of a context to the next.
@@ -92,15 +93,8 @@ class Windows:
         return origins[self.bars.ds[origins] >= start]
 
     def contexts(self, origins: np.ndarray) -> np.ndarray:
-        """(W, context, F) float32; what a network sees of each window, scaled by its scale at the origin.
-
-        Column 0 counts in scales, and the log volatilities are relative to the scale.
-        """
-        context = gather(self.features, origins, self.context_bars, self.sampling_step)
-        scale = self.scale[origins].astype(np.float32)[:, None]
-        context[:, :, 0] /= scale
-        context[:, :, 1 : 1 + VOLATILITIES] -= np.log(scale)[:, :, None]
-        return np.clip(context, -FEATURE_LIMIT, FEATURE_LIMIT, out=context)
+        """(W, context, F) float32; the features of each window's steps, the last one its origin."""
+        return gather(self.features, origins, self.context_bars, self.sampling_step)
 
     def targets(self, origins: np.ndarray) -> np.ndarray:
         """(W, horizon) float64; the change of `level` from each origin to each step ahead."""
@@ -116,8 +110,9 @@ class Windows:
 def gather(values: np.ndarray, origins: np.ndarray, context_bars: int, sampling_step: int) -> np.ndarray:
     """(W, context, F) copies of `values` (N, F): every `sampling_step`-th bar, the last one each origin."""
     span = context_bars - sampling_step + 1
-    views = sliding_window_view(values, span, axis=0)[:, :, ::sampling_step]
-    return np.ascontiguousarray(views[origins - span + 1].swapaxes(1, 2))
+    # A view whose last axis is that of `values` lets numpy copy whole rows.
+    views = sliding_window_view(values, (span, values.shape[1]))
+    return views[origins - span + 1, 0, ::sampling_step]
 
 
 def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
@@ -137,21 +132,20 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
     level = np.log(bars.y) if log else bars.y
     run = _run_lengths(bars, calendar.position(bars.ds), panel.audit.max_gap_bars)
     change = _change(level, run, 1)
-    scale = _scale(change, bars.series)
+    so_far = _so_far(change, bars.series)
+    scale = np.maximum(_volatility(change, bars.series, SCALE_HALF_LIFE), SCALE_FLOOR * so_far)
+    others = [_volatility(change, bars.series, half_life) for half_life in FEATURE_HALF_LIVES] + [so_far]
+    features = [
+        np.nan_to_num(_change(level, run, panel.model.sampling_step)),
+        _log(scale),
+        *(_log(np.maximum(volatility, SCALE_FLOOR * scale)) for volatility in others),
+        *(_calendar_waves(bars.ds) if _has_calendar_waves(panel) else ()),
+    ]
     return Windows(
         bars=bars,
         level=level,
         scale=scale,
-        features=np.stack(
-            [
-                np.nan_to_num(_change(level, run, panel.model.sampling_step)),
-                _log(scale),
-                *(_log(_slower_or_faster(change, bars.series, scale, span)) for span in FEATURE_HALF_LIVES),
-                *(_calendar_waves(bars.ds) if _has_calendar_waves(panel) else ()),
-            ],
-            axis=1,
-            dtype=np.float32,
-        ),
+        features=np.stack(features, axis=1, dtype=np.float32),
         run=run,
         context_bars=panel.model.context_bars,
         sampling_step=panel.model.sampling_step,
@@ -162,7 +156,7 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
 
 def feature_count(panel: Panel) -> int:
     """F, how many features the windows of a panel have."""
-    return 1 + VOLATILITIES + (2 * len(_PERIODS) if _has_calendar_waves(panel) else 0)
+    return LOG_SCALE + VOLATILITIES + (2 * len(_PERIODS) if _has_calendar_waves(panel) else 0)
 
 
 def _has_calendar_waves(panel: Panel) -> bool:
@@ -184,24 +178,17 @@ def _change(level: np.ndarray, run: np.ndarray, bars: int) -> np.ndarray:
     return np.where(run >= bars, change, np.nan)
 
 
-def _scale(change: np.ndarray, series: np.ndarray) -> np.ndarray:
-    """(N,) EWMA volatility, never below a share of the root mean square of all changes so far."""
+def _so_far(change: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """(N,) root mean square of all changes of the series so far; 0 before the first one."""
     squares = pd.Series(np.nan_to_num(change**2)).groupby(series).cumsum().to_numpy()
     counts = pd.Series(np.isfinite(change)).groupby(series).cumsum().to_numpy()
-    so_far = np.sqrt(squares / np.maximum(counts, 1))
-    return np.maximum(_volatility(change, series, SCALE_HALF_LIFE), SCALE_FLOOR * so_far)
+    return np.sqrt(squares / np.maximum(counts, 1))
 
 
 def _volatility(change: np.ndarray, series: np.ndarray, half_life: int) -> np.ndarray:
     """(N,) square root of the exponentially weighted mean of squared changes; 0 before the first one."""
     mean = pd.Series(change**2).groupby(series).ewm(halflife=half_life, ignore_na=True).mean()
     return np.nan_to_num(np.sqrt(mean.to_numpy()))
-
-
-def _slower_or_faster(
-    change: np.ndarray, series: np.ndarray, scale: np.ndarray, half_life: int
-) -> np.ndarray:
-    return np.maximum(_volatility(change, series, half_life), SCALE_FLOOR * scale)
 
 
 def _calendar_waves(ds: np.ndarray) -> list[np.ndarray]:

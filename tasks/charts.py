@@ -4,7 +4,6 @@ from prefect import task
 
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
-from forecasting.publishing.gallery import draw_gallery
 from forecasting.publishing.publish import ForecastAddress
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
@@ -17,4 +16,6 @@ def draw_charts(
     panel: Panel, store: str, snapshot: Snapshot, decision: Decision, address: ForecastAddress
 ) -> None:
     """Draw every series' forecast beside what an earlier one turned out to be worth."""
+    from forecasting.publishing.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
+
     draw_gallery(panel, Storage(store), snapshot, decision, address, TaskProgress("charts", panel.name))

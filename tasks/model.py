@@ -5,7 +5,7 @@ from typing import Literal
 
 from prefect import task
 
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.registry import Decision
 from forecasting.models.selection import WindowPlan, load_decision, retrain, retrain_reason
 from forecasting.panel import Panel
 from forecasting.snapshot import Snapshot
@@ -23,9 +23,7 @@ def retraining_is_due(panel: Panel, store: str, snapshot: Snapshot, mode: Mode) 
     """Whether a challenger is to be trained: as `mode` says, or when the standing model is due."""
     if mode != "auto":
         return mode == "retrain"
-    reason = retrain_reason(
-        panel, snapshot.as_of, Registry(Storage(store), panel.name).decision(snapshot.as_of)
-    )
+    reason = retrain_reason(panel, Storage(store), snapshot.as_of)
     if reason is not None:
         _log.info("model: retraining, as %s", reason)
     return reason is not None

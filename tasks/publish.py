@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from prefect import task
+from prefect.runtime import flow_run
 
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
@@ -33,11 +34,17 @@ def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decis
 
 @task(name="publish", **STEP)
 def publish(
-    store: str, address: ForecastAddress, snapshot: Snapshot, decision: Decision, ingested: IngestReport
+    panel: Panel,
+    store: str,
+    address: ForecastAddress,
+    snapshot: Snapshot,
+    decision: Decision,
+    ingested: IngestReport,
 ) -> dict[str, Any]:
     """Commit the forecast and make `latest` show it; its manifest."""
     storage = Storage(store)
-    manifest = commit(storage, address, manifest_record(snapshot, decision, ingested.findings))
+    record = manifest_record(panel, snapshot, decision, ingested.findings, flow_run.id)
+    manifest = commit(storage, address, record)
     shown = point_latest(storage, manifest)
     _log.info(
         "publish: %s, %s", address.folder, "now the latest" if shown else "a later one stays the latest"

@@ -30,6 +30,6 @@ def write_report(
     """Render the run's results and findings as one self-contained page, and the findings as a file too."""
     storage = Storage(store)
     report = gather_report(panel, storage, snapshot, decision, address, ingested.findings)
-    storage.put_new(address.path(FINDINGS), findings_file(report.findings))
-    storage.put_new(address.path(REPORT), render_report(report).encode())
+    storage.put(address.path(FINDINGS), findings_file(report.findings))
+    storage.put(address.path(REPORT), render_report(report).encode())
     _log.info("report: %s", storage.display(address.path(REPORT)))

@@ -18,7 +18,7 @@ from forecasting.as_of import as_of_label
 from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
-from forecasting.errors import AuditError, NightcastError
+from forecasting.errors import AuditError, ModelError, NightcastError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.scores import Score, compare, following, forecast_prices, score_windows
 from forecasting.models.baselines import EwmaWalk, RandomWalk
@@ -305,6 +305,11 @@ def backtest_panel(
     bars = Bars.from_table(rows, panel.forecast.target)
 
     def train(known: Bars, end: np.datetime64) -> Forecaster:
+        if not known.ids:
+            day = as_of_label(end, panel.bars.freq)
+            raise ModelError(
+                f"no series of panel {panel.name} has a whole context by {day}; ask for fewer --cutoffs"
+            )
         network = train_network(panel, known, end, on_progress)
         return load_network(panel, network.model_bytes, network.state)
 

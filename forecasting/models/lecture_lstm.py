@@ -41,8 +41,8 @@ class Standardiser:
         """By the bars before `end`."""
         bars = windows.bars
         counts = np.bincount(bars.series[bars.ds < end], minlength=len(bars.ids))
-        whole = np.flatnonzero(counts >= windows.context_bars)
-        return cls({bars.ids[series]: _moments(windows, series, counts[series]) for series in whole})
+        whole = np.flatnonzero(counts >= windows.context_bars).tolist()
+        return cls({bars.ids[series]: _moments(windows, series, int(counts[series])) for series in whole})
 
     def by_series(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         """(S,) mean and (S,) deviation."""
@@ -173,10 +173,10 @@ def _split(windows: Windows, end: np.datetime64, panel: Panel) -> Split:
 
 
 def _moments(windows: Windows, series: int, count: int) -> tuple[float, float]:
-    """Mean and deviation of the first `count` levels of a series; a deviation of 0 is given as 1."""
+    """Mean and deviation of the first `count` levels of a series; 1 is the deviation of equal ones."""
     start, stop = windows.bars.offsets[series : series + 2]
     levels = windows.level[start:stop][:count]
-    return float(levels.mean()), float(levels.std()) or 1.0
+    return float(levels.mean()), float(levels.std()) if np.ptp(levels) else 1.0
 
 
 def _residual_quantiles(network: Any, standard: StandardWindows, origins: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from forecasting.digests import digest_bytes
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import TrainedNetwork, load_network
@@ -66,8 +67,12 @@ class Registry:
         return f"{self._root}/{version}/{name}"
 
     def has(self, version: str) -> bool:
-        """Whether that version is here, whole."""
-        return self._storage.find(self.path(version, _METADATA)) is not None
+        """Whether that version is here, whole and undamaged."""
+        network = self._storage.find(self.path(version, _NETWORK))
+        try:
+            return network is not None and self.metadata(version).get("sha256") == digest_bytes(network)
+        except ModelError:
+            return False
 
     def save(
         self, version: str, network: TrainedNetwork, facts: dict[str, Any], loss_curve: bytes | None
@@ -80,6 +85,7 @@ class Registry:
             **facts,
             **network.facts,
             "version": version,
+            "sha256": digest_bytes(network.model_bytes),
             "state": network.state,
             "history": network.history,
         }
@@ -96,7 +102,12 @@ class Registry:
             raise ModelError(
                 f"no model {version} in {self._storage.display(self._root)}; run with --mode retrain"
             )
-        return json.loads(data)
+        try:
+            found: dict[str, Any] = json.loads(data)
+        except json.JSONDecodeError as error:
+            where = self._storage.display(self.path(version, _METADATA))
+            raise ModelError(f"{where} is damaged; run with --mode retrain") from error
+        return found
 
     def load(self, panel: Panel, version: str) -> Forecaster:
         """A version, ready to forecast `panel`.

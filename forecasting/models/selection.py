@@ -15,10 +15,9 @@ from forecasting.evaluation.gate import CHAMPION, judge, training_end
 from forecasting.models.baselines import BASELINES, EwmaWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.registry import Decision, Registry
-from forecasting.models.training import train_network
+from forecasting.models.training import TrainedNetwork, train_network
 from forecasting.panel import Panel
 from forecasting.progress import Progress
-from forecasting.publishing.charts import draw_loss_curve
 from forecasting.snapshot import Snapshot, bars_digest, read_bars
 from forecasting.storage import Storage
 from forecasting.windows import build_windows
@@ -67,10 +66,14 @@ def settings_digest(panel: Panel) -> str:
     return digest_record(panel.model_keys())
 
 
-def retrain_reason(panel: Panel, as_of: str, decision: Decision | None) -> str | None:
+def retrain_reason(panel: Panel, storage: Storage, as_of: str) -> str | None:
     """Why a challenger is due at `as_of`, in words; None when the decision that stands is good for longer."""
+    registry = Registry(storage, panel.name)
+    decision = registry.decision(as_of)
     if decision is None:
         return "there is no model yet"
+    if not _is_whole(registry, decision):
+        return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
     age = parse_as_of(as_of, panel.bars.freq) - parse_as_of(decision.as_of, panel.bars.freq)
@@ -112,13 +115,13 @@ def retrain(
     """
     registry = Registry(storage, panel.name)
     standing = registry.decision(snapshot.as_of)
-    if standing is not None and standing.as_of == snapshot.as_of and standing.challenger == plan.version:
+    if standing is not None and _is_whole(registry, standing) and _judged(standing, snapshot.as_of, plan):
         _log.info(
             "model %s is already trained on exactly these rows and judged; nothing to train", plan.version
         )
         return standing
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
-    if not plan.training_windows and panel.model.preset == "default":
+    if not plan.training_windows:
         decision = _without_training(panel, snapshot.as_of, plan)
     else:
         if not registry.has(plan.version):
@@ -126,6 +129,14 @@ def retrain(
         decision = _decide(panel, registry, bars, snapshot.as_of, plan)
     registry.record(decision)
     return decision
+
+
+def _is_whole(registry: Registry, decision: Decision) -> bool:
+    return decision.model in BASELINES or registry.has(decision.version)
+
+
+def _judged(decision: Decision, as_of: str, plan: WindowPlan) -> bool:
+    return decision.as_of == as_of and decision.challenger == plan.version
 
 
 def _train(panel: Panel, registry: Registry, bars: Bars, plan: WindowPlan, on_progress: Progress) -> None:
@@ -139,8 +150,15 @@ def _train(panel: Panel, registry: Registry, bars: Bars, plan: WindowPlan, on_pr
         "package_version": __version__,
         "trained_at": datetime.now(UTC).isoformat(),
     }
-    curve = draw_loss_curve(network.history) if network.history["step"] else None
-    registry.save(plan.version, network, facts, curve)
+    registry.save(plan.version, network, facts, _loss_curve(network))
+
+
+def _loss_curve(network: TrainedNetwork) -> bytes | None:
+    if not network.history["step"]:
+        return None
+    from forecasting.publishing.charts import draw_loss_curve  # noqa: PLC0415 - matplotlib takes a second
+
+    return draw_loss_curve(network.history)
 
 
 def _decide(panel: Panel, registry: Registry, bars: Bars, as_of: str, plan: WindowPlan) -> Decision:
@@ -171,11 +189,22 @@ def _champion(
         return None
     if standing.settings != settings_digest(panel):
         return None
+    if not registry.has(standing.version):
+        _log.warning("gate: champion %s is missing, or damaged: it does not compete", standing.version)
+        return None
     return registry.load(panel, standing.version)
 
 
 def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
-    need = panel.model.context_bars + panel.forecast.horizon
+    """The EWMA walk publishes; but nothing stands in for the lecture's network, which is there as it is."""
+    need = panel.model.context_bars + panel.forecast.horizon + 1
+    end = plan.training_end[:10]
+    if panel.model.preset == "lecture":
+        raise ModelError(
+            f'preset = "lecture" trains on windows of {panel.model.context_bars} + {panel.forecast.horizon} '
+            f"bars, and no series of panel {panel.name} has {need} without a long gap by {end}, "
+            'where training ends; give more history, or set preset = "default" in [model]'
+        )
     return Decision(
         as_of=as_of,
         decided_at=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -184,7 +213,7 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
         version=__version__,
         settings=settings_digest(panel),
         reason=(
-            f"{EwmaWalk.name} stands in: no series has the {need} bars before {plan.training_end[:10]}"
+            f"{EwmaWalk.name} stands in: no series has the {need} bars before {end}"
             " that one training window takes."
         ),
         verdict={},

@@ -1,8 +1,9 @@
 """The stacked LSTM: one network for all series, eleven quantiles for every step ahead, never crossing.
 
 It begins exactly at the EWMA walk, a table of pooled quantiles times each window's own volatility, and learns
-how far to stretch each side of that fan, and to move it, at each step ahead. All corrections are bounded and
-smooth in the step, so that even a bad network stays near a good forecast.
+how far to stretch that fan at each step ahead: which of the volatilities, short and long, will last. The
+stretch is bounded and smooth in the step, so that even a bad network stays near a good forecast.
+`docs/method.md` has what else was tried.
 """
 
 from typing import Any
@@ -14,31 +15,49 @@ from forecasting.models.baselines import EwmaWalk
 from forecasting.models.fitting import Fit, Recipe, Split, fit, forward
 from forecasting.panel import Panel
 from forecasting.progress import Progress
-from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import Windows
+from forecasting.quantiles import LEVELS
+from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
 
 NAME = "stacked_lstm"
+# Changes are cut at this many scales, beyond which a size says no more than "a jump", and log volatilities at
+# this distance from the scale's, where a series had not moved yet.
+FEATURE_LIMIT = 8.0
 # Bars that enter the first layer together: a fifth of the steps, and of the time, for the same context.
 PATCH = 5
-# Steps ahead are few numbers apart on a log scale; corrections are set at this many and interpolated.
+# The stretch is set at this many steps ahead, evenly spaced in their logarithms, and interpolated.
 KNOTS = 4
-# Neither side of the fan is ever stretched or shrunk by more than exp(this).
+# No step's fan is ever stretched or shrunk by more than exp(this), a factor of 2.2.
 STRETCH_LIMIT = 0.8
-# Nor is its middle ever moved by more than this share of its half width.
-SHIFT_LIMIT = 0.5
+# A window counts by its volatility over its series' usual one, as in the scaled quantile loss, but never by
+# more than this or less than its inverse: no crisis, peg or redenomination makes up a batch on its own.
+WEIGHT_LIMIT = 2.0
 
-STEPS_PER_EPOCH = 100
-LEARNING_RATE = 2e-3
+STEPS_PER_EPOCH = 50
+LEARNING_RATE = 3e-4
 WEIGHT_DECAY = 1e-3
 
 
 @keras.saving.register_keras_serializable("nightcast")
-class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Turns 3 x `KNOTS` numbers into quantiles of the change at each step ahead, in scales.
+class OriginScale(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Scales each context by the volatility at its origin, the last step.
 
-    The numbers say, at knots evenly spaced in the logarithm of the step, how to stretch the lower and the
-    upper side of a table of quantiles, and where to move its middle. Zeros give the table itself. Stretching
-    a side by a positive factor, and moving all, keeps the quantiles in order.
+    Changes then count in scales, and log volatilities are relative to the scale's; calendar features stay.
+    """
+
+    def call(self, contexts: Any) -> Any:
+        """(B, context, F) -> (B, context, F)."""
+        log_scale = contexts[:, -1:, LOG_SCALE : LOG_SCALE + 1]
+        changes, volatilities, calendar = tf.split(contexts, [LOG_SCALE, VOLATILITIES, -1], axis=2)
+        scaled = tf.concat([changes * tf.exp(-log_scale), volatilities - log_scale, calendar], axis=2)
+        return tf.clip_by_value(scaled, -FEATURE_LIMIT, FEATURE_LIMIT)
+
+
+@keras.saving.register_keras_serializable("nightcast")
+class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Turns `KNOTS` numbers a window into quantiles of the change at each step ahead, in scales.
+
+    The numbers say by how much, in logarithms, to stretch a table of quantiles at each knot; zeros give the
+    table itself. A positive factor keeps a row of it in order.
     """
 
     def __init__(self, horizon: int, **layer: Any) -> None:
@@ -46,25 +65,14 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         self.horizon = horizon
 
     def build(self, _: tuple[int, ...]) -> None:
-        """Make the table, to be set once, and saved with the weights."""
+        """Make the table: to be assigned before training, and saved with the weights."""
         shape = (self.horizon, len(LEVELS))
         self.table = self.add_weight(shape=shape, name="table", trainable=False, initializer="zeros")
 
     def call(self, numbers: Any) -> Any:
-        """(B, 3 x `KNOTS`) -> (B, horizon, 11)."""
-        knots = tf.reshape(tf.tanh(numbers), (-1, 3, KNOTS))
-        stretch_low, stretch_high, shift = tf.unstack(knots @ _interpolation(self.horizon), axis=1)
-        low, middle, high = tf.split(self.table, [MEDIAN, 1, len(LEVELS) - MEDIAN - 1], axis=1)
-        half_width = (high[:, -1] - low[:, 0]) / 2
-        fan = tf.concat(
-            [
-                low * tf.exp(STRETCH_LIMIT * stretch_low)[..., None],
-                tf.broadcast_to(middle, (tf.shape(numbers)[0], self.horizon, 1)),
-                high * tf.exp(STRETCH_LIMIT * stretch_high)[..., None],
-            ],
-            axis=2,
-        )
-        return fan + (SHIFT_LIMIT * shift * half_width)[..., None]
+        """(B, `KNOTS`) -> (B, horizon, 11)."""
+        stretch = STRETCH_LIMIT * tf.tanh(numbers @ _interpolation(self.horizon) / STRETCH_LIMIT)
+        return tf.exp(stretch)[..., None] * self.table
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
@@ -86,14 +94,15 @@ class StackedLstm:
 
 
 def build_network(context: int, features: int, units: tuple[int, ...], horizon: int) -> Any:
-    """A network from (B, context, features) to (B, horizon, 11), in scales; its corrections are all zero."""
+    """A network from (B, context, features) to (B, horizon, 11), in scales, that does not stretch yet."""
     inputs = keras.Input((context, features))
     patches = context // PATCH
-    steps = keras.layers.Cropping1D((context - patches * PATCH, 0))(inputs)
+    steps = OriginScale(name="scale")(inputs)
+    steps = keras.layers.Cropping1D((context - patches * PATCH, 0))(steps)
     steps = keras.layers.Reshape((patches, PATCH * features))(steps)
-    for layer, count in enumerate(units):
-        steps = keras.layers.LSTM(count, return_sequences=layer + 1 < len(units))(steps)
-    numbers = keras.layers.Dense(3 * KNOTS, kernel_initializer="zeros")(steps)
+    for layer, count in enumerate(units, start=1):
+        steps = keras.layers.LSTM(count, return_sequences=layer < len(units))(steps)
+    numbers = keras.layers.Dense(KNOTS, kernel_initializer="zeros")(steps)
     return keras.Model(inputs, QuantileFan(horizon, name="fan")(numbers), name=NAME)
 
 
@@ -111,8 +120,16 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     network = build_network(settings.context, windows.features.shape[1], settings.units, windows.horizon)
     network.get_layer("fan").table.assign(EwmaWalk.fit(windows, end).table)
+    usual = _usual_scale(windows, end)
+
+    def sample(origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scale = windows.scale[origins]
+        targets = windows.targets(origins) / scale[:, None]
+        weights = np.clip(scale / usual[windows.bars.series[origins]], 1 / WEIGHT_LIMIT, WEIGHT_LIMIT)
+        return windows.contexts(origins), targets.astype(np.float32), weights.astype(np.float32)
+
     recipe = Recipe(
-        sample=_Sampler(windows),
+        sample=sample,
         loss=pinball,
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(LEARNING_RATE, settings.training_steps),
@@ -141,16 +158,18 @@ def pinball(targets: Any, quantiles: Any, weights: Any) -> Any:
     return tf.reduce_mean(losses * weights[:, None, None])
 
 
-class _Sampler:
-    """Contexts, targets in scales, and weights of windows."""
+def _usual_scale(windows: Windows, end: np.datetime64) -> np.ndarray:
+    """(S,) the scale of a series whose changes by `end` were all of one size, normally distributed.
 
-    def __init__(self, windows: Windows) -> None:
-        self._windows = windows
-
-    def __call__(self, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        windows = self._windows
-        targets = windows.targets(origins) / windows.scale[origins, None]
-        return windows.contexts(origins), targets.astype(np.float32), np.ones(len(origins), np.float32)
+    That is their mean absolute value, by which the scaled quantile loss divides, times sqrt(pi / 2).
+    """
+    bars = windows.bars
+    known = np.flatnonzero((windows.run >= 1) & (bars.ds <= end))
+    sizes = np.abs(windows.level[known] - windows.level[known - 1])
+    series = bars.series[known]
+    sums = np.bincount(series, sizes, minlength=len(bars.ids))
+    counts = np.bincount(series, minlength=len(bars.ids))
+    return np.sqrt(np.pi / 2) * sums / np.maximum(counts, 1)
 
 
 def _interpolation(horizon: int) -> np.ndarray:

@@ -34,6 +34,9 @@ _ERRORS = "errors.txt"
 # The exit code of a child whose last words are an error message of ours.
 REFUSED = 3
 
+# What Keras raises on a file that is damaged, or whose layers are no longer what they were.
+_UNREADABLE = (ValueError, TypeError, KeyError, OSError, NotImplementedError, zipfile.BadZipFile)
+
 _MODULES = {"default": "forecasting.models.stacked_lstm", "lecture": "forecasting.models.lecture_lstm"}
 
 
@@ -158,10 +161,10 @@ def _read_network(panel: Panel, model_bytes: bytes) -> Any:
         path.write_bytes(model_bytes)
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise ModelError(
-                f"the model of panel {panel.name} cannot be read ({str(error).splitlines()[0]}); "
-                "run with --mode retrain"
+                f"the model of panel {panel.name} cannot be read, as it is damaged or of another version of "
+                f"Keras ({type(error).__name__}); run with --mode retrain"
             ) from error
 
 

@@ -1,28 +1,28 @@
 """The gallery: every series' chart, drawn from a forecast and put into its folder."""
 
+import logging
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.as_of import as_of_label
+from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
-from forecasting.models.baselines import RandomWalk
+from forecasting.models.baselines import BASELINES, RandomWalk
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.publishing import contract, publish
 from forecasting.publishing.charts import Comparison, SeriesChart, SeriesChartPainter
 from forecasting.publishing.forecast import open_forecaster
-from forecasting.publishing.publish import CHARTS, FORECAST, ForecastAddress
+from forecasting.publishing.publish import FORECAST, ForecastAddress
 from forecasting.quantiles import COLUMNS
 from forecasting.snapshot import Snapshot, read_bars
-from forecasting.storage import Storage, file_name
+from forecasting.storage import Storage
 from forecasting.windows import Windows, build_windows
 
-
-def chart_name(unique_id: str) -> str:
-    """The file name of a series' chart in `_charts/`."""
-    return f"{file_name(unique_id)}.png"
+_log = logging.getLogger(__name__)
 
 
 def draw_gallery(
@@ -44,7 +44,7 @@ def draw_gallery(
     painter = SeriesChartPainter()
     for number, unique_id in enumerate(windows.bars.ids, start=1):
         chart = _chart(panel, windows, number - 1, table, comparisons.get(unique_id))
-        storage.put_new(address.path(f"{CHARTS}/{chart_name(unique_id)}"), painter.draw(chart))
+        storage.put(address.chart(unique_id), painter.draw(chart))
         on_progress(number, len(windows.bars.ids), f"{number} of {len(windows.bars.ids)}, {unique_id}")
 
 
@@ -66,7 +66,7 @@ def _chart(
         quantiles=_quantiles(rows),
         model=rows["model"][0].as_py(),
         comparison=comparison,
-        no_comparison=f"fewer than {windows.context_bars + windows.horizon} bars without a long gap",
+        no_comparison="too few bars, or the model has trained on those",
     )
 
 
@@ -80,6 +80,9 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
     enough = windows.bars.lengths > windows.horizon
     origins = last[enough] - windows.horizon
     origins = origins[windows.has_context[origins] & windows.has_target[origins]]
+    # What a network says of bars that it trained on is no forecast. A baseline is fitted for the occasion.
+    if decision.model not in BASELINES:
+        origins = origins[windows.bars.ds[origins] >= np.datetime64(decision.verdict["training_end"])]
     if not len(origins):
         return {}
     y = windows.bars.y[origins[:, None] + np.arange(1, windows.horizon + 1)]
@@ -120,7 +123,11 @@ def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:
     if not manifests:
         return None
     path = manifests[-1][0] + FORECAST
-    return contract.from_bytes(storage.get(path), path)
+    try:
+        return contract.from_bytes(storage.get(path), path)
+    except (StoreError, ContractError) as error:
+        _log.warning("charts: the forecast of %s is not compared with, for %s", label, error)
+        return None
 
 
 def _said_then(table: pa.Table | None, unique_id: str, windows: Windows, origin: int) -> np.ndarray | None:

@@ -6,7 +6,6 @@ import pyarrow.compute as pc
 
 from forecasting.publishing import contract
 from forecasting.publishing.formats import format_change, format_percent, format_price, price_size
-from forecasting.publishing.gallery import chart_name
 from forecasting.publishing.publish import CHARTS, FORECAST, REPORT, ForecastAddress
 from forecasting.storage import Storage
 
@@ -79,4 +78,4 @@ def charts_worth_seeing(storage: Storage, address: ForecastAddress) -> list[tupl
     ends = table.filter(pc.equal(table["h"], pc.max(table["h"]))).to_pylist()
     ends.sort(key=lambda row: -abs(row["q50"] - row["y_cutoff"]) / max(row["q90"] - row["q10"], 1e-300))
     names = [row["unique_id"] for row in ends[:_CHARTS_SHOWN]]
-    return [(name, storage.get(address.path(f"{CHARTS}/{chart_name(name)}"))) for name in names]
+    return [(name, storage.get(address.chart(name))) for name in names]

@@ -5,19 +5,29 @@ from typing import Any
 
 from forecasting.findings import Finding
 from forecasting.models.registry import Decision
+from forecasting.panel import Panel
 from forecasting.snapshot import Snapshot
 
 
 def manifest_record(
-    snapshot: Snapshot, decision: Decision, row_findings: Sequence[Finding]
+    panel: Panel,
+    snapshot: Snapshot,
+    decision: Decision,
+    row_findings: Sequence[Finding],
+    flow_run_id: str | None,
 ) -> dict[str, Any]:
     """The facts, JSON-able. `row_findings` are the ingest's; the snapshot has the audit's own."""
+    verdict = decision.verdict
+    published = [row for row in verdict.get("table", ()) if row["candidate"] == verdict["publishes"]]
     return {
         "origin": "live",
+        "flow_run_id": flow_run_id,
         "known_at": snapshot.known_at,
         "price_version": snapshot.price_version,
         "rows_digest": snapshot.rows_digest,
         "series": len(snapshot.ids),
+        "rows": len(snapshot.ids) * panel.forecast.horizon,
+        "backtest_skill": published[0]["skill"] if published else None,
         "left_out": snapshot.left_out,
         "findings": [finding.to_record() for finding in (*row_findings, *snapshot.findings)],
         "model": decision.model,

@@ -17,7 +17,7 @@ from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
 from forecasting.publishing import contract
-from forecasting.storage import Storage
+from forecasting.storage import Storage, file_name
 
 FORECAST = "forecast.parquet"
 REPORT = "_report.html"
@@ -50,6 +50,15 @@ class ForecastAddress:
     def path(self, name: str) -> str:
         """One of its objects in the store."""
         return f"{self.folder}/{name}"
+
+    def chart(self, unique_id: str) -> str:
+        """A series' chart in the store."""
+        return self.path(f"{CHARTS}/{chart_name(unique_id)}")
+
+
+def chart_name(unique_id: str) -> str:
+    """The file name of a series' chart in `_charts/`."""
+    return f"{file_name(unique_id)}.png"
 
 
 def as_of_folder(panel: str, as_of: str) -> str:
@@ -84,8 +93,16 @@ def forecast_address(
 
 
 def find_manifest(storage: Storage, address: ForecastAddress) -> dict[str, Any] | None:
-    """The manifest of a forecast, or None where it is not committed."""
-    return _read_record(storage, address.path(MANIFEST))
+    """The manifest of a forecast; None where it is not committed, or is damaged and has to be made again."""
+    data = storage.find(address.path(MANIFEST))
+    forecast = storage.find(address.path(FORECAST))
+    if data is None or forecast is None:
+        return None
+    try:
+        manifest: dict[str, Any] = json.loads(data)
+    except json.JSONDecodeError:
+        return None
+    return manifest if manifest["objects"][FORECAST] == digest_bytes(forecast) else None
 
 
 def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]:
@@ -125,7 +142,10 @@ def commit(storage: Storage, address: ForecastAddress, record: dict[str, Any]) -
     }
     if storage.put_new(address.path(MANIFEST), _encode(manifest)):
         return manifest
-    return json.loads(storage.get(address.path(MANIFEST)))
+    standing = find_manifest(storage, address)
+    if standing is None:  # it was damaged
+        storage.put(address.path(MANIFEST), _encode(manifest))
+    return standing or manifest
 
 
 def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
@@ -172,18 +192,20 @@ def _copy_latest(storage: Storage, pointer: dict[str, Any]) -> None:
     """Make the copy in `latest/` the forecast that `pointer` names."""
     path = latest_table(pointer["panel"])
     current = storage.find(path)
-    if current is None or digest_bytes(current) != pointer["sha256"]:
-        storage.put(path, storage.get(pointer["path"]))
+    if current is not None and digest_bytes(current) == pointer["sha256"]:
+        return
+    forecast = storage.get(pointer["path"])
+    if digest_bytes(forecast) != pointer["sha256"]:
+        label = pointer["as_of"]
+        raise StoreError(
+            f"{pointer['path']} is damaged; run: nightcast run {pointer['panel']} --as-of {label}"
+        )
+    storage.put(path, forecast)
 
 
 def _read_pointer(storage: Storage, panel: str) -> tuple[dict[str, Any] | None, str | None]:
     data, tag = storage.find_tagged(latest_pointer(panel))
     return (json.loads(data) if data is not None else None), tag
-
-
-def _read_record(storage: Storage, path: str) -> dict[str, Any] | None:
-    data = storage.find(path)
-    return json.loads(data) if data is not None else None
 
 
 def _encode(record: dict[str, Any]) -> bytes:

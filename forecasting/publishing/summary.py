@@ -14,8 +14,7 @@ from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import LOSS_CURVE, Decision, Registry
 from forecasting.panel import Panel
 from forecasting.publishing import contract
-from forecasting.publishing.gallery import chart_name
-from forecasting.publishing.publish import CHARTS, FORECAST, ForecastAddress
+from forecasting.publishing.publish import FORECAST, ForecastAddress, chart_name
 from forecasting.publishing.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
@@ -94,7 +93,7 @@ def _series(
     results = []
     for number, row in enumerate(ends):
         measured = holdout.get(row["unique_id"], {})
-        chart = address.path(f"{CHARTS}/{chart_name(row['unique_id'])}")
+        chart = address.chart(row["unique_id"])
         results.append(
             SeriesResult(
                 unique_id=row["unique_id"],

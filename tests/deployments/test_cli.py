@@ -71,6 +71,8 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
         (["run", "tiny.toml", "--mode", "zap"], 'Invalid value "zap" for --mode'),
         (["run"], "PANEL"),
         (["backtest", "tiny.toml", "--refit", "often"], "--refit 'often' is neither"),
+        (["backtest", "tiny.toml", "--output", "."], "--output . is a folder; give a file in it"),
+        (["ingest", "tiny.toml", "--store", "/dev/null/x"], "cannot open the store /dev/null/x"),
         (["ingest", "empty.toml"], "empty.csv"),
         (["ingest", "columns.toml"], "wrong.csv"),
         (["ingest", "tiny.toml", "--store", "nope://x"], "cannot open the store nope://x"),
@@ -96,6 +98,21 @@ def test_a_mistake_is_one_clear_line(
     assert reason in err
     assert len(err.splitlines()) == 1
     assert "Traceback" not in out + err
+
+
+def test_what_nobody_expected_is_one_line_too_and_keeps_its_traceback(
+    tiny_panel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("boom\nand more")
+
+    monkeypatch.setattr(cli, "Storage", break_down)
+    assert call("ingest", str(tiny_panel)) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("nightcast: unexpected RuntimeError: boom; the traceback is in ")
+    log = Path(err.strip().rsplit(" ", 1)[1])
+    assert "RuntimeError: boom" in log.read_text()
+    log.unlink()
 
 
 def test_ingest_says_what_became_of_the_rows(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,19 @@ def test_load_with_other_settings_is_an_error(night: Path) -> None:
         run(night, mode="load")
 
 
+def test_a_damaged_store_mends_itself(night: Path) -> None:
+    before = files(night / "store")
+    for path in (night / "store").rglob("*"):
+        if path.name in {"model.keras", "forecast.parquet", "tiny.parquet"}:
+            path.write_bytes(b"junk")
+    run(night)
+    after = files(night / "store")
+    forecasts = [name for name in before if name.endswith("forecast.parquet")]
+    assert {name: after[name] for name in [*forecasts, "latest/tiny.parquet"]} == {
+        name: before[name] for name in [*forecasts, "latest/tiny.parquet"]
+    }
+
+
 def test_a_missing_source_leaves_the_last_forecast(night: Path) -> None:
     before = files(night / "store")
     (night / "prices.csv").unlink()

@@ -42,6 +42,13 @@ def test_a_given_as_of_bounds_the_bars(panel: Panel, local_storage: Storage) -> 
     assert read_bars(panel, local_storage, snapshot).ds.max() == np.datetime64("2026-10-20")
 
 
+def test_a_date_without_bars_stands_for_the_last_one_that_has_some(
+    panel: Panel, local_storage: Storage
+) -> None:
+    later = datetime(2026, 11, 5, tzinfo=UTC)
+    assert take_snapshot(panel, local_storage, "2026-11-03", later).as_of == "2026-10-30"
+
+
 def test_an_as_of_in_the_future_is_refused(panel: Panel, local_storage: Storage) -> None:
     with pytest.raises(AuditError, match="as_of 2026-11-02 lies after this run's time, 2026-10-31 06:00 UTC"):
         take_snapshot(panel, local_storage, "2026-11-02", NOW)

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forecasting.errors import ModelError
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.selection import index_windows, retrain, retrain_reason, settings_digest
 from forecasting.panel import Panel
@@ -26,22 +27,44 @@ def decided(panel: Panel, as_of: str, settings: str | None = None) -> Decision:
     return Decision(as_of, "2026-10-30T06:00:00+00:00", "v", "stacked_lstm", "v", settings, "because", {})
 
 
-def test_a_panel_without_a_model_is_due(tiny_panel: Path) -> None:
-    assert retrain_reason(Panel.load(tiny_panel), "2026-10-30", None) == "there is no model yet"
+def reason_after(panel: Panel, storage: Storage, as_of: str, decision: Decision) -> str | None:
+    """Why a panel is due after a decision whose model is there."""
+    Registry(storage, "tiny").record(Decision(**{**decision.to_record(), "model": "ewma_walk"}))
+    return retrain_reason(panel, storage, as_of)
 
 
-def test_changed_settings_are_due(tiny_panel: Path) -> None:
+def test_a_panel_without_a_model_is_due(tiny_panel: Path, local_storage: Storage) -> None:
+    assert retrain_reason(Panel.load(tiny_panel), local_storage, "2026-10-30") == "there is no model yet"
+
+
+def test_changed_settings_are_due(tiny_panel: Path, local_storage: Storage) -> None:
     panel = Panel.load(tiny_panel)
-    reason = retrain_reason(panel, "2026-10-30", decided(panel, "2026-10-30", "other"))
+    standing = decided(panel, "2026-10-30", "other")
+    reason = reason_after(panel, local_storage, "2026-10-30", standing)
     assert reason == "the panel's model settings have changed"
+
+
+def test_a_model_that_is_missing_or_damaged_is_due(tiny_panel: Path, local_storage: Storage) -> None:
+    panel = Panel.load(tiny_panel)
+    Registry(local_storage, "tiny").record(decided(panel, "2026-10-30"))
+    said = "model v is missing from the store, or damaged"
+    assert retrain_reason(panel, local_storage, "2026-10-30") == said
+    local_storage.put("models/tiny/v/metadata.json", b'{"sha256": "of the network as it was saved"}')
+    local_storage.put("models/tiny/v/model.keras", b"half of it")
+    assert retrain_reason(panel, local_storage, "2026-10-30") == said
+    local_storage.put("models/tiny/v/metadata.json", b"")
+    assert retrain_reason(panel, local_storage, "2026-10-30") == said
 
 
 @pytest.mark.parametrize(
     ("as_of", "due"), [("2026-10-30", False), ("2026-11-06", False), ("2026-11-07", True)]
 )
-def test_a_model_older_than_the_panel_allows_is_due(tiny_panel: Path, as_of: str, due: bool) -> None:
+def test_a_model_older_than_the_panel_allows_is_due(
+    tiny_panel: Path, local_storage: Storage, as_of: str, due: bool
+) -> None:
     panel = Panel.load(tiny_panel)
-    assert (retrain_reason(panel, as_of, decided(panel, "2026-10-30")) is not None) is due
+    reason = reason_after(panel, local_storage, as_of, decided(panel, "2026-10-30"))
+    assert (reason is not None) is due
 
 
 def test_training_ends_before_the_holdout_and_counts_only_whole_windows(
@@ -82,7 +105,7 @@ def test_a_version_that_is_judged_already_is_not_trained_again(
     snapshot = snapshot_of(panel, local_storage)
     plan = index_windows(panel, local_storage, snapshot)
     standing = decided(panel, snapshot.as_of)
-    standing = Decision(**{**standing.to_record(), "challenger": plan.version})
+    standing = Decision(**{**standing.to_record(), "challenger": plan.version, "model": "random_walk"})
     Registry(local_storage, "tiny").record(standing)
     monkeypatch.setattr("forecasting.models.selection.train_network", pytest.fail)
     assert retrain(panel, local_storage, snapshot, plan, silent) == standing
@@ -96,4 +119,16 @@ def test_a_history_too_short_to_train_on_leaves_the_baseline(
     snapshot = snapshot_of(panel, local_storage)
     decision = retrain(panel, local_storage, snapshot, index_windows(panel, local_storage, snapshot), silent)
     assert decision.model == "ewma_walk"
-    assert "no series has the 25 bars before" in decision.reason
+    assert "no series has the 26 bars before" in decision.reason
+
+
+def test_the_lectures_network_has_no_stand_in(tiny_panel: Path, local_storage: Storage) -> None:
+    text = (
+        tiny_panel.read_text().split("[model]")[0] + '[model]\npreset = "lecture"\n[retrain]\nholdout = 60\n'
+    )
+    tiny_panel.write_text(text)
+    panel = Panel.load(tiny_panel)
+    snapshot = snapshot_of(panel, local_storage)
+    plan = index_windows(panel, local_storage, snapshot)
+    with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, and no series of panel tiny has 726"):
+        retrain(panel, local_storage, snapshot, plan, silent)

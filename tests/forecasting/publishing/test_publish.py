@@ -48,6 +48,26 @@ def test_committing_again_keeps_the_first_manifest(storage: Storage) -> None:
     assert publish_one(storage, known_at="2027-01-01T00:00:00Z") == first
 
 
+@pytest.mark.parametrize(("name", "junk"), [(FORECAST, b"junk"), (MANIFEST, b"")])
+def test_a_damaged_forecast_is_made_again(storage: Storage, name: str, junk: bytes) -> None:
+    address = ForecastAddress("fx", "2026-10-30", "id1")
+    publish_one(storage)
+    storage.put(address.path(name), junk)
+    assert publish.find_manifest(storage, address) is None
+    again = publish_one(storage)
+    assert publish.find_manifest(storage, address) == again
+    assert publish.point_latest(storage, again)
+
+
+def test_a_damaged_forecast_is_never_copied_to_latest(storage: Storage) -> None:
+    publish.point_latest(storage, publish_one(storage))
+    older = publish_one(storage, "2026-10-29", "id0")
+    storage.put(pointer(storage)["path"], b"junk")
+    storage.put("latest/fx.parquet", b"junk")
+    with pytest.raises(StoreError, match=r"is damaged; run: nightcast run fx --as-of 2026-10-30"):
+        publish.point_latest(storage, older)
+
+
 def test_latest_is_a_copy_and_a_pointer_to_it(storage: Storage) -> None:
     assert publish.point_latest(storage, publish_one(storage))
     assert storage.get("latest/fx.parquet") == b"forecast id1"

@@ -1,0 +1,93 @@
+"""Training: windows a second of the lecture network and of ours, against Keras `fit` out of the box."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from benchmarks._ecb import BATCH, HISTORY, HORIZON, STEP, ecb_bars, ecb_panel
+from forecasting.models.training import network_module
+from forecasting.windows import build_windows
+
+REPEATS = 3
+STEPS = 60
+END = np.datetime64("2025-10-30", "us")
+
+
+@cache
+def keras_fit() -> Callable[[], float]:
+    """The lecture's code on in-memory arrays: Keras as it comes, in a process that knows nothing of ours."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras  # noqa: PLC0415 - not before the process has its settings
+
+    network = keras.Sequential(
+        [
+            keras.layers.Input((HISTORY // STEP, 1)),
+            keras.layers.LSTM(32, return_sequences=True),
+            keras.layers.LSTM(16, activation="relu"),
+            keras.layers.Dense(HORIZON),
+        ]
+    )
+    network.compile(optimizer=keras.optimizers.RMSprop(clipvalue=1.0), loss="mae")
+    rng = np.random.default_rng(0)
+    contexts = rng.normal(size=(STEPS * BATCH, HISTORY // STEP, 1)).astype(np.float32)
+    targets = rng.normal(size=(STEPS * BATCH, HORIZON)).astype(np.float32)
+    network.fit(contexts[: 2 * BATCH], targets[: 2 * BATCH], batch_size=BATCH, verbose=0)
+
+    def repeat() -> float:
+        start = time.perf_counter()
+        network.fit(contexts, targets, batch_size=BATCH, verbose=0)
+        return STEPS * BATCH / (time.perf_counter() - start)
+
+    return repeat
+
+
+@cache
+def ours(preset: str) -> Callable[[], float]:
+    """Our training on the ECB's windows, gathering included."""
+    panel = ecb_panel(preset=preset, training_steps=STEPS, batch_size=BATCH)
+    module = network_module(panel)
+    windows = build_windows(panel, ecb_bars(panel), panel.calendar)
+
+    def repeat() -> float:
+        clock: list[tuple[int, float]] = []
+        module.train(windows, END, panel, lambda done, *_: clock.append((done, time.perf_counter())))
+        # Up to the first report it also compiled; before the last one it judged the network.
+        (first, begin), (last, end) = clock[0], clock[-2]
+        return (last - first) * BATCH / (end - begin)
+
+    return repeat
+
+
+def measure(make: Callable[..., Callable[[], float]], *which: str) -> float:
+    """Windows a second, once."""
+    return make(*which)()
+
+
+def main() -> None:
+    """Print windows a second of the three, alternating, each the median of its repeats."""
+    spawn: Any = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as theirs, ProcessPoolExecutor(1, spawn) as mine:
+        rounds = [
+            (
+                theirs.submit(measure, keras_fit).result(),
+                mine.submit(measure, ours, "lecture").result(),
+                mine.submit(measure, ours, "default").result(),
+            )
+            for _ in range(REPEATS)
+        ]
+    fit, lecture, default = np.median(rounds, axis=0)
+    print(f"Keras fit out of the box, the lecture's network {fit:9,.0f} windows/s")
+    print(f"ours, the lecture's network                     {lecture:9,.0f} windows/s")
+    print(f"ours, the default network                       {default:9,.0f} windows/s")
+    print(f"the lecture's network, ours / Keras fit         {lecture / fit:9.2f} x   (target: 1 x)")
+    print(f"the default network / Keras fit of the lecture  {default / fit:9.2f} x   (target: 2 x)")
+
+
+if __name__ == "__main__":
+    main()

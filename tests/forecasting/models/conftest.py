@@ -1,0 +1,82 @@
+"""A small panel of simulated prices, and its networks, trained once in real processes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from forecasting.bars import Bars
+from forecasting.models.training import TrainedNetwork, train_network
+from forecasting.panel import Panel
+from forecasting.windows import Windows, build_windows
+
+START = np.datetime64("2020-01-01", "us")
+END = START + np.timedelta64(300, "D")
+
+
+@dataclass
+class Steps:
+    """A listener that remembers how far the work was."""
+
+    seen: list[tuple[int, int]]
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        assert message
+        self.seen.append((done, total))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A panel, its bars and windows, and the network trained on those up to `END`."""
+
+    panel: Panel
+    bars: Bars
+    windows: Windows
+    network: TrainedNetwork
+    progress: list[tuple[int, int]]
+
+
+def make_panel(**model: object) -> Panel:
+    model = {"context": 20, "units": [4, 3], "training_steps": 40, "batch_size": 32} | model
+    return Panel.model_validate(
+        {"name": "small", "source": {"uri": "x"}, "forecast": {"horizon": 6}, "model": model}
+    )
+
+
+def make_bars(count: int = 400, series: int = 3) -> Bars:
+    rng = np.random.default_rng(0)
+    return Bars(
+        ids=tuple(f"s{number}" for number in range(series)),
+        offsets=np.arange(series + 1) * count,
+        ds=np.tile(START + np.arange(count) * np.timedelta64(1, "D"), series),
+        y=np.exp(rng.normal(0, 0.01, (series, count)).cumsum(axis=1)).ravel(),
+    )
+
+
+def train(panel: Panel, bars: Bars) -> Trained:
+    steps = Steps([])
+    network = train_network(panel, bars, END, steps)
+    return Trained(panel, bars, build_windows(panel, bars, panel.calendar), network, steps.seen)
+
+
+@pytest.fixture(scope="session")
+def trained() -> Trained:
+    """The default network."""
+    return train(make_panel(), make_bars())
+
+
+@pytest.fixture(scope="session")
+def trained_lecture() -> Trained:
+    """The lecture's network, on windows a sixth as far apart as the lecture's prices allow: enough bars."""
+    panel = Panel.model_validate(
+        {
+            "name": "lecture",
+            "source": {"uri": "x"},
+            "forecast": {"horizon": 6},
+            "model": {"preset": "lecture", "training_steps": 10, "batch_size": 32},
+        }
+    )
+    bars = make_bars(count=1300, series=2)
+    steps = Steps([])
+    network = train_network(panel, bars, START + np.timedelta64(1200, "D"), steps)
+    return Trained(panel, bars, build_windows(panel, bars, panel.calendar), network, steps.seen)

@@ -1,0 +1,160 @@
+"""The stacked LSTM, in this process."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecasting.bars import Bars
+from forecasting.models.baselines import EwmaWalk
+from forecasting.models.stacked_lstm import (
+    KNOTS,
+    STRETCH_LIMIT,
+    OriginScale,
+    QuantileFan,
+    StackedLstm,
+    build_network,
+    load,
+    pinball,
+    train,
+)
+from forecasting.models.training import load_network
+from forecasting.progress import silent
+from forecasting.quantiles import MEDIAN
+from forecasting.windows import LOG_SCALE, Windows, build_windows
+from tests.forecasting.models.conftest import END, START, Trained, make_panel
+
+
+@pytest.fixture(scope="module")
+def walk(trained: Trained) -> EwmaWalk:
+    return EwmaWalk.fit(trained.windows, END)
+
+
+def untrained(windows: Windows, walk: EwmaWalk) -> StackedLstm:
+    network = build_network(20, windows.features.shape[1], (4, 3), windows.horizon)
+    network.get_layer("fan").table.assign(walk.table)
+    return StackedLstm(network)
+
+
+def test_it_begins_exactly_at_the_ewma_walk(trained: Trained, walk: EwmaWalk) -> None:
+    origins = np.flatnonzero(trained.windows.has_context)
+    start = untrained(trained.windows, walk).predict(trained.windows, origins)
+    single = EwmaWalk(walk.table.astype(np.float32))  # as the network holds it
+    np.testing.assert_array_equal(start, single.predict(trained.windows, origins))
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 100.0, 1e6])
+@pytest.mark.parametrize("seed", range(5))
+def test_quantiles_never_cross_whatever_the_weights(
+    trained: Trained, walk: EwmaWalk, size: float, seed: int
+) -> None:
+    model = untrained(trained.windows, walk)
+    rng = np.random.default_rng(seed)
+    network = model._network  # noqa: SLF001 - to set weights that training would never reach
+    dense = network.layers[-2]
+    dense.set_weights([rng.normal(0, size, weights.shape) for weights in dense.get_weights()])
+    quantiles = model.predict(trained.windows, np.flatnonzero(trained.windows.has_context))
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=-1) >= 0).all()
+
+
+def test_a_trained_network_has_left_its_start_or_kept_it(trained: Trained, walk: EwmaWalk) -> None:
+    origins = np.flatnonzero(trained.windows.has_context)
+    loaded = load_network(trained.panel, trained.network.model_bytes, trained.network.state)
+    moved = np.abs(loaded.predict(trained.windows, origins) - walk.predict(trained.windows, origins)).max()
+    assert (moved > 1e-6) == (trained.network.facts["best_step"] > 0)
+
+
+def test_forecasts_scale_with_the_window(trained: Trained) -> None:
+    origins = np.flatnonzero(trained.windows.has_context)
+    loaded = load_network(trained.panel, trained.network.model_bytes, trained.network.state)
+    quantiles = loaded.predict(trained.windows, origins)
+    assert quantiles.shape == (len(origins), 6, 11)
+    width = (quantiles[:, -1, -1] - quantiles[:, -1, 0]) / trained.windows.scale[origins]
+    assert 1 < width.min() < width.max() < 30  # a root-h walk has about 2 x 1.64 x sqrt(6) = 8
+
+
+def test_the_point_forecast_is_the_last_value(trained: Trained) -> None:
+    origins = np.flatnonzero(trained.windows.has_context)
+    loaded = load_network(trained.panel, trained.network.model_bytes, trained.network.state)
+    assert (loaded.predict(trained.windows, origins)[:, :, MEDIAN] == 0).all()
+
+
+def test_a_context_counts_in_scales_of_its_origin(trained: Trained) -> None:
+    windows, origin = trained.windows, 300
+    steps = slice(origin - 19, origin + 1)
+    scaled = OriginScale()(windows.contexts(np.array([origin]))).numpy()[0]
+    changes = np.diff(np.log(trained.bars.y))[origin - 20 : origin]
+    assert scaled[:, 0] == pytest.approx(changes / windows.scale[origin], rel=1e-4)
+    assert scaled[:, LOG_SCALE] == pytest.approx(
+        np.log(windows.scale[steps] / windows.scale[origin]), abs=1e-4
+    )
+    assert scaled[-1, LOG_SCALE] == 0
+
+
+def test_forecasts_do_not_depend_on_the_size_of_prices_or_moves(trained: Trained) -> None:
+    bars = replace(trained.bars, y=1e5 * trained.bars.y**4)
+    larger = build_windows(trained.panel, bars, trained.panel.calendar)
+    origins = np.flatnonzero(larger.has_context)
+    scaled, same = (OriginScale()(windows.contexts(origins)) for windows in (trained.windows, larger))
+    np.testing.assert_allclose(scaled, same, atol=1e-3)
+
+
+def test_what_is_extreme_in_a_context_is_cut() -> None:
+    contexts = np.array([[[1e9, -700.0, 3.0, 4.0, 5.0, 6.0, 0.5], [-1e9, 0.0, 0.0, 0.0, 0.0, 30.0, -0.5]]])
+    by_hand = [[[8.0, -8.0, 3.0, 4.0, 5.0, 6.0, 0.5], [-8.0, 0.0, 0.0, 0.0, 0.0, 8.0, -0.5]]]
+    np.testing.assert_array_equal(OriginScale()(contexts.astype(np.float32)), by_hand)
+
+
+def test_numbers_stretch_the_fan_at_their_knots_and_in_between() -> None:
+    fan = QuantileFan(64)
+    fan.build((None, KNOTS))
+    fan.table.assign(np.tile(np.linspace(-5, 5, 11), (64, 1)))
+    # Knots at steps 1, 4, 16 and 64: the last two double the fan's width, as far as the limit lets them.
+    numbers = STRETCH_LIMIT * np.arctanh(np.log([[1.0, 1.0, 2.0, 2.0]]) / STRETCH_LIMIT)
+    factors = fan(numbers.astype(np.float32)).numpy()[0, :, -1] / 5
+    np.testing.assert_allclose(factors[[0, 3, 15, 31, 63]], [1, 1, 2, 2, 2], rtol=1e-5)
+    assert (np.diff(factors[3:16]) > 0).all()
+
+
+@pytest.mark.parametrize(("number", "factor"), [(1e9, np.exp(STRETCH_LIMIT)), (-1e9, np.exp(-STRETCH_LIMIT))])
+def test_no_fan_is_stretched_beyond_the_limit(number: float, factor: float) -> None:
+    fan = QuantileFan(6)
+    fan.build((None, KNOTS))
+    fan.table.assign(np.ones((6, 11)))
+    np.testing.assert_allclose(
+        fan(np.full((1, KNOTS), number, np.float32)), np.full((1, 6, 11), factor), 1e-6
+    )
+
+
+def test_the_loss_is_the_scaled_quantile_loss_worked_by_hand() -> None:
+    # One window, one step: the truth 1 lies above six quantiles of 0 and below five of 2.
+    quantiles = np.array([[[0.0] * 6 + [2.0] * 5]], dtype=np.float32)
+    by_hand = 2 * (sum([0.05, 0.1, 0.2, 0.3, 0.4, 0.5]) + sum([0.4, 0.3, 0.2, 0.1, 0.05])) / 11
+    loss = pinball(np.ones((1, 1), np.float32), quantiles, np.array([3.0], np.float32))
+    assert float(loss) == pytest.approx(3 * by_hand)
+
+
+def test_it_learns_which_volatility_lasts() -> None:
+    """Calm series in which one bar in 40 is a shock of ten times the usual size, gone at once.
+
+    After a shock the EWMA walk is far too wide; how wide is right is known.
+    """
+    rng = np.random.default_rng(1)
+    changes = 0.01 * rng.normal(size=(8, 1500)) * np.where(rng.random((8, 1500)) < 1 / 40, 10, 1)
+    bars = Bars(
+        ids=tuple("abcdefgh"),
+        offsets=np.arange(9) * 1500,
+        ds=np.tile(START + np.arange(1500) * np.timedelta64(1, "D"), 8),
+        y=np.exp(changes.cumsum(axis=1)).ravel(),
+    )
+    panel = make_panel(units=[32, 16], training_steps=400, batch_size=256)
+    windows = build_windows(panel, bars, panel.calendar)
+    end = START + np.timedelta64(1200, "D")
+    network, state, result = train(windows, end, panel, silent)
+    origins = windows.after(end)
+    widths = load(network, state).predict(windows, origins)[:, 0, -2] / 0.01
+    walk = EwmaWalk.fit(windows, end).predict(windows, origins)[:, 0, -2] / 0.01
+    known = 1.334  # 90% of N(0, 1), or one time in 40 of N(0, 10), lie below
+    assert result.best_step > 0
+    assert np.abs(widths - known).mean() < 0.7 * np.abs(walk - known).mean()

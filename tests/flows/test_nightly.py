@@ -160,7 +160,7 @@ def test_the_ui_has_summary_table_and_progress() -> None:
     assert "![AAA](data:image/png;base64," in summary.data
     assert {row["unique_id"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
     findings = {row["code"]: row for row in json.loads(found["findings-tiny"].data)}
-    assert {"P101", "P012", "P202"} <= set(findings)
+    assert {"P101", "P012"} <= set(findings)
     assert findings["P101"]["severity"] == "error"
     assert findings["P101"]["meaning"] == "a series has too few bars to forecast from"
     assert found["training-tiny"].data == 100.0

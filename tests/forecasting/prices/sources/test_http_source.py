@@ -36,6 +36,9 @@ class Server(ThreadingHTTPServer):
         self.answers: list[Answer] = []
         self.requests: list[Any] = []
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that has had enough of a misbehaving server hangs up on it."""
+
     def url(self, path: str = "prices.csv") -> str:
         return f"http://127.0.0.1:{self.server_port}/{path}"
 

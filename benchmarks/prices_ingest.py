@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 from deltalake import write_deltalake
 
-from benchmarks.prices_common import FIRST_DAY, closes, daily_panel, measured, run_part
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
 from forecasting.prices.ingest import ingest
 from forecasting.storage import Storage
 

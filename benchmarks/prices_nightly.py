@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.prices_common import FIRST_DAY, closes, daily_panel, measured, run_part
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
 from forecasting.prices.ingest import ingest
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from benchmarks.prices_common import FIRST_DAY, closes, daily_panel, measured, run_part
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
 from forecasting.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable

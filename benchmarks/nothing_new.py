@@ -53,7 +53,7 @@ def first_night(panel: Panel, storage: Storage) -> None:
     decision = retrain(panel, storage, snapshot, index_windows(panel, storage, snapshot), silent)
     address = write_forecast(panel, storage, snapshot, decision)
     draw_gallery(panel, storage, snapshot, decision, address, silent)
-    _publish(storage, address, snapshot, decision, ingested)
+    _publish(panel, storage, address, snapshot, decision, ingested)
 
 
 def second_night(panel: Panel, storage: Storage) -> float:
@@ -111,13 +111,15 @@ def main() -> None:
 
 
 def _publish(
+    panel: Panel,
     storage: Storage,
     address: ForecastAddress,
     snapshot: Snapshot,
     decision: Decision,
     ingested: IngestReport,
 ) -> None:
-    point_latest(storage, commit(storage, address, manifest_record(snapshot, decision, ingested.findings)))
+    record = manifest_record(panel, snapshot, decision, ingested.findings, None)
+    point_latest(storage, commit(storage, address, record))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ class ReportData:
         verdict: why that one publishes, or why a baseline stands in; whole sentences.
         warnings: what the reader must know before anything else; one sentence each.
         facts: the run's other facts by name (forecast_id, price table version, package version, ...).
-        loss_curve: the published model's, PNG.
+        loss_curve: that of the version trained last, whether or not it publishes, PNG.
     """
 
     panel: str

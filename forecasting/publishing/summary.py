@@ -34,7 +34,7 @@ def gather_report(
         StoreError: the forecast is not in the store.
     """
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
-    loss_curve = storage.find(Registry(storage, panel.name).path(decision.version, LOSS_CURVE))
+    loss_curve = storage.find(Registry(storage, panel.name).path(decision.challenger, LOSS_CURVE))
     findings = (*row_findings, *snapshot.findings)
     return ReportData(
         panel=panel.name,

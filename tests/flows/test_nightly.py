@@ -60,6 +60,13 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
     ]
 
 
+def test_the_report_shows_the_loss_curve_whoever_publishes(
+    first_night: tuple[Path, dict[str, Any]],
+) -> None:
+    report = next((first_night[0] / "store").rglob("_report.html")).read_text(encoding="utf-8")
+    assert '<section id="training">' in report
+
+
 def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
     folder, manifest = first_night
     assert list(manifest["left_out"]) == ["DEAD"]

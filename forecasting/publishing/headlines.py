@@ -52,9 +52,8 @@ def series_rows(
 ) -> list[dict[str, str | None]]:
     """One row a series: where it stands, where it is expected at the horizon, and what that was worth."""
     measured = manifest["decision"]["verdict"].get("series", {})
-    table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     rows = []
-    for row in table.filter(pc.equal(table["h"], pc.max(table["h"]))).to_pylist():
+    for row in _at_horizon(storage, address):
         size = price_size(row["y_cutoff"], row["q10"], row["q90"])
         worth = measured.get(row["unique_id"], {})
         rows.append(
@@ -74,8 +73,14 @@ def series_rows(
 
 def charts_worth_seeing(storage: Storage, address: ForecastAddress) -> list[tuple[str, bytes]]:
     """The charts of the series whose median is expected to move most, in widths of their own 80% range."""
-    table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
-    ends = table.filter(pc.equal(table["h"], pc.max(table["h"]))).to_pylist()
+    ends = _at_horizon(storage, address)
     ends.sort(key=lambda row: -abs(row["q50"] - row["y_cutoff"]) / max(row["q90"] - row["q10"], 1e-300))
     names = [row["unique_id"] for row in ends[:_CHARTS_SHOWN]]
     return [(name, storage.get(address.chart(name))) for name in names]
+
+
+def _at_horizon(storage: Storage, address: ForecastAddress) -> list[dict[str, Any]]:
+    """The forecast's rows of the last step ahead, one a series."""
+    table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
+    rows: list[dict[str, Any]] = table.filter(pc.equal(table["h"], pc.max(table["h"]))).to_pylist()
+    return rows

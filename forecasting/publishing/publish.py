@@ -96,11 +96,8 @@ def find_manifest(storage: Storage, address: ForecastAddress) -> dict[str, Any] 
     """The manifest of a forecast; None where it is not committed, or is damaged and has to be made again."""
     data = storage.find(address.path(MANIFEST))
     forecast = storage.find(address.path(FORECAST))
-    if data is None or forecast is None:
-        return None
-    try:
-        manifest: dict[str, Any] = json.loads(data)
-    except json.JSONDecodeError:
+    manifest = _decode(data) if data is not None else None
+    if manifest is None or forecast is None:
         return None
     return manifest if manifest["objects"][FORECAST] == digest_bytes(forecast) else None
 
@@ -111,7 +108,8 @@ def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]
     Older is by `known_at`, then by when they were published.
     """
     paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
-    found = [(path.removesuffix(MANIFEST), json.loads(storage.get(path))) for path in paths]
+    read = [(path.removesuffix(MANIFEST), _decode(storage.get(path))) for path in paths]
+    found = [(folder, manifest) for folder, manifest in read if manifest is not None]
     return sorted(found, key=lambda pair: (pair[1]["known_at"], pair[1]["published_at"]))
 
 
@@ -206,6 +204,15 @@ def _copy_latest(storage: Storage, pointer: dict[str, Any]) -> None:
 def _read_pointer(storage: Storage, panel: str) -> tuple[dict[str, Any] | None, str | None]:
     data, tag = storage.find_tagged(latest_pointer(panel))
     return (json.loads(data) if data is not None else None), tag
+
+
+def _decode(data: bytes) -> dict[str, Any] | None:
+    """A manifest, or None where it is damaged: then it commits nothing."""
+    try:
+        manifest: dict[str, Any] = json.loads(data)
+    except json.JSONDecodeError:
+        return None
+    return manifest
 
 
 def _encode(record: dict[str, Any]) -> bytes:

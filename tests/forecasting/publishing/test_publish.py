@@ -54,6 +54,8 @@ def test_a_damaged_forecast_is_made_again(storage: Storage, name: str, junk: byt
     publish_one(storage)
     storage.put(address.path(name), junk)
     assert publish.find_manifest(storage, address) is None
+    if name == MANIFEST:
+        assert publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30")) == []
     again = publish_one(storage)
     assert publish.find_manifest(storage, address) == again
     assert publish.point_latest(storage, again)

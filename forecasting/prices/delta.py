@@ -1,9 +1,8 @@
 """What the growing tables have in common: Delta tables that only ever get rows, each knowing when it came."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
 from forecasting.errors import StoreError
@@ -76,7 +75,7 @@ def append_rows(table: DeltaTable, rows: pa.Table, now: np.datetime64) -> np.dat
     last = last_known_at(table)
     now = now.astype(_INSTANT)
     known_at = now if last is None else max(now, last + _TICK)
-    stamp = pa.scalar(known_at, pa.timestamp("us")).cast(INSTANT)
+    stamp = instant_scalar(known_at)
     version = int(known_at.astype(np.int64))
     write_deltalake(
         table,
@@ -97,24 +96,12 @@ def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
     return newest
 
 
-def scan_rows(table: DeltaTable, schema: pa.Schema, predicates: list[str]) -> pa.Table:
-    """The columns of `schema` of the rows that meet all `predicates` (SQL), in any order."""
-    predicate = " AND ".join(predicates) or None
-    rows: pa.Table = pa.table(table.scan(columns=schema.names, predicate=predicate)).cast(schema)
-    return rows
+def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | None = None) -> pa.Table:
+    """The columns of `schema` of the rows that meet the condition, in any order."""
+    rows = table.to_pyarrow_dataset().to_table(columns=schema.names, filter=condition)
+    return rows.cast(schema)
 
 
-def at_most(column: str, instant: np.datetime64) -> str:
-    """The predicate that an instant column is not later than `instant`."""
-    return f"{column} <= '{instant.astype(_INSTANT)}Z'"
-
-
-def at_least(column: str, instant: np.datetime64) -> str:
-    """The predicate that an instant column is not earlier than `instant`."""
-    return f"{column} >= '{instant.astype(_INSTANT)}Z'"
-
-
-def one_of(column: str, texts: Sequence[str]) -> str:
-    """The predicate that a text column is one of `texts`."""
-    quoted = ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
-    return f"{column} IN ({quoted})"
+def instant_scalar(instant: np.datetime64) -> pa.Scalar:
+    """An instant as the tables hold it."""
+    return pa.scalar(instant.astype(_INSTANT), pa.timestamp("us")).cast(INSTANT)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.prices.schema import VALUES
+from forecasting.prices.schema import INSTANT, VALUES
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,36 @@ class BarOrder:
 
 def order_bars(table: pa.Table) -> BarOrder:
     """The order of a table with `unique_id`, `ds`, and perhaps `known_at`, none of them null."""
-    series, ds = series_ranks(table["unique_id"]), instants(table["ds"])
-    if _is_sorted(series, ds):
-        return BarOrder(np.arange(len(ds)), np.zeros(len(ds), dtype=bool))
-    times, distinct = ranked(table["ds"])
-    bars = series * np.int64(len(distinct)) + times
-    rows = np.argsort(bars, kind="stable")  # which finds the sorted runs that the files are
+    ranks, ds = series_ranks(table["unique_id"]), instants(table["ds"])
+    rows = _series_by_series(ranks, ds)
+    series, ds = ranks[rows], ds[rows]
     again = np.zeros(len(rows), dtype=bool)
-    again[1:] = np.diff(bars[rows]) == 0
-    if "known_at" in table.column_names and again.any():
-        several = again | np.append(again[1:], False)
-        those = rows[several]
-        rows[several] = those[np.lexsort((instants(table["known_at"])[those], bars[those]))]
+    again[1:] = (ds[1:] <= ds[:-1]) & (series[1:] == series[:-1])
+    if again.any():
+        mixed = np.bincount(series, weights=again) > 0
+        those = np.flatnonzero(mixed[series])
+        keys = [rows[those], ds[those], series[those]]
+        if "known_at" in table.column_names:
+            keys.insert(1, instants(table["known_at"])[rows[those]])
+        order = np.lexsort(keys)
+        rows[those], ds[those] = rows[those][order], ds[those][order]
+        again[1:] = (ds[1:] == ds[:-1]) & (series[1:] == series[:-1])
     return BarOrder(rows, again)
 
 
-def _is_sorted(series: np.ndarray, ds: np.ndarray) -> bool:
-    """Whether these are bars in their order, each once."""
-    same = series[1:] == series[:-1]
-    return bool((((ds[1:] > ds[:-1]) & same) | (series[1:] > series[:-1])).all())
+def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> np.ndarray:
+    """(N,) positions of the rows by series, the runs of rows that each file has of one by their first `ds`.
+
+    That is by series and time, unless the runs of a series overlap.
+    """
+    starts = np.flatnonzero(np.diff(ranks, prepend=-1))
+    lengths = np.diff(starts, append=len(ranks))
+    runs = np.argsort(ds[starts], kind="stable")
+    runs = runs[np.argsort(ranks[starts[runs]], kind="stable")]
+    starts, lengths = starts[runs], lengths[runs]
+    before = np.cumsum(lengths) - lengths
+    rows: np.ndarray = np.repeat(starts - before, lengths) + np.arange(len(ranks))
+    return rows
 
 
 def same_as_before(table: pa.Table) -> np.ndarray:
@@ -80,14 +91,25 @@ def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
     A dictionary-encoded column may have values besides: they count too.
     """
-    encoded = column.combine_chunks().dictionary_encode()
-    indices = encoded.indices.to_numpy(zero_copy_only=False)
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
-    if (np.diff(order.astype(np.int64)) > 0).all():  # sorted already
-        return indices, encoded.dictionary
-    ranks = np.empty(len(order), dtype=np.int32)
-    ranks[order] = np.arange(len(order), dtype=np.int32)
-    return ranks[indices], encoded.dictionary.take(pa.array(order))
+    values, lengths = _runs(column)
+    encoded = values.dictionary_encode()
+    indices, names = encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary
+    order = pc.sort_indices(names).to_numpy()
+    if (np.diff(order.astype(np.int64)) < 0).any():
+        places = np.empty(len(order), dtype=np.int32)
+        places[order] = np.arange(len(order), dtype=np.int32)
+        indices, names = places[indices], names.take(pa.array(order))
+    return np.repeat(indices, lengths), names
+
+
+def _runs(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray | int]:
+    """Values, and how many rows in turn have each: files are sorted, so that is far fewer than the rows."""
+    if pa.types.is_dictionary(column.type):
+        return column.combine_chunks(), 1
+    runs = [pc.run_end_encode(chunk) for chunk in column.chunks]
+    lengths = [np.diff(run.run_ends.to_numpy(), prepend=0) for run in runs]
+    values = pa.chunked_array([run.values for run in runs], column.type)
+    return values.combine_chunks(), np.concatenate([np.empty(0, dtype=np.int64), *lengths])
 
 
 def instants(column: pa.ChunkedArray) -> np.ndarray:
@@ -107,4 +129,16 @@ def arrange(table: pa.Table, rows: np.ndarray) -> pa.Table:
     """The rows of the table at these positions; the table itself where that is what they say."""
     if np.array_equal(rows, np.arange(table.num_rows)):
         return table
-    return table.take(rows)
+    columns = [_gather(column.combine_chunks(), rows) for column in table.columns]
+    return pa.table(columns, schema=table.schema)
+
+
+def _gather(column: pa.Array, rows: np.ndarray) -> pa.Array:
+    """The values at `rows`: by numpy, several times as fast as `take`, where it knows nothing to be null."""
+    if column.null_count:
+        return column.take(pa.array(rows))
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(_gather(column.indices, rows), column.dictionary)
+    if column.type in (pa.int32(), pa.float64(), INSTANT):
+        return pa.array(column.to_numpy(zero_copy_only=False)[rows]).cast(column.type)
+    return column.take(pa.array(rows))

@@ -28,7 +28,7 @@ class Quarantine:
         """All its rows, `schema.QUARANTINE`."""
         if self._table is None:
             return QUARANTINE.empty_table()
-        return scan_rows(self._table, QUARANTINE, [])
+        return scan_rows(self._table, QUARANTINE)
 
     def add(self, refused: pa.Table, now: np.datetime64) -> int:
         """Append those rows of `refused` (`schema.REFUSED`) that are not there yet; how many these were.

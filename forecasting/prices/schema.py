@@ -12,8 +12,8 @@ VALUES: tuple[str, ...] = get_args(PriceColumn)
 _BAR = [("unique_id", pa.string()), ("ds", INSTANT), *((name, pa.float64()) for name in VALUES)]
 
 # What a source offers. `raw` is the text of what could not be read in a row, and null where all could;
-# a value that is absent or could not be read is null.
-OFFERED = pa.schema([*_BAR, ("raw", pa.string())])
+# a value that is absent or could not be read is null. `zoned` says whether an intraday time names its zone.
+OFFERED = pa.schema([*_BAR, ("raw", pa.string()), ("zoned", pa.bool_())])
 # The rows among them that the audit lets into the prices.
 GOOD = pa.schema(_BAR)
 # The other rows: why each was refused.

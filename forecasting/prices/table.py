@@ -14,13 +14,11 @@ from forecasting.errors import StoreError
 from forecasting.panel import Panel
 from forecasting.prices.delta import (
     append_rows,
-    at_least,
-    at_most,
     create_table,
     find_table,
+    instant_scalar,
     last_known_at,
     newest_of,
-    one_of,
     scan_rows,
 )
 from forecasting.prices.order import arrange, encode_ids, order_bars
@@ -94,19 +92,19 @@ class PriceTable:
 
     def newest_since(self, since: np.datetime64) -> pa.Table:
         """The newest value of each bar at or after `since`: what an ingest compares with."""
-        rows = self._rows(VALUES, None, at_least("ds", since))
+        rows = self._rows(VALUES, None, pc.field("ds") >= instant_scalar(since))
         return arrange(rows, order_bars(rows).last)
 
     def newest_of(self, ids: Sequence[str], until: np.datetime64) -> pa.Table:
         """The newest value of each bar of these series at or before `until`."""
-        rows = self._rows(VALUES, until, one_of("unique_id", ids))
+        rows = self._rows(VALUES, until, pc.field("unique_id").isin(list(ids)))
         return arrange(rows, order_bars(rows).last)
 
     def as_known_at(
         self, instant: np.datetime64, until: np.datetime64 | None = None, values: Sequence[str] = VALUES
     ) -> pa.Table:
         """The newest value of each bar known at `instant`: what reproduces a published forecast."""
-        rows = self._rows(values, until, at_most("known_at", instant))
+        rows = self._rows(values, until, pc.field("known_at") <= instant_scalar(instant))
         return arrange(rows, order_bars(rows).last)
 
     def first_vintage(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
@@ -137,11 +135,14 @@ class PriceTable:
             rows = rows.append_column(name, parts[name].cast(pa.int32()))
         return append_rows(self._table, rows, now)
 
-    def _rows(self, values: Sequence[str], until: np.datetime64 | None, *predicates: str) -> pa.Table:
+    def _rows(
+        self, values: Sequence[str], until: np.datetime64 | None, condition: pc.Expression | None = None
+    ) -> pa.Table:
         wanted = pa.schema([field for field in PRICES if field.name not in VALUES or field.name in values])
-        bounds = [at_most("ds", until)] if until is not None else []
-        rows = scan_rows(self._table, wanted, [*bounds, *predicates])
-        return encode_ids(rows)
+        if until is not None:
+            by_then = pc.field("ds") <= instant_scalar(until)
+            condition = by_then if condition is None else by_then & condition
+        return encode_ids(scan_rows(self._table, wanted, condition))
 
 
 def _path(panel: str) -> str:

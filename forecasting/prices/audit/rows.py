@@ -80,6 +80,7 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
         *_unsorted(passed["unique_id"], order),
         *_findings(pa.concat_tables([*refused, repeated]), panel),
         *_unsafe_ids(good["unique_id"]),
+        *_zones(complete, panel),
         *adjusted,
     ]
     return RowAudit(
@@ -164,7 +165,7 @@ def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
     said = {"code": rule.code, "detail": _detail(rule, panel)}
     for name, text in said.items():
         rows = rows.append_column(name, pa.repeat(text, rows.num_rows))
-    return rows.cast(REFUSED)
+    return rows.select(REFUSED.names).cast(REFUSED)
 
 
 def _detail(rule: Rule, panel: Panel) -> str:
@@ -211,6 +212,23 @@ def _unsorted(ids: pa.ChunkedArray, order: BarOrder) -> Iterator[Finding]:
     for at in np.flatnonzero((forward > 0) & (back > 0)):
         count = int(min(forward[at], back[at]))
         yield Finding.of(rules.UNSORTED, names[at], count, "rows were neither oldest nor newest first")
+
+
+def _zones(rows: pa.Table, panel: Panel) -> Iterator[Finding]:
+    """A finding where it is not sure which instants the times mean."""
+    stated = panel.source.time_zone
+    timed = rows.filter(pc.and_(rows["ds"].is_valid(), rows["zoned"].is_valid()))
+    bare = timed.filter(pc.invert(timed["zoned"]))
+    mixed = bare.num_rows < timed.num_rows
+    if not bare.num_rows or (stated and not mixed):
+        return
+    first = bare.slice(0, 1).to_pylist()[0]
+    detail = (
+        f"{bare.num_rows} of {timed.num_rows} times name no zone, and were taken as {stated or 'UTC'}; "
+        f"the first: {_written(first, panel)} of {first['unique_id']}; "
+        + ("write a zone or offset in all, or in none" if mixed else "set [source].time_zone in the panel")
+    )
+    yield Finding.of(rules.MIXED_ZONES if mixed else rules.NO_ZONE, "", bare.num_rows, detail)
 
 
 def _unsafe_ids(ids: pa.ChunkedArray) -> Iterator[Finding]:

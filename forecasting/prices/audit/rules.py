@@ -40,6 +40,12 @@ CLOCK_CHANGE = Rule(
     _ERROR,
     "a local time that the clocks show twice, or never: write its offset",
 )
+NO_ZONE = Rule(
+    "P014", "no time zone", _NOTE, _WARNING, "times of bars name no zone, nor does the panel: taken as UTC"
+)
+MIXED_ZONES = Rule(
+    "P015", "mixed time zones", _NOTE, _WARNING, "some times of bars name their zone, and some do not"
+)
 
 TOO_SHORT = Rule("P101", "too short", Action.LEAVE_OUT, _ERROR, "a series has too few bars to forecast from")
 SHORT_CONTEXT = Rule(

@@ -77,6 +77,18 @@ def read_times(column: pa.ChunkedArray, *, daily: bool, form: str = "", zone: st
     return pa.chunked_array([_instants(_localise(column.cast(pa.timestamp("us")).to_pandas(), zone))])
 
 
+def names_zone(column: pa.ChunkedArray, form: str = "") -> pa.ChunkedArray:
+    """Whether each of the times that `read_times` reads says itself which zone it is in; null where null."""
+    if not is_text(column.type):
+        named = pa.types.is_timestamp(column.type) and column.type.tz is not None
+        return pa.chunked_array([pa.repeat(named, len(column))])
+    if form:
+        return pa.chunked_array([pa.repeat("%z" in form, len(column))])
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    named = pc.match_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), _TIME_WITH_OFFSET)
+    return pa.chunked_array([named.take(encoded.indices)])
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds text."""
     if pa.types.is_dictionary(kind):

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 from forecasting.errors import SourceError
 from forecasting.panel import Panel, Source
 from forecasting.prices.schema import INSTANT, OFFERED, VALUES
-from forecasting.prices.sources.cells import absent_as_null, is_text, read_numbers, read_text, read_times
+from forecasting.prices.sources.cells import (
+    absent_as_null,
+    is_text,
+    names_zone,
+    read_numbers,
+    read_text,
+    read_times,
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def _from_wide(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
     series, row = np.divmod(filled, table.num_rows)
     times = _times(written, panel).take(row)
     closes = {"close": cells.take(filled)}
-    return _assemble(ids.take(pa.array(series)), times, written.take(row), closes, source)
+    return _assemble(ids.take(pa.array(series)), times, written.take(row), closes, panel)
 
 
 def _from_long(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
@@ -100,7 +107,7 @@ def _from_long(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
         if value in table.column_names or value in renamed or value == panel.forecast.target
     }
     ids = pc.binary_join_element_wise(source.prefix, ids, "")
-    offered = _assemble(ids, _times(written, panel), written, cells, source)
+    offered = _assemble(ids, _times(written, panel), written, cells, panel)
     empty = np.logical_and.reduce([pc.is_null(column) for column in cells.values()])
     return offered.filter(pc.and_(pa.array(~empty), _wanted(ids, source)))
 
@@ -164,10 +171,11 @@ def _assemble(
     ds: pa.ChunkedArray,
     written: pa.ChunkedArray,
     cells: Mapping[str, pa.ChunkedArray],
-    source: Source,
+    panel: Panel,
 ) -> pa.Table:
     """The offered rows, of their ids, their times as read and as written, and their values as written."""
-    numbers = {value: read_numbers(column, source.decimal) for value, column in cells.items()}
+    decimal = panel.source.decimal
+    numbers = {value: read_numbers(column, decimal) for value, column in cells.items()}
     unread = {
         "unique_id": (ids, pc.is_null(ids)),
         "ds": (written, pc.is_null(ds)),
@@ -178,7 +186,10 @@ def _assemble(
     }
     absent = pa.nulls(len(ids), pa.float64())
     values = {value: numbers.get(value, absent) for value in VALUES}
-    return pa.table({"unique_id": ids, "ds": ds, **values, "raw": _raw(unread)}, schema=OFFERED)
+    daily = panel.bars.freq == "1D"
+    zoned = pa.nulls(len(ids), pa.bool_()) if daily else names_zone(written, panel.source.time_format)
+    columns = {"unique_id": ids, "ds": ds, **values, "raw": _raw(unread), "zoned": zoned}
+    return pa.table(columns, schema=OFFERED)
 
 
 def _raw(unread: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]) -> pa.Array:

@@ -41,13 +41,15 @@ FOUND: dict[str, tuple[list[str], int]] = {
     "future_bar.csv": (["P010"], 3),
     "weekend.csv": (["P009"], 3),
     "unsafe_ids.csv": (["P012"], 4),
-    "mixed_zones.csv": ([], 3),
+    "mixed_zones.csv": (["P015"], 3),
+    "no_zone.csv": (["P014"], 3),
     "clocks_set_back.csv": (["P013"], 2),
     "clocks_set_forward.csv": (["P013"], 2),
 }
 OTHER_PANELS: dict[str, dict[str, Any]] = {
     "weekend.csv": {"bars": {"calendar": "ECB"}},
     "mixed_zones.csv": {"bars": HOURLY},
+    "no_zone.csv": {"bars": HOURLY},
     "clocks_set_back.csv": {"bars": HOURLY, "source": NEW_YORK},
     "clocks_set_forward.csv": {"bars": HOURLY, "source": NEW_YORK},
 }

@@ -240,3 +240,24 @@ def test_nothing_is_wrong_with_the_rows_of_the_ecb(ecb_panel: Panel) -> None:
     audited = audit_rows(offered, ecb_panel, bar_calendar("ECB", "1D"), np.datetime64("2026-10-31", "us"))
     assert audited.findings == ()
     assert audited.good.num_rows == pd.read_csv(ecb_panel.source.uri).iloc[:, 1:].count().sum()
+
+
+@pytest.mark.parametrize(
+    ("zoned", "stated", "code", "said"),
+    [
+        ([True, True], "", None, ""),
+        ([None, None], "", None, ""),
+        ([False, False], "Europe/Berlin", None, ""),
+        ([False, False], "", "P014", "2 of 2 times name no zone, and were taken as UTC; the first: 2020"),
+        ([True, False], "Europe/Berlin", "P015", "1 of 2 times name no zone, and were taken as Europe/B"),
+    ],
+)
+def test_times_that_may_mean_another_instant(
+    make_panel: Callable[..., Panel], zoned: list[bool | None], stated: str, code: str | None, said: str
+) -> None:
+    panel = make_panel({"uri": "nowhere.csv", "time_zone": stated}, bars={"freq": "1h"})
+    rows = offers(*({"ds": f"2020-03-02T1{at}", "zoned": named} for at, named in enumerate(zoned)))
+    audited = audit_rows(rows, panel, panel.calendar, NOW)
+    assert codes(audited) == ([(code, "", zoned.count(False))] if code else [])
+    assert audited.good.num_rows == 2
+    assert not code or said in audited.findings[0].detail

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasting.prices.sources.cells import absent_as_null, read_numbers, read_text, read_times
+from forecasting.prices.sources.cells import absent_as_null, names_zone, read_numbers, read_text, read_times
 
 
 def column(values: list[object], kind: pa.DataType | None = None) -> pa.ChunkedArray:
@@ -88,6 +88,8 @@ def test_a_typed_daily_stamp_is_its_date_where_it_was_taken() -> None:
 def test_a_typed_intraday_stamp_without_a_zone_is_utc() -> None:
     naive = column(["2020-01-02T15:00"]).cast(pa.timestamp("ms"))
     assert read_times(naive, daily=False).to_pylist() == [datetime(2020, 1, 2, 15, tzinfo=UTC)]
+    assert names_zone(naive).to_pylist() == [False]
+    assert names_zone(naive.cast(pa.timestamp("ms", "UTC"))).to_pylist() == [True]
 
 
 def test_numbers_are_no_times() -> None:

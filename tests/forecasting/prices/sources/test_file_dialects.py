@@ -143,8 +143,24 @@ def test_lists_that_leave_nothing(read: Read, layout: str) -> None:
     ],
 )
 def test_intraday_times(read: Read, written: str, source: dict[str, Any], hour: int) -> None:
-    rows = read(f"unique_id,ds,close\nA,{written},1.25\n".encode(), bars=HOURLY, **source)
-    assert rows == [bar(1.25, 2020, 7, 1, hour)]
+    (row,) = read(f"unique_id,ds,close\nA,{written},1.25\n".encode(), bars=HOURLY, **source)
+    assert row["ds"] == datetime(2020, 7, 1, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "form", "named"),
+    [
+        ("2020-07-01 11:00", "", False),
+        ("2020-07-01T11:00:00Z", "", True),
+        ("2020-07-01 11:00:00.000+01:00", "", True),
+        ("20200701 110000-05", "", True),
+        ("01-07-2020 11:00", "%d-%m-%Y %H:%M", False),
+        ("01/07/2020 11:00 +0100", "%d/%m/%Y %H:%M %z", True),
+    ],
+)
+def test_whether_an_intraday_time_names_its_zone(read: Read, written: str, form: str, named: bool) -> None:
+    (row,) = read(f"unique_id,ds,close\nA,{written},1.25\n".encode(), bars=HOURLY, time_format=form)
+    assert row["zoned"] is named
 
 
 @pytest.mark.parametrize("source", [{"time_zone": "Asia/Tokyo"}, {"stamp": "end"}])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Literal, Never
+from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from deployments import environment, terminal
 from forecasting import __version__
 from forecasting.as_of import parse_as_of, to_instant
-from forecasting.errors import NightcastError
+from forecasting.errors import AuditError, NightcastError
 from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
 from forecasting.panel import Panel
 from forecasting.prices.export import export_prices
@@ -26,6 +26,9 @@ from forecasting.prices.ingest import ingest as ingest_prices
 from forecasting.prices.table import PriceTable
 from forecasting.snapshot import take_snapshot
 from forecasting.storage import Storage
+
+if TYPE_CHECKING:
+    from forecasting.findings import Finding
 
 app = App(
     name="nightcast",
@@ -88,8 +91,14 @@ def ingest(
 def audit(panel: PanelName, /, *, as_of: AsOf = None, store: Store = None, panels: Panels = None) -> None:
     """Ingest, then print what the audit finds in the rows of the source and in the series as of a date."""
     settings, storage = Panel.load(panel, panels), Storage(store)
-    report = ingest_prices(settings, storage, _now())
-    terminal.print_audit(take_snapshot(settings, storage, as_of, datetime.now(UTC)), report.findings)
+    found: tuple[Finding, ...] = ()
+    try:
+        found = ingest_prices(settings, storage, _now()).findings
+        snapshot = take_snapshot(settings, storage, as_of, datetime.now(UTC))
+    except AuditError as error:  # which stops a run, but must not hide what led to it
+        terminal.print_findings([*found, *error.findings])
+        raise
+    terminal.print_audit(snapshot, found)
 
 
 @app.command

@@ -71,13 +71,14 @@ class Bars:
 
     def until(self, cutoff: np.datetime64) -> "Bars":
         """The bars at or before `cutoff`; series that had not begun by then are gone."""
-        return self._keep(self.ds <= cutoff)
+        return self.keep(self.ds <= cutoff)
 
     def select(self, ids: list[str]) -> "Bars":
         """The bars of the named series; names that are not here are ignored."""
-        return self._keep(np.isin(np.array(self.ids, dtype=object), ids)[self.series])
+        return self.keep(np.isin(np.array(self.ids, dtype=object), ids)[self.series])
 
-    def _keep(self, mask: np.ndarray) -> "Bars":
+    def keep(self, mask: np.ndarray) -> "Bars":
+        """The bars where `mask` (N,) holds; series that have none left are gone."""
         counts = np.bincount(self.series[mask], minlength=len(self.ids))
         kept = counts > 0
         return Bars(

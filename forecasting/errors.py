@@ -3,6 +3,10 @@
 Every message is one line that names the thing, the place and the fix; the command line prints it as it is.
 """
 
+from collections.abc import Sequence
+
+from forecasting.findings import Finding
+
 
 class NightcastError(Exception):
     """Base of all errors below: something a person can act on."""
@@ -17,7 +21,15 @@ class SourceError(NightcastError):
 
 
 class AuditError(NightcastError):
-    """The prices as a whole are not fit to forecast from; the last published forecast stands."""
+    """The prices as a whole are not fit to forecast from; the last published forecast stands.
+
+    Attributes:
+        findings: what the audit found that led to it, if that was more than one thing.
+    """
+
+    def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class StoreError(NightcastError):

@@ -18,6 +18,7 @@ from forecasting.panel import Panel
 from forecasting.prices.as_of import resolve_as_of
 from forecasting.prices.audit.rules import SOURCE_BEHIND
 from forecasting.prices.audit.series import audit_series
+from forecasting.prices.audit.stored import is_usable, unused_findings
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -69,25 +70,28 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
     table = PriceTable(storage, panel.name)
     target = panel.forecast.target
     rows = table.newest(values=sorted({target, "volume"}))
+    known = rows.select(["ds", "known_at"])
     rows = rows.filter(pc.is_valid(rows[target]))
-    bars = Bars.from_table(rows, target)
+    stored = Bars.from_table(rows, target)
+    usable = is_usable(stored, panel)
+    bars, volume = stored.keep(usable), rows["volume"].to_numpy()[usable]
     calendar = panel.calendar
     if as_of is None:
         instant = resolve_as_of(bars, panel, calendar, to_instant(now))
         behind = _behind(panel, calendar, instant, to_instant(now))
     else:
         instant, behind = _given_as_of(panel, bars, as_of, now), []
-    audit = audit_series(bars, panel, calendar, instant, rows["volume"].to_numpy())
+    audit = audit_series(bars, panel, calendar, instant, volume)
     used = bars.until(instant).select([*audit.forecast, *audit.baseline])
     return Snapshot(
         as_of=as_of_label(instant, panel.bars.freq),
         price_version=table.version,
-        known_at=_newest_known(rows, instant),
+        known_at=_newest_known(known, instant),
         rows_digest=bars_digest(used),
         network_ids=tuple(audit.forecast),
         baseline_ids=tuple(audit.baseline),
         left_out=dict(audit.left_out),
-        findings=(*audit.findings, *behind),
+        findings=(*audit.findings, *unused_findings(stored, usable, panel), *behind),
     )
 
 
@@ -98,7 +102,8 @@ def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
         until=parse_as_of(snapshot.as_of, panel.bars.freq),
         values=[panel.forecast.target],
     )
-    return Bars.from_table(rows, panel.forecast.target).select(list(snapshot.ids))
+    bars = Bars.from_table(rows, panel.forecast.target)
+    return bars.keep(is_usable(bars, panel)).select(list(snapshot.ids))
 
 
 def bars_digest(bars: Bars) -> str:

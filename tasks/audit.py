@@ -8,6 +8,7 @@ from prefect import task
 from forecasting.panel import Panel
 from forecasting.snapshot import Snapshot, take_snapshot
 from forecasting.storage import Storage
+from tasks.findings import shown_when_stopped
 from tasks.policy import STEP
 
 _log = logging.getLogger(__name__)
@@ -16,7 +17,8 @@ _log = logging.getLogger(__name__)
 @task(name="audit prices", **STEP)
 def audit_prices(panel: Panel, store: str, as_of: str | None, now: datetime) -> Snapshot:
     """Decide the `as_of` and which series get a forecast; stop the run when too few are fit."""
-    snapshot = take_snapshot(panel, Storage(store), as_of, now)
+    with shown_when_stopped(panel):
+        snapshot = take_snapshot(panel, Storage(store), as_of, now)
     _log.info(
         "audit: as of %s, %d series for the model, %d for a baseline, %d left out",
         snapshot.as_of,

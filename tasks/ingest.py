@@ -9,6 +9,7 @@ from forecasting.as_of import to_instant
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
 from forecasting.storage import Storage
+from tasks.findings import shown_when_stopped
 from tasks.policy import STEP
 
 _log = logging.getLogger(__name__)
@@ -17,7 +18,8 @@ _log = logging.getLogger(__name__)
 @task(name="ingest prices", **STEP)
 def ingest_prices(panel: Panel, store: str, now: datetime) -> IngestReport:
     """Read the source, refuse rows that cannot be right, and append what is new to the price table."""
-    report = ingest(panel, Storage(store), to_instant(now))
+    with shown_when_stopped(panel):
+        report = ingest(panel, Storage(store), to_instant(now))
     _log.info(
         "ingest: %d rows offered, %d new, %d there already, %d refused",
         report.offered,

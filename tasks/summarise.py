@@ -7,15 +7,12 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from forecasting.panel import Panel
-from forecasting.publishing.findings_file import finding_rows
 from forecasting.publishing.headlines import charts_worth_seeing, series_rows, summary_lines
 from forecasting.publishing.publish import ForecastAddress
 from forecasting.storage import Storage
+from tasks.findings import show_findings
 from tasks.policy import STEP
 from tasks.progress import artifact_key
-
-# Artifacts live in Prefect's database; the report and its Parquet file have all of them.
-_FINDINGS_SHOWN = 300
 
 
 @task(name="summarise", **STEP)
@@ -34,13 +31,7 @@ def summarise(panel: Panel, store: str, manifest: dict[str, Any]) -> None:
         table=series_rows(storage, address, manifest),
         description=f"The series of {panel.name}, {panel.forecast.horizon} bars after {manifest['as_of']}",
     )
-    findings = manifest["findings"]
-    create_table_artifact(
-        key=artifact_key("findings", panel.name),
-        table=finding_rows(findings, _FINDINGS_SHOWN),
-        description=f"What the audit of {panel.name} found as of {manifest['as_of']}, the worst first: "
-        f"{len(findings)} findings, of which at most {_FINDINGS_SHOWN} here and all in the report",
-    )
+    show_findings(panel, manifest["findings"], f"as of {manifest['as_of']}")
 
 
 def _picture(chart: tuple[str, bytes]) -> str:

@@ -26,6 +26,7 @@ from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import load_network, train_network
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import audit_series
+from forecasting.prices.audit.stored import is_usable
 from forecasting.prices.table import PriceTable
 from forecasting.progress import Progress, silent
 from forecasting.publishing import contract
@@ -303,6 +304,7 @@ def backtest_panel(
     """
     rows = PriceTable(storage, panel.name).first_vintage(values=[panel.forecast.target])
     bars = Bars.from_table(rows, panel.forecast.target)
+    bars = bars.keep(is_usable(bars, panel))
 
     def train(known: Bars, end: np.datetime64) -> Forecaster:
         if not known.ids:

@@ -40,8 +40,12 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
     return table
 
 
-def create_table(storage: Storage, path: str, schema: pa.Schema, partition_by: list[str]) -> DeltaTable:
+def create_table(
+    storage: Storage, path: str, schema: pa.Schema, partition_by: list[str], name: str | None = None
+) -> DeltaTable:
     """A new empty table at `path`, or the one that another writer has just made there.
+
+    `name` says in the table's log what its rows are.
 
     Raises:
         deltalake.exceptions.CommitFailedError: another writer is making it right now.
@@ -51,6 +55,7 @@ def create_table(storage: Storage, path: str, schema: pa.Schema, partition_by: l
         schema=schema,
         mode="ignore",
         partition_by=partition_by,
+        name=name,
         description=f"{_DESCRIPTION}{FORMAT}",
         configuration={"delta.appendOnly": "true"},
         storage_options=storage.table_options,

@@ -26,6 +26,8 @@ from forecasting.prices.schema import GOOD, PRICES, VALUES
 from forecasting.prices.vintages import first_rows
 from forecasting.storage import Storage
 
+_BARS_OF = "bars of "
+
 
 class PriceTable:
     """One panel's price table, as it was when this object was made or last appended to.
@@ -60,6 +62,7 @@ class PriceTable:
         """The panel's price table, made first where there is none.
 
         Raises:
+            StoreError: its bars are of another frequency than the panel's.
             deltalake.exceptions.CommitFailedError: another writer is making it right now.
         """
         if not cls.exists(storage, panel.name):
@@ -67,8 +70,16 @@ class PriceTable:
             # bars, a month of others.
             partition_by = ["year"] if panel.bars.freq == "1D" else ["year", "month"]
             parts = pa.schema([(name, pa.int32()) for name in partition_by])
-            create_table(storage, _path(panel.name), pa.schema([*PRICES, *parts]), partition_by)
-        return cls(storage, panel.name)
+            schema, name = pa.schema([*PRICES, *parts]), f"{_BARS_OF}{panel.bars.freq}"
+            create_table(storage, _path(panel.name), schema, partition_by, name)
+        table = cls(storage, panel.name)
+        freq = (table._table.metadata().name or "").removeprefix(_BARS_OF)
+        if freq and freq != panel.bars.freq:
+            raise StoreError(
+                f"the prices of panel {panel.name} in the store {storage.uri} are bars of {freq}, and its "
+                f"[bars].freq is {panel.bars.freq}; set it back, or give the panel another name"
+            )
+        return table
 
     @property
     def version(self) -> int:

@@ -132,6 +132,18 @@ def test_audit_prints_the_findings(tiny_panel: Path, capsys: pytest.CaptureFixtu
     assert "SHORT" in out
 
 
+def test_audit_prints_the_findings_that_stop_a_run(
+    tiny_panel: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 400, "SHORT": 30, "SHORTER": 20})
+    with (tiny_panel.parent / "prices.csv").open("a") as prices:
+        prices.write("AAA,2026-10-12x,1.5\n")
+    assert call("audit", str(tiny_panel), "--store", str(tiny_panel.parent / "store")) == 1
+    out, err = capsys.readouterr()
+    assert [code for code in ("P001", "P101", "P201") if code in out] == ["P001", "P101", "P201"]
+    assert err.startswith("nightcast: P201 too many left out: 2 of 3 live series")
+
+
 def test_backtest_prints_the_table_and_writes_every_prediction(
     tiny_panel: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

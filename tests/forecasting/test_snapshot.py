@@ -81,6 +81,32 @@ def test_a_revision_makes_another_snapshot(panel: Panel, local_storage: Storage,
     assert before.known_at < after.known_at
 
 
+def test_stored_bars_that_the_panel_now_refuses_are_not_used(panel: Panel, local_storage: Storage) -> None:
+    weekdays = panel.model_copy(update={"bars": panel.bars.model_copy(update={"calendar": "ECB"})})
+    snapshot = take_snapshot(weekdays, local_storage, None, NOW)
+    bars = read_bars(weekdays, local_storage, snapshot)
+    assert weekdays.calendar.contains(bars.ds).all()
+    assert bars_digest(bars) == snapshot.rows_digest
+    found = [finding for finding in snapshot.findings if finding.code == "P110"]
+    assert [finding.unique_id for finding in found] == ["AAA", "BBB", "C/C"]
+    assert "not on calendar ECB" in found[0].detail
+
+
+def test_a_run_reads_the_bars_that_were_audited_though_newer_ones_lack_its_target(
+    panel: Panel, local_storage: Storage, tiny_panel: Path
+) -> None:
+    rows = ["unique_id,ds,close,open", *(f"AAA,2026-10-{day},1{day},9{day}" for day in range(10, 31))]
+    (tiny_panel.parent / "prices.csv").write_text("\n".join(rows).replace(",920", ",") + "\n")
+    limits = panel.audit.model_copy(update={"min_bars": 10, "max_shrink": 1.0})
+    panel = panel.model_copy(update={"audit": limits})
+    ingest(panel, local_storage, np.datetime64("2026-10-31T07:00:00", "us"))
+    opens = panel.model_copy(update={"forecast": panel.forecast.model_copy(update={"target": "open"})})
+    snapshot = take_snapshot(opens, local_storage, None, NOW)
+    bars = read_bars(opens, local_storage, snapshot)
+    assert len(bars) == 20
+    assert bars_digest(bars) == snapshot.rows_digest
+
+
 def test_the_digest_does_not_depend_on_when_the_rows_were_learnt(
     panel: Panel, local_storage: Storage, tmp_path: Path
 ) -> None:

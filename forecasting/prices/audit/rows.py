@@ -100,6 +100,8 @@ def _checks(
     ds = instants(rows["ds"])
     values = {name: rows[name].to_numpy() for name in VALUES}  # NaN where null
     not_finite = [rows[name].is_valid().to_numpy() & ~np.isfinite(values[name]) for name in VALUES]
+    # Of each price, and of the volume only where that is what is forecast.
+    logarithms = {*VALUES} - {"volume"} | {panel.forecast.target} if panel.forecast.transform == "log" else ()
     outside = [
         _below(values[name], values["low"]) | _below(values["high"], values[name])
         for name in ("open", "close")
@@ -109,8 +111,9 @@ def _checks(
         (rules.UNREADABLE, rows["raw"].is_valid().to_numpy()),
         (rules.IN_THE_FUTURE, ds > forming),
         (rules.OFF_CALENDAR, ~calendar.contains(ds)),
+        (rules.NO_TARGET, rows[panel.forecast.target].is_null().to_numpy()),
         (rules.NOT_FINITE, np.logical_or.reduce(not_finite)),
-        (rules.NOT_POSITIVE, (values[panel.forecast.target] <= 0) & (panel.forecast.transform == "log")),
+        (rules.NOT_POSITIVE, np.logical_or.reduce([values[name] <= 0 for name in logarithms])),
         (rules.HIGH_BELOW_LOW, _below(values["high"], values["low"])),
         (rules.OUT_OF_RANGE, np.logical_or.reduce(outside)),
         (rules.NEGATIVE_VOLUME, values["volume"] < 0),
@@ -172,7 +175,8 @@ def _detail(rule: Rule, panel: Panel) -> str:
     target = panel.forecast.target
     said = {
         rules.OFF_CALENDAR: f"calendar {panel.bars.calendar} has no such bar; check [bars].calendar and freq",
-        rules.NOT_POSITIVE: f'{target} is not above zero, so has no logarithm; set transform = "diff"',
+        rules.NOT_POSITIVE: 'a price is not above zero, so has no logarithm; set transform = "diff"',
+        rules.NO_TARGET: f"no {target}; take it from another column ([source.columns]), or mend the source",
     }
     return said.get(rule, rule.explanation)
 

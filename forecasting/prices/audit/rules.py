@@ -46,6 +46,9 @@ NO_ZONE = Rule(
 MIXED_ZONES = Rule(
     "P015", "mixed time zones", _NOTE, _WARNING, "some times of bars name their zone, and some do not"
 )
+NO_TARGET = Rule(
+    "P017", "no target", _REFUSE, _ERROR, "the value to forecast is missing in a row with others"
+)
 
 TOO_SHORT = Rule("P101", "too short", Action.LEAVE_OUT, _ERROR, "a series has too few bars to forecast from")
 SHORT_CONTEXT = Rule(
@@ -81,6 +84,9 @@ READJUSTED = Rule(
     _REPAIR,
     _INFO,
     "the source multiplied a series' past; the store's older bars follow",
+)
+NOT_USED = Rule(
+    "P110", "stored but not used", _NOTE, _WARNING, "stored bars that the panel, as it is now, would refuse"
 )
 
 TOO_MANY_LEFT_OUT = Rule(

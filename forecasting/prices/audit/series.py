@@ -222,11 +222,13 @@ def _check_enough_left(
     if len(reasons) < len(bars.ids) and len(lost) <= panel.audit.max_left_out * len(live):
         return
     rule = rules.TOO_MANY_LEFT_OUT
-    raise AuditError(
-        f"{rule.code} {rule.name}: {len(lost)} of {len(live)} live series of panel {panel.name} have no "
+    detail = (
+        f"{len(lost)} of {len(live)} live series of panel {panel.name} have no "
         f"forecast as of {day} ({_summary(lost or list(reasons.values()))}); "
         "the last forecast stands: check the source, or change [audit] in the panel"
     )
+    stop = Finding.of(rule, "", len(lost), detail)
+    raise AuditError(f"{rule.code} {rule.name}: {detail}", [stop, *reasons.values()])
 
 
 def _summary(findings: list[Finding]) -> str:

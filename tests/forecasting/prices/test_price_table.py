@@ -126,6 +126,14 @@ def test_a_table_of_a_newer_format_is_refused(
         PriceTable(storage, "tiny")
 
 
+def test_a_panel_cannot_change_the_frequency_of_its_bars(
+    table: PriceTable, storage: Storage, make_panel: Callable[..., Panel]
+) -> None:
+    hourly = make_panel({"uri": "nowhere.csv"}, bars={"freq": "1h"})
+    with pytest.raises(StoreError, match=r"are bars of 1D, and its \[bars\].freq is 1h; set it back"):
+        PriceTable.create(storage, hourly)
+
+
 def test_a_daily_panel_lies_by_year_sorted(table: PriceTable, storage: Storage) -> None:
     table.append(prices(("B", "2020-03-02", 1.0), ("A", "2020-03-03", 2.0), ("A", "2019-03-04", 3.0)), NOON)
     folder = Path(storage.table_uri("prices/tiny"))

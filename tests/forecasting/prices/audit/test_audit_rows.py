@@ -64,6 +64,8 @@ def test_good_rows_pass_sorted_and_without_a_word(audit: Audit) -> None:
         ({"close": math.inf, "high": 10.0, "low": math.inf}, "P005"),
         ({"close": 0.0}, "P006"),
         ({"close": -36.98}, "P006"),
+        ({"open": 0.0, "low": 0.0}, "P006"),
+        ({"close": None, "volume": 0.0}, "P017"),
         ({"high": 9.0, "low": 11.0}, "P007"),
         ({"high": 9.9, "low": 9.0}, "P008"),
         ({"low": 10.1}, "P008"),
@@ -100,7 +102,7 @@ def test_the_finding_on_a_negative_price_says_what_to_do(audit: Audit) -> None:
     assert "2020-03-03 close -36.98" in finding.detail
 
 
-def test_only_the_target_must_be_positive(audit: Audit) -> None:
+def test_a_volume_must_be_positive_only_where_it_is_forecast(audit: Audit) -> None:
     assert audit({"volume": 0.0}).findings == ()
     assert codes(audit({"volume": 0.0}, target="volume")) == [("P006", "A", 1)]
 

@@ -141,6 +141,12 @@ def test_the_panel_stops_when_most_live_series_would_be_left_out(audit: Audit) -
     with pytest.raises(AuditError, match=r"P201 .*3 of 5 live series .*\(3 P104 flat: A, B, C\)") as raised:
         audit(WHOLE | {"A": flat, "B": flat, "C": flat})
     assert "\n" not in str(raised.value)
+    assert [(one.code, one.unique_id) for one in raised.value.findings] == [
+        ("P201", ""),
+        ("P104", "A"),
+        ("P104", "B"),
+        ("P104", "C"),
+    ]
 
 
 def test_half_of_them_is_not_most(audit: Audit) -> None:

@@ -1,0 +1,37 @@
+"""Show findings: the table of them in the Prefect UI, also of a run that they stop."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
+from forecasting.errors import AuditError
+from forecasting.panel import Panel
+from forecasting.publishing.findings_file import finding_rows
+from tasks.progress import artifact_key
+
+# Artifacts live in Prefect's database; the report and its Parquet file have all of them.
+_SHOWN = 300
+
+
+def show_findings(panel: Panel, findings: Sequence[Mapping[str, Any]], when: str) -> None:
+    """A table artifact of the worst findings, as records; `when` says of which date or run."""
+    create_table_artifact(
+        key=artifact_key("findings", panel.name),
+        table=finding_rows(findings, _SHOWN),
+        description=f"What the audit of {panel.name} found {when}, the worst first: "
+        f"{len(findings)} findings, of which at most {_SHOWN} here and all in the report",
+    )
+
+
+@contextmanager
+def shown_when_stopped(panel: Panel) -> Iterator[None]:
+    """Show the findings that stop a run, which has no summary; then let it stop."""
+    try:
+        yield
+    except AuditError as error:
+        if error.findings:
+            records = [finding.to_record() for finding in error.findings]
+            show_findings(panel, records, "when it stopped the run")
+        raise

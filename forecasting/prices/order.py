@@ -30,6 +30,8 @@ class BarOrder:
     @property
     def last(self) -> np.ndarray:
         """Positions in the table of each bar's last row."""
+        if not self.again.any():
+            return self.rows
         last: np.ndarray = self.rows[~np.append(self.again[1:], False)[: len(self.rows)]]
         return last
 
@@ -37,8 +39,8 @@ class BarOrder:
 def order_bars(table: pa.Table) -> BarOrder:
     """The order of a table with `unique_id`, `ds`, and perhaps `known_at`, none of them null."""
     ranks, ds = series_ranks(table["unique_id"]), instants(table["ds"])
-    rows = _series_by_series(ranks, ds)
-    series, ds = ranks[rows], ds[rows]
+    rows, moved = _series_by_series(ranks, ds)
+    series, ds = (ranks[rows], ds[rows]) if moved else (ranks, ds)
     again = np.zeros(len(rows), dtype=bool)
     again[1:] = (ds[1:] <= ds[:-1]) & (series[1:] == series[:-1])
     if again.any():
@@ -47,25 +49,26 @@ def order_bars(table: pa.Table) -> BarOrder:
         keys = [rows[those], ds[those], series[those]]
         if "known_at" in table.column_names:
             keys.insert(1, instants(table["known_at"])[rows[those]])
-        order = np.lexsort(keys)
+        order, ds = np.lexsort(keys), ds.copy()
         rows[those], ds[those] = rows[those][order], ds[those][order]
         again[1:] = (ds[1:] == ds[:-1]) & (series[1:] == series[:-1])
     return BarOrder(rows, again)
 
 
-def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> np.ndarray:
+def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> tuple[np.ndarray, bool]:
     """(N,) positions of the rows by series, the runs of rows that each file has of one by their first `ds`.
 
-    That is by series and time, unless the runs of a series overlap.
+    That is by series and time, unless the runs of a series overlap. Besides, whether any row is elsewhere.
     """
     starts = np.flatnonzero(np.diff(ranks, prepend=-1))
     lengths = np.diff(starts, append=len(ranks))
     runs = np.argsort(ds[starts], kind="stable")
     runs = runs[np.argsort(ranks[starts[runs]], kind="stable")]
+    if (np.diff(runs) > 0).all():
+        return np.arange(len(ranks)), False
     starts, lengths = starts[runs], lengths[runs]
     before = np.cumsum(lengths) - lengths
-    rows: np.ndarray = np.repeat(starts - before, lengths) + np.arange(len(ranks))
-    return rows
+    return np.repeat(starts - before, lengths) + np.arange(len(ranks)), True
 
 
 def same_as_before(table: pa.Table) -> np.ndarray:
@@ -99,13 +102,13 @@ def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
         places = np.empty(len(order), dtype=np.int32)
         places[order] = np.arange(len(order), dtype=np.int32)
         indices, names = places[indices], names.take(pa.array(order))
-    return np.repeat(indices, lengths), names
+    return (indices if lengths is None else np.repeat(indices, lengths)), names
 
 
-def _runs(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray | int]:
-    """Values, and how many rows in turn have each: files are sorted, so that is far fewer than the rows."""
+def _runs(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray | None]:
+    """Values, and how many rows in turn have each, where that is not one: files are sorted."""
     if pa.types.is_dictionary(column.type):
-        return column.combine_chunks(), 1
+        return column.combine_chunks(), None
     runs = [pc.run_end_encode(chunk) for chunk in column.chunks]
     lengths = [np.diff(run.run_ends.to_numpy(), prepend=0) for run in runs]
     values = pa.chunked_array([run.values for run in runs], column.type)
@@ -119,10 +122,10 @@ def instants(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def encode_ids(table: pa.Table) -> pa.Table:
-    """The table with each `unique_id` in memory once, in a sorted dictionary."""
+    """The table in one piece, with each `unique_id` in memory once, in a sorted dictionary."""
     ranks, names = ranked(table["unique_id"])
-    ids = pa.DictionaryArray.from_arrays(ranks.astype(np.int32), names)
-    return table.set_column(table.column_names.index("unique_id"), "unique_id", ids)
+    ids = pa.DictionaryArray.from_arrays(ranks.astype(np.int32, copy=False), names)
+    return table.set_column(table.column_names.index("unique_id"), "unique_id", ids).combine_chunks()
 
 
 def arrange(table: pa.Table, rows: np.ndarray) -> pa.Table:

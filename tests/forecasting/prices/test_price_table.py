@@ -126,8 +126,9 @@ def test_a_table_of_a_newer_format_is_refused(
         PriceTable(storage, "tiny")
 
 
+@pytest.mark.usefixtures("table")
 def test_a_panel_cannot_change_the_frequency_of_its_bars(
-    table: PriceTable, storage: Storage, make_panel: Callable[..., Panel]
+    storage: Storage, make_panel: Callable[..., Panel]
 ) -> None:
     hourly = make_panel({"uri": "nowhere.csv"}, bars={"freq": "1h"})
     with pytest.raises(StoreError, match=r"are bars of 1D, and its \[bars\].freq is 1h; set it back"):

@@ -65,31 +65,38 @@ class EwmaWalk:
     def fit(cls, windows: Windows, end: np.datetime64) -> Self:
         """Pool the changes of all series that end at or before `end`, each in scales at its origin.
 
-        Origins are all bars with a scale, whether or not they have a whole context or target behind and
-        before them; of more than 200,000, always the same sample. Steps with fewer than 20 changes take the
-        shape of the longest step that has them, times the square root of the steps between.
+        Steps with fewer than 20 changes take the shape of the longest step that has them, times the square
+        root of the steps between.
 
         Raises:
             ModelError: no price moves before `end`.
         """
-        origins = _sample(np.flatnonzero((windows.scale > 0) & (windows.bars.ds < end)))
-        table = np.zeros((windows.horizon, len(LEVELS)))
-        counts = np.zeros(windows.horizon, dtype=np.int64)
-        for h in range(1, windows.horizon + 1):
-            changes = _scaled_changes(windows, origins, h, end)
-            counts[h - 1] = len(changes)
-            if len(changes):
-                table[h - 1] = np.quantile(changes, LEVELS)
-        if not counts[0]:
-            raise ModelError(
-                f"no price moves before {end}, so there is no volatility to learn; give more bars"
-            )
-        return cls(table=_centred(_extrapolated(table, counts)))
+        origins = pooled_origins(windows, end)
+        return cls(table=pooled_table(windows, origins, end, np.ones((len(origins), windows.horizon))))
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
         """(W, horizon, 11) quantiles of the change of level; origins need no whole context."""
         quantiles: np.ndarray = windows.scale[origins, None, None] * self.table
         return quantiles
+
+
+def pooled_table(
+    windows: Windows, origins: np.ndarray, end: np.datetime64, widths: np.ndarray
+) -> np.ndarray:
+    """(horizon, 11) quantiles of the changes after `origins` by `end`, 0 at the median.
+
+    Each change counts in scales at its origin times `widths` (W, horizon).
+    """
+    table = np.zeros((windows.horizon, len(LEVELS)))
+    counts = np.zeros(windows.horizon, dtype=np.int64)
+    for h in range(1, windows.horizon + 1):
+        known = known_after(windows, origins, h, end)
+        some = origins[known]
+        changes = (windows.level[some + h] - windows.level[some]) / (windows.scale[some] * widths[known, h - 1])
+        counts[h - 1] = len(changes)
+        if len(changes):
+            table[h - 1] = np.quantile(changes, LEVELS)
+    return _centred(_extrapolated(table, counts))
 
 
 BASELINES = (EwmaWalk.name, RandomWalk.name)
@@ -143,22 +150,29 @@ def _extrapolated(quantiles: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _sample(origins: np.ndarray) -> np.ndarray:
+def pooled_origins(windows: Windows, end: np.datetime64) -> np.ndarray:
+    """All bars before `end` with a scale, with or without a whole context; of more than 200,000 a sample.
+
+    Always the same one.
+
+    Raises:
+        ModelError: no price moves before `end`.
+    """
+    origins = np.flatnonzero((windows.scale > 0) & (windows.bars.ds < end))
+    if not known_after(windows, origins, 1, end).any():
+        raise ModelError(f"no price moves before {end}, so there is no volatility to learn; give more bars")
     if len(origins) <= MAX_POOLED:
         return origins
     # Not every k-th: hourly bars would then all be of the same few hours of the day.
     return np.sort(np.random.default_rng(0).choice(origins, MAX_POOLED, replace=False))
 
 
-def _scaled_changes(windows: Windows, origins: np.ndarray, h: int, end: np.datetime64) -> np.ndarray:
-    """The h-bar changes from those origins that exist by `end`, in scales."""
-    origins = origins[origins + h < len(windows.bars)]
-    ends = origins + h
+def known_after(windows: Windows, origins: np.ndarray, h: int, end: np.datetime64) -> np.ndarray:
+    """(W,) bool; whether the h bars after each origin exist by `end`, without a long gap."""
+    ends = np.minimum(origins + h, len(windows.bars) - 1)
     # A run that long at the end of the change also says that both bars are of one series.
-    known = (windows.run[ends] >= h) & (windows.bars.ds[ends] <= end)
-    origins, ends = origins[known], ends[known]
-    changes: np.ndarray = (windows.level[ends] - windows.level[origins]) / windows.scale[origins]
-    return changes
+    known: np.ndarray = (ends == origins + h) & (windows.run[ends] >= h) & (windows.bars.ds[ends] <= end)
+    return known
 
 
 def _centred(table: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from forecasting.models.backend import keras, tf
-from forecasting.models.baselines import EwmaWalk
+from forecasting.models import volatility
 from forecasting.models.fitting import Fit, Recipe, Split, fit, forward
+from forecasting.models.volatility import VolatilityRegression
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS
@@ -54,10 +55,10 @@ class OriginScale(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
 
 @keras.saving.register_keras_serializable("nightcast")
 class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Turns `KNOTS` numbers a window into quantiles of the change at each step ahead, in scales.
+    """Turns the start's numbers and the network's into quantiles of the change at each step ahead, in scales.
 
-    The numbers say by how much, in logarithms, to stretch a table of quantiles at each knot; zeros give the
-    table itself. A positive factor keeps a row of it in order.
+    Each says by how much, in logarithms, to stretch a table of quantiles at its knots; zeros give the table
+    itself. A positive factor keeps a row of it in order.
     """
 
     def __init__(self, horizon: int, **layer: Any) -> None:
@@ -69,9 +70,11 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         shape = (self.horizon, len(LEVELS))
         self.table = self.add_weight(shape=shape, name="table", trainable=False, initializer="zeros")
 
-    def call(self, numbers: Any) -> Any:
-        """(B, `KNOTS`) -> (B, horizon, 11)."""
-        stretch = STRETCH_LIMIT * tf.tanh(numbers @ _interpolation(self.horizon) / STRETCH_LIMIT)
+    def call(self, numbers: tuple[Any, Any]) -> Any:
+        """(B, `volatility.KNOTS`) and (B, `KNOTS`) -> (B, horizon, 11)."""
+        start, correction = (some @ _interpolation(self.horizon, some.shape[-1]) for some in numbers)
+        start = tf.clip_by_value(start, -volatility.LIMIT, volatility.LIMIT)
+        stretch = start + STRETCH_LIMIT * tf.tanh(correction / STRETCH_LIMIT)
         return tf.exp(stretch)[..., None] * self.table
 
     def get_config(self) -> dict[str, Any]:
@@ -98,12 +101,14 @@ def build_network(context: int, features: int, units: tuple[int, ...], horizon: 
     inputs = keras.Input((context, features))
     patches = context // PATCH
     steps = OriginScale(name="scale")(inputs)
+    volatilities = steps[:, -1, LOG_SCALE + 1 : LOG_SCALE + VOLATILITIES]
     steps = keras.layers.Cropping1D((context - patches * PATCH, 0))(steps)
     steps = keras.layers.Reshape((patches, PATCH * features))(steps)
     for layer, count in enumerate(units, start=1):
         steps = keras.layers.LSTM(count, return_sequences=layer < len(units))(steps)
-    numbers = keras.layers.Dense(KNOTS, kernel_initializer="zeros")(steps)
-    return keras.Model(inputs, QuantileFan(horizon, name="fan")(numbers), name=NAME)
+    correction = keras.layers.Dense(KNOTS, kernel_initializer="zeros")(steps)
+    start = keras.layers.Dense(volatility.KNOTS, name="start", trainable=False)(volatilities)
+    return keras.Model(inputs, QuantileFan(horizon, name="fan")([start, correction]), name=NAME)
 
 
 def train(
@@ -119,7 +124,9 @@ def train(
     settings = panel.model
     keras.utils.set_random_seed(settings.seed)
     network = build_network(settings.context, windows.features.shape[1], settings.units, windows.horizon)
-    network.get_layer("fan").table.assign(EwmaWalk.fit(windows, end).table)
+    start = VolatilityRegression.fit(windows, end)
+    network.get_layer("start").set_weights([start.weights[1:], start.weights[0]])
+    network.get_layer("fan").table.assign(start.table)
     usual = _usual_scale(windows, end)
 
     def sample(origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -172,8 +179,5 @@ def _usual_scale(windows: Windows, end: np.datetime64) -> np.ndarray:
     return np.sqrt(np.pi / 2) * sums / np.maximum(counts, 1)
 
 
-def _interpolation(horizon: int) -> np.ndarray:
-    """(`KNOTS`, horizon) weights that interpolate knots linearly in the logarithm of the step."""
-    place = np.log(np.arange(1, horizon + 1)) / max(np.log(horizon), 1.0) * (KNOTS - 1)
-    hats = 1 - np.abs(place - np.arange(KNOTS)[:, None])
-    return np.maximum(hats, 0).astype(np.float32)
+def _interpolation(horizon: int, knots: int) -> np.ndarray:
+    return volatility.interpolation(horizon, knots).astype(np.float32)

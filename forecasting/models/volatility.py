@@ -1,0 +1,92 @@
+"""Volatility regression: how wide a window's fan starts out, from volatilities over several spans.
+
+After Corsi, "A simple approximate long-memory model of realized volatility" (2009), in logarithms and by
+ordinary least squares: short-lived volatility fades, long-run volatility stays, and the weights for each
+step ahead say how fast the one gives way to the other.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from forecasting.models.baselines import known_after, pooled_origins, pooled_table
+from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
+
+# The weights are fitted at this many steps ahead, evenly spaced in their logarithms, and interpolated.
+KNOTS = 8
+# The least realised volatility that counts, as a share of the root mean square change so far: a series that
+# stood still has no logarithm.
+LEAST_REALISED = 0.05
+# Of the weights, per window: just enough that volatilities that say the same get the same weight.
+RIDGE = 1e-3
+# No step's fan starts out wider or narrower than the scale by more than exp(this), a factor of 4.5.
+LIMIT = 1.5
+
+
+@dataclass(frozen=True)
+class VolatilityRegression:
+    """Logarithms of the volatility to come, over the scale at the origin, and a fan of that width.
+
+    Attributes:
+        weights: (1 + V, KNOTS) float64; an intercept, and the weights of the logarithms of the `V` other
+            volatilities over the scale.
+        table: (horizon, 11) float64; quantiles of changes over that width, 0 at the median.
+    """
+
+    weights: np.ndarray
+    table: np.ndarray
+
+    @classmethod
+    def fit(cls, windows: Windows, end: np.datetime64) -> Self:
+        """Pool all series' bars by `end`, as the EWMA walk does.
+
+        Raises:
+            ModelError: no price moves before `end`.
+        """
+        origins = pooled_origins(windows, end)
+        inputs = _inputs(windows, origins)
+        weights = np.zeros((inputs.shape[1], KNOTS))
+        for knot, h in enumerate(knot_steps(windows.horizon)):
+            known = known_after(windows, origins, h, end)
+            if known.any():
+                weights[:, knot] = _regress(inputs[known], _realised(windows, origins[known], h))
+            else:  # so short a history says no more of this step than of the one before
+                weights[:, knot] = weights[:, knot - 1]
+        stretch = np.clip(inputs @ weights @ interpolation(windows.horizon, KNOTS), -LIMIT, LIMIT)
+        return cls(weights, pooled_table(windows, origins, end, np.exp(stretch)))
+
+
+def knot_steps(horizon: int) -> np.ndarray:
+    """(KNOTS,) the steps ahead at which weights are fitted: 1 to `horizon`; some may be the same."""
+    return np.rint(np.geomspace(1, horizon, KNOTS)).astype(np.int64)
+
+
+def interpolation(horizon: int, knots: int) -> np.ndarray:
+    """(knots, horizon) weights that interpolate linearly in the logarithm of the step."""
+    place = np.log(np.arange(1, horizon + 1)) / max(np.log(horizon), 1.0) * (knots - 1)
+    hats = 1 - np.abs(place - np.arange(knots)[:, None])
+    return np.maximum(hats, 0)
+
+
+def _inputs(windows: Windows, origins: np.ndarray) -> np.ndarray:
+    """(W, 1 + V) ones, and the logarithms of the other volatilities over the scale."""
+    logs = windows.features[origins, LOG_SCALE : LOG_SCALE + VOLATILITIES].astype(np.float64)
+    return np.concatenate([np.ones((len(origins), 1)), logs[:, 1:] - logs[:, :1]], axis=1)
+
+
+def _regress(inputs: np.ndarray, realised: np.ndarray) -> np.ndarray:
+    """(1 + V,) least-squares weights, all but the intercept a little shrunk."""
+    ridge = RIDGE * len(inputs) * np.diag([0.0, *np.ones(inputs.shape[1] - 1)])
+    weights: np.ndarray = np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ realised)
+    return weights
+
+
+def _realised(windows: Windows, origins: np.ndarray, h: int) -> np.ndarray:
+    """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there."""
+    squares = np.where(windows.run >= 1, np.diff(windows.level, prepend=windows.level[0]) ** 2, 0)
+    summed = np.concatenate([[0.0], np.cumsum(squares)])
+    realised = np.sqrt((summed[origins + 1 + h] - summed[origins + 1]).clip(min=0) / h)
+    so_far = np.exp(windows.features[origins, LOG_SCALE + VOLATILITIES - 1].astype(np.float64))
+    logs: np.ndarray = np.log(np.maximum(realised, LEAST_REALISED * so_far) / windows.scale[origins])
+    return logs

@@ -77,7 +77,8 @@ def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
         )
     if not rows:
         raise SourceError(f"{document.name} has no rows; check [source].uri in the panel, or fetch it again")
-    yield unreadable_rows(spoiled)
+    # Lines of several files may be alike, and have no id: each says where it is.
+    yield unreadable_rows([f"{document.name}: {line}" for line in spoiled])
 
 
 def _id_in(document: Document, pattern: str) -> str:

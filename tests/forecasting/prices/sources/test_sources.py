@@ -148,14 +148,22 @@ def test_a_long_row_without_any_value_is_no_offer_and_one_without_the_target_is(
         (b"A,,1.5,7", 'ds=""'),
         (b" ,2020-01-02,1.5,7", 'unique_id=""'),
         (b"A,soon,n.a.,7", 'ds="soon", close="n.a."'),
-        (b"A,2020-01-02,1.5,7,8,9", "A,2020-01-02,1.5,7,8,9"),
-        (b"A,2020-0", "A,2020-0"),
+        (b"A,2020-01-02,1.5,7,8,9", "prices.csv: A,2020-01-02,1.5,7,8,9"),
+        (b"A,2020-0", "prices.csv: A,2020-0"),
     ],
 )
-def test_what_cannot_be_read_is_offered_as_it_was_written(read: Read, line: bytes, raw: str) -> None:
+def test_what_cannot_be_read_is_offered_as_it_was_written(
+    read: Read, tmp_path: Path, line: bytes, raw: str
+) -> None:
     data = b"unique_id,ds,close,volume\nB,2020-01-02,1.5,7\n" + line + b"\n"
     offered = read("prices.csv", {"prices.csv": data})
-    assert [row.get("raw") for row in offered] == [None, raw]
+    assert [row.get("raw", "").removeprefix(f"{tmp_path}/") for row in offered] == ["", raw]
+
+
+def test_a_spoiled_line_says_in_which_file_it_is(read: Read, tmp_path: Path) -> None:
+    files = dict.fromkeys(["prices/A.csv", "prices/B.csv"], ONE + b"2020-01-03,2,3\n")
+    texts = [row["raw"] for row in read("prices", files, id_column="") if "raw" in row]
+    assert texts == [f"{tmp_path}/{name}: 2020-01-03,2,3" for name in files]
 
 
 def test_one_damaged_file_of_many_becomes_an_unreadable_row(read: Read) -> None:

@@ -95,9 +95,12 @@ def _id_in(document: Document, pattern: str) -> str:
 def _read_parquet(document: Document) -> Iterator[pa.RecordBatch]:
     with document.opened() as stream:
         try:
-            yield from pa.parquet.ParquetFile(stream).iter_batches(_BATCH_ROWS)
-        except pa.ArrowInvalid as error:
+            file = pa.parquet.ParquetFile(stream, page_checksum_verification=True)
+            for batch in file.iter_batches(_BATCH_ROWS):
+                batch.validate(full=True)  # a damaged page without a checksum may still hold no UTF-8
+                yield batch
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             reason = " ".join(str(error).split())
             raise SourceError(
-                f"{document.name} is not Parquet, or is cut short ({reason}); fetch it again"
+                f"{document.name} is not Parquet, or is damaged or cut short ({reason}); fetch it again"
             ) from error

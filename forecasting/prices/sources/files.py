@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,8 @@ class FileSource:
 
 
 def _find(uri: str) -> list[Path]:
-    path = Path(uri.removeprefix("file://"))
+    _, is_uri, rest = uri.partition("://")
+    path = Path(unquote(rest) if is_uri else uri)
     if path.is_file():
         if not holds_prices(path.name):
             raise SourceError(f"{path} is not a {KINDS} file; check [source].uri in the panel")

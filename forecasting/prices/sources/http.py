@@ -142,7 +142,7 @@ class HttpSource:
             raise SourceError(
                 f"{self._name} answers in the encoding {encoding}; let the server send gzip or none"
             )
-        ending = self._ending(path)
+        ending = _ending(path)
         has_end = encoding != "identity" or not {"content-length", "transfer-encoding"}.isdisjoint(
             response.headers
         )
@@ -176,23 +176,13 @@ class HttpSource:
         name = PurePosixPath(unquote(urlsplit(self._panel.source.uri).path)).name
         return name.partition(".")[0] or "download"
 
-    def _ending(self, path: Path) -> str:
-        """What the bytes say that they are; neither the address nor the server's word for it is trusted.
 
-        Raises:
-            SourceError: they are a web page or JSON: a login, a notice, an error with the status of success.
-        """
-        start = _start(path)
-        if start.startswith(b"\x1f\x8b"):
-            return ".parquet.gz" if _unpacked_start(path).startswith(b"PAR1") else ".csv.gz"
-        text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if text.startswith((b"<", b"{", b"[{")):
-            kind = "a web page" if text.startswith(b"<") else "JSON"
-            raise SourceError(
-                f"{self._name} answers with {kind}, not with CSV or Parquet; "
-                "open it in a browser to see why, then correct [source].uri in the panel"
-            )
-        return next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), ".csv")
+def _ending(path: Path) -> str:
+    """What the bytes say that they are; neither the address nor the server's word for it is trusted."""
+    start = _start(path)
+    if start.startswith(b"\x1f\x8b"):
+        return ".parquet.gz" if _unpacked_start(path).startswith(b"PAR1") else ".csv.gz"
+    return next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), ".csv")
 
 
 def _tags(response: httpx.Response) -> dict[str, str]:

@@ -70,11 +70,6 @@ def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
     for batch in batches:
         rows += batch.num_rows
         yield to_offered(pa.Table.from_batches([batch]), origin, panel)
-    if not rows and spoiled:
-        raise SourceError(
-            f"{document.name}: no line has as many values as the header; correct the file, or set "
-            "[source].delimiter in the panel"
-        )
     if not rows:
         raise SourceError(f"{document.name} has no rows; check [source].uri in the panel, or fetch it again")
     # Lines of several files may be alike, and have no id: each says where it is.

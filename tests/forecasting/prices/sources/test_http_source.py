@@ -182,8 +182,10 @@ def test_a_file_arrives_in_the_end(read: Read, server: Server, answers: list[Ans
         (answer(b"", 500), "answers 500 Internal Server Error; check .source..uri", 3),
         (answer(b"", 404), "answers 404 Not Found; check .source..uri", 1),
         (answer(b"", 403), "answers 403 Forbidden", 1),
-        (answer(HTML), "answers with a web page, not with CSV or Parquet", 1),
-        (answer(b'{"error": "limit reached"}'), "answers with JSON, not with CSV or Parquet", 1),
+        (answer(HTML), "is a web page, not CSV or Parquet; open it in a browser", 1),
+        (answer(b'{"error": "limit reached"}'), "is JSON, not CSV or Parquet", 1),
+        (answer(gzip.compress(HTML)), "is a web page", 1),
+        (answer(b"Rate limit reached"), "has no rows, only the line 'Rate limit reached'", 1),
         (answer(b""), "is empty; check .source..uri", 1),
         (answer(b"", 302, Location="/"), "Exceeded maximum allowed redirects", 21),
         (answer(b"", 302, Location="ftp://127.0.0.1/"), "unsupported protocol", 1),
@@ -193,7 +195,7 @@ def test_a_file_arrives_in_the_end(read: Read, server: Server, answers: list[Ans
         (unsized(CSV[:-2]), "ends within a line, and no Content-Length", 3),
         (answer(gzip.compress(CSV)[:30]), "is damaged or cut short", 1),
         (answer(b"PK\x03\x04"), "is not a zip, or is cut short", 1),
-        (answer(b"PAR1"), "is not Parquet, or is cut short", 1),
+        (answer(b"PAR1"), "is not Parquet, or is damaged or cut short", 1),
     ],
 )
 def test_one_line_says_what_is_wrong_with_an_answer(

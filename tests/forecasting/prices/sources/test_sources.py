@@ -96,11 +96,31 @@ def test_a_uri_with_the_scheme_of_a_file(tmp_path: Path, make_panel: Callable[..
         LONG.removesuffix(b"\n"),
         LONG.decode().encode("utf-16"),
         b"unique_id,ds,close,\nA,2020-01-02,1.5,\nB,2020-01-02,2.5,\n",
+        b"\n\r\n,,\n" + LONG,
+        b"\xef\xbb\xbfsep=;\r\n" + LONG.replace(b",", b";"),
+        b"sep=\t\n" + LONG.replace(b",", b"\t"),
+        b'\xef\xbb\xbf"unique_id","ds","close"\n' + LONG.partition(b"\n")[2],
+        b'unique_id,ds,close,"a\nnote"\nA,2020-01-02,1.5,\nB,2020-01-02,2.5,\n',
+        LONG.replace(b"unique_id", b"<TICKER>"),
     ],
-    ids=["byte order mark", "Windows lines", "spaces", "no last newline", "UTF-16", "trailing comma"],
+    ids=[
+        "byte order mark",
+        "Windows lines",
+        "spaces",
+        "no last newline",
+        "UTF-16",
+        "trailing comma",
+        "blank lines first",
+        "Excel's delimiter",
+        "Excel's tab",
+        "quoted after a byte order mark",
+        "header of two lines",
+        "angle brackets",
+    ],
 )
 def test_what_spreadsheets_do_to_a_csv(read: Read, data: bytes) -> None:
-    assert read("prices.csv", {"prices.csv": data}) == [row("A", 1.5), row("B", 2.5)]
+    source = {"id_column": "<TICKER>"} if b"<" in data else {}
+    assert read("prices.csv", {"prices.csv": data}, **source) == [row("A", 1.5), row("B", 2.5)]
 
 
 def test_an_encoding_that_is_not_utf_8(read: Read) -> None:
@@ -185,7 +205,10 @@ def damaged_zip() -> bytes:
     [
         ({}, {}, "no file at .*prices.csv; check .source..uri in the panel"),
         ({"prices.csv": b""}, {}, "prices.csv is empty"),
-        ({"prices.csv": b"unique_id,ds,close\n"}, {}, "prices.csv has no rows"),
+        ({"prices.csv": b"\n\n"}, {}, "prices.csv is empty"),
+        ({"prices.csv": b"unique_id,ds,close\n"}, {}, "has no rows, only the line 'unique_id,ds,close'"),
+        ({"prices.csv": b"Try later"}, {}, "has no rows, only the line 'Try later'"),
+        ({"prices.csv": b"# from x\n" + LONG}, {}, "as many values as the header, '# from x'"),
         (
             {"prices.csv": b"unique_id,ds,close,\nA,2020-01-02,1\n"},
             {},

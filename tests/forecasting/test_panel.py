@@ -59,6 +59,8 @@ def test_a_database_in_a_file_lies_beside_the_panel_file(tmp_path: Path) -> None
             "source.delimiter = ', ' is not allowed: string should have at most 1 character",
         ),
         ('decimal = "."\nstamp = "middle"', "source.stamp = 'middle' is not allowed"),
+        ('stamp = "end"', "source.stamp has no say over daily bars"),
+        ('time_zone = "Europe/Berlin"', "source.time_zone has no say over daily bars"),
     ],
 )
 def test_a_wrong_setting_of_the_source_says_what_to_write(tmp_path: Path, line: str, words: str) -> None:

@@ -196,11 +196,6 @@ def test_whether_an_intraday_time_names_its_zone(read: Read, written: str, form:
     assert row["zoned"] is named
 
 
-@pytest.mark.parametrize("source", [{"time_zone": "Asia/Tokyo"}, {"stamp": "end"}])
-def test_daily_dates_stay_as_written(read: Read, source: dict[str, Any]) -> None:
-    assert read(b"unique_id,ds,close\nA,2020-01-02,1.25\n", **source) == [bar(1.25, 2020, 1, 2)]
-
-
 def test_a_daily_date_keeps_its_day_whatever_zone_its_format_has(read: Read) -> None:
     data = b"unique_id,ds,close\nA,02.01.2020 00:00 +0200,1.25\n"
     assert read(data, time_format="%d.%m.%Y %H:%M %z") == [bar(1.25, 2020, 1, 2)]

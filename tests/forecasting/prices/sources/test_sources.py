@@ -154,6 +154,24 @@ def test_long_columns_by_other_names(read: Read) -> None:
     assert offered == [row("X:A", 1.5) | {"open": 1.4, "volume": 900.0}]
 
 
+@pytest.mark.parametrize(
+    ("header", "columns", "found"),
+    [
+        (b"Open,High,LOW,Close,Volume", {}, {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}),
+        (b"open,High,Low,close,Adj Close", {}, {"open": 1, "high": 2, "low": 3, "close": 4}),
+        (b"Open,o,l,Close,v", {"close": "Close"}, {"open": 1, "close": 4}),
+        (b"Open,High,Low,Close,Adj Close", {"close": "Adj Close"}, {"close": 5}),
+        (b"open,Open,High,HIGH,close", {}, {"open": 1, "close": 5}),
+    ],
+)
+def test_values_whose_columns_are_capitalised(
+    read: Read, header: bytes, columns: dict[str, str], found: dict[str, float]
+) -> None:
+    data = b"unique_id,ds," + header + b"\nA,2020-01-02,1,2,3,4,5\n"
+    (only,) = read("prices.csv", {"prices.csv": data}, columns=columns)
+    assert {name: only[name] for name in only.keys() - {"unique_id", "ds"}} == found
+
+
 def test_a_long_row_without_any_value_is_no_offer_and_one_without_the_target_is(read: Read) -> None:
     data = b"unique_id,ds,close,volume\nA,2020-01-02,,\nB,2020-01-02,,7\n"
     offered = read("prices.csv", {"prices.csv": data})

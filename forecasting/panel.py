@@ -207,7 +207,9 @@ class Panel(_Section):
 
     @model_validator(mode="after")
     def _times_of_day_are_intraday(self) -> Self:
-        for key in ("time_zone", "stamp"):
+        # A database may hold instants, whose date is that in the zone stated.
+        keys = ("stamp",) if self.source.query else ("stamp", "time_zone")
+        for key in keys:
             if self.bars.freq == "1D" and getattr(self.source, key) != Source.model_fields[key].default:
                 raise ValueError(
                     f"source.{key} has no say over daily bars, whose date counts as it is written; "

@@ -67,6 +67,11 @@ def test_a_wrong_setting_of_the_source_says_what_to_write(tmp_path: Path, line: 
     assert error_of(tmp_path, f"{MINIMAL}{line}\n").startswith(words)
 
 
+def test_a_database_of_daily_instants_may_have_a_time_zone(tmp_path: Path) -> None:
+    lines = 'query = "select * from bars where ds >= :since"\ntime_zone = "America/New_York"\n'
+    assert Panel.load(write(tmp_path, MINIMAL + lines)).source.time_zone == "America/New_York"
+
+
 def test_a_name_is_looked_up_in_the_folder(tmp_path: Path) -> None:
     write(tmp_path, MINIMAL)
     assert Panel.load("tiny", tmp_path).name == "tiny"

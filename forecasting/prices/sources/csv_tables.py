@@ -166,7 +166,13 @@ def _check_is_csv(name: str, first: str, *, has_rows: bool) -> None:
 
 
 def _encoding(document: Document) -> str:
-    """UTF-8 where that decodes all of it; a guess only where it does not, and then said."""
+    """UTF-16 where it begins so, UTF-8 where that decodes all of it; else a guess, and said."""
+    with document.opened() as stream:
+        first, second = stream.read(1), stream.read(1)
+    if first + second in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    if b"\0" in (first, second) and (first + second).strip(b"\0").isalnum():
+        return "utf-16-le" if second == b"\0" else "utf-16-be"
     decoder = codecs.getincrementaldecoder("utf-8")()
     with document.opened() as stream:
         while block := stream.read(_BLOCK_BYTES):
@@ -185,9 +191,6 @@ def _encoding(document: Document) -> str:
 
 def _guess(document: Document) -> str | None:
     """The encoding of a document that is not UTF-8, from those of its lines that are not ASCII."""
-    with document.opened() as stream:
-        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
     lines, is_western = b"", True
     with document.opened() as stream:
         while block := stream.readlines(_BLOCK_BYTES):

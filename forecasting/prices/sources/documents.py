@@ -99,7 +99,11 @@ def documents_in(path: Path, name: str) -> list[Document]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(filter(_is_document, archive.namelist()))
-    except (zipfile.BadZipFile, OSError) as error:
+    except zipfile.BadZipFile as error:
+        raise SourceError(
+            f"{name} is not a zip, or is cut short ({error}); fetch it again, or check [source].uri"
+        ) from error
+    except OSError as error:
         raise _unreadable(name, error) from error
     if not members:
         raise SourceError(f"no .csv or .parquet file in {name}; check [source].uri in the panel")
@@ -135,8 +139,7 @@ def _open_member(path: Path, member: str, name: str) -> IO[bytes]:
 def _unreadable(name: str, error: Exception) -> SourceError:
     if isinstance(error, OSError) and error.errno is not None:
         return SourceError(f"{name} cannot be opened ({error.strerror}); check that this user may read it")
-    kind = "not a zip, or is cut short" if isinstance(error, zipfile.BadZipFile) else "damaged or cut short"
-    return SourceError(f"{name} is {kind} ({error}); fetch it again, or check [source].uri in the panel")
+    return SourceError(f"{name} is damaged or cut short ({error}); fetch it again")
 
 
 def _unpacked(name: str) -> str:

@@ -80,7 +80,7 @@ class Document:
                 else:
                     yield stream
         except _DAMAGE as error:
-            raise _unreadable(self.name, error) from error
+            raise unreadable(self.name, error) from error
 
 
 def holds_prices(name: str) -> bool:
@@ -104,12 +104,19 @@ def documents_in(path: Path, name: str) -> list[Document]:
             f"{name} is not a zip, or is cut short ({error}); fetch it again, or check [source].uri"
         ) from error
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     if not members:
         raise SourceError(f"no .csv or .parquet file in {name}; check [source].uri in the panel")
     return [
         Document(f"{name}/{member}", member, partial(_open_member, path, member, name)) for member in members
     ]
+
+
+def unreadable(name: str, error: Exception) -> SourceError:
+    """What to raise for a failure to open or to read what messages call `name`."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return SourceError(f"{name} cannot be opened ({error.strerror}); check that this user may read it")
+    return SourceError(f"{name} is damaged or cut short ({error}); fetch it again")
 
 
 def _is_document(name: str) -> bool:
@@ -134,12 +141,6 @@ def _open_member(path: Path, member: str, name: str) -> IO[bytes]:
             raise SourceError(
                 f"{name}/{member} cannot be unpacked ({error}); pack it without a password, by Deflate"
             ) from error
-
-
-def _unreadable(name: str, error: Exception) -> SourceError:
-    if isinstance(error, OSError) and error.errno is not None:
-        return SourceError(f"{name} cannot be opened ({error.strerror}); check that this user may read it")
-    return SourceError(f"{name} is damaged or cut short ({error}); fetch it again")
 
 
 def _unpacked(name: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
-from forecasting.prices.sources.documents import KINDS, File, holds_prices
+from forecasting.prices.sources.documents import KINDS, File, holds_prices, unreadable
 from forecasting.prices.sources.reading import read_files
 
 
@@ -35,7 +35,10 @@ def _find(uri: str) -> list[Path]:
             raise SourceError(f"{path} is not a {KINDS} file; check [source].uri in the panel")
         return [path]
     if path.is_dir():
-        found, place = sorted(path.iterdir()), f"the folder {path}"
+        try:
+            found, place = sorted(path.iterdir()), f"the folder {path}"
+        except PermissionError as error:
+            raise unreadable(str(path), error) from error
     elif glob.has_magic(str(path)):
         found, place = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))), str(path)
     else:

@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -80,13 +80,23 @@ def test_damage_is_named_and_stops_no_other_file(
     assert offered["raw"].drop_null().to_pylist() == [str(raised.value)]
 
 
-def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
-    def refuse() -> IO[bytes]:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+def refuse(*_: object) -> NoReturn:
+    """What the system does to a user who may not read; these tests may run as one who may read all."""
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
     document = Document("/data/prices.csv", "prices.csv", refuse)
     with (
         pytest.raises(SourceError, match=r"/data/prices.csv cannot be opened \(Permission denied\); check"),
         document.opened(),
     ):
         pass
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, make_panel: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SourceError, match=r"cannot be opened \(Permission denied\); check"):
+        list(read_source(make_panel({"uri": str(tmp_path)})))

@@ -82,8 +82,9 @@ def test_many_files_one_series_each(read: Read, uri: str) -> None:
 
 
 def test_a_uri_with_the_scheme_of_a_file(tmp_path: Path, make_panel: Callable[..., Panel]) -> None:
-    (tmp_path / "prices.csv").write_bytes(LONG)
-    offered = pa.concat_tables(read_source(make_panel({"uri": (tmp_path / "prices.csv").as_uri()})))
+    path = tmp_path / "A & B 100%.csv"
+    path.write_bytes(LONG)
+    offered = pa.concat_tables(read_source(make_panel({"uri": path.as_uri()})))
     assert offered["unique_id"].to_pylist() == ["A", "B"]
 
 

@@ -205,6 +205,18 @@ class Panel(_Section):
                 return {**given, "audit": {**defaults, **given.get("audit", {})}}
         return given
 
+    @model_validator(mode="after")
+    def _times_of_day_are_intraday(self) -> Self:
+        # A database may hold instants, whose date is that in the zone stated.
+        keys = ("stamp",) if self.source.query else ("stamp", "time_zone")
+        for key in keys:
+            if self.bars.freq == "1D" and getattr(self.source, key) != Source.model_fields[key].default:
+                raise ValueError(
+                    f"source.{key} has no say over daily bars, whose date counts as it is written; "
+                    "remove it, or set bars.freq"
+                )
+        return self
+
     def result_keys(self) -> dict[str, Any]:
         """The settings that can change a forecast; not where the prices lie, nor when the run starts."""
         return self.model_dump(
@@ -303,7 +315,7 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"the key {key!r} is missing; add it"
     if first["type"] == "value_error":
-        return f"{key}: {first['ctx']['error']}"
+        return ": ".join(filter(None, (key, str(first["ctx"]["error"]))))
     return f"{key} = {first['input']!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

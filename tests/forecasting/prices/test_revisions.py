@@ -177,3 +177,17 @@ def test_many_revised_bars_have_their_first_values_first(feed: Feed) -> None:
     feed.ingest(slice(0, 20), A={"close": PRICES})
     feed.ingest(slice(0, 20), A={"close": np.where(np.arange(30) > 3, 1.0, PRICES)})
     assert feed.closes("first_vintage") == list(PRICES[:20])
+
+
+def test_first_values_have_no_seam_where_a_longer_past_came_after_a_split(feed: Feed) -> None:
+    feed.ingest(slice(10, 20), A={"close": PRICES}, B={"close": PRICES})
+    feed.ingest(slice(10, 21), A={"close": PRICES / 2}, B={"close": PRICES})
+    feed.ingest(slice(0, 22), A={"close": PRICES / 2}, B={"close": PRICES})
+    assert feed.closes("first_vintage") == list(PRICES[:22] / 2)
+
+
+def test_bars_that_fill_a_hole_are_not_counted_against_an_earlier_reload(feed: Feed) -> None:
+    feed.ingest(slice(0, 20, 2), A={"close": PRICES})
+    feed.ingest(slice(0, 20, 2), A={"close": PRICES / 2})
+    feed.ingest(slice(0, 20), A={"close": PRICES / 2})
+    assert feed.closes("first_vintage") == list(PRICES[:20] / 2)

@@ -80,7 +80,7 @@ READJUSTED = Rule(
     "re-adjusted past",
     _REPAIR,
     _INFO,
-    "the source multiplied a series' past; the store's older bars follow",
+    "the source changed a series' whole past; where it multiplied it, the store's older bars follow",
 )
 
 TOO_MANY_LEFT_OUT = Rule(

@@ -39,7 +39,7 @@ class IngestReport:
         offered: rows with any value.
         appended: rows that are new in the prices, revisions among them.
         revised: how many of the appended rows give another value to a bar that was there.
-        readjusted: rows that were not offered, but appended because the source multiplied their series' past.
+        readjusted: rows that were not offered, but appended because their series' past was multiplied.
         identical: rows that the prices hold already.
         repaired: rows that only repeated another one.
         quarantined: rows refused; they are in the quarantine, from this ingest or an earlier one.
@@ -148,7 +148,7 @@ def _store(offer: _Offer, panel: Panel, storage: Storage, now: np.datetime64) ->
         check_not_shrunk(audit.good, offer.should_have(stored), panel, panel.calendar)
     newly_quarantined = Quarantine(storage, panel.name).add(audit.refused, now)
     adjusted = _adjusted(audit.good, stored, panel, storage, now)
-    news = compare(stored, adjusted.good, panel, adjusted.applied)
+    news = compare(stored, adjusted.good, panel, adjusted.due)
     older = _reload(table, adjusted.good, news, panel)
     rows = pa.concat_tables([news.rows.cast(GOOD), older.rows])
     if rows.num_rows:
@@ -187,7 +187,7 @@ def _adjusted(
     The new splits are written before the rows are: killed in between, the next ingest applies them.
     """
     if not panel.audit.adjust_splits:
-        return Adjusted(good, (), (), ())
+        return Adjusted(good, (), (), (), ())
     table = SplitTable(storage, panel.name)
     adjusted = adjust_splits(good, stored, table.splits(), panel)
     table.add(adjusted.found, now)

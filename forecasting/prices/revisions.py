@@ -67,7 +67,7 @@ def compare(stored: pa.Table, good: pa.Table, panel: Panel, splits: Sequence[Spl
         stored: the newest values of the bars from the oldest of `good` on, one row a bar.
         good: one row a bar, sorted by `unique_id`, `ds`.
         panel: its target tells whether a past was re-adjusted.
-        splits: those that `good` was adjusted for, the newest of a series first.
+        splits: those that `good` was adjusted for and `stored` may not be, the newest of a series first.
     """
     if not stored.num_rows:
         return News(good, 0, tuple(_ours(good, splits)))

@@ -6,7 +6,7 @@ level, so that a source which comes to adjust itself is left alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -43,12 +43,14 @@ class Adjusted:
     Attributes:
         good: the rows.
         applied: the splits that they were adjusted for, the newest of a series first.
-        found: those of them that were not known before.
+        due: those of them that the store's bars may not have been adjusted for yet, in that order.
+        found: those that were not known before.
         findings: what was done.
     """
 
     good: pa.Table
     applied: tuple[Split, ...]
+    due: tuple[Split, ...]
     found: tuple[Split, ...]
     findings: tuple[Finding, ...]
 
@@ -76,20 +78,23 @@ def adjust_splits(good: pa.Table, stored: pa.Table, known: Sequence[Split], pane
         for at, ratio in zip(likely.at, likely.ratio, strict=True)
     ]
     applied = tuple(sorted((*raw, *found), key=lambda split: split.ds, reverse=True))
+    good = _multiplied(good, found)
+    offered, have = _lines(good, applied, target), _lines(stored, applied, target)
     return Adjusted(
-        good=_multiplied(good, found),
+        good=good,
         applied=applied,
+        due=tuple(_due(offered, have, applied)),
         found=tuple(split for split in found if split not in known),
-        findings=tuple(_findings(_lines(good, applied, target), applied, panel)),
+        findings=tuple(_findings(offered, applied, panel)),
     )
 
 
 @dataclass(frozen=True)
 class _Line:
-    """The bars of one series, in their order, with a price."""
+    """The bars of one series, in their order, with a price; or no bars."""
 
-    ds: np.ndarray
-    y: np.ndarray
+    ds: np.ndarray = field(default_factory=lambda: np.empty(0, dtype="datetime64[us]"))
+    y: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def _lines(rows: pa.Table, splits: Iterable[Split], target: str) -> dict[str, _Line]:
@@ -105,12 +110,11 @@ def _still_raw(good: pa.Table, stored: pa.Table, known: Sequence[Split], target:
     if not known:
         return
     offered, have = _lines(good, known, target), _lines(stored, known, target)
-    nothing = _Line(instants(stored["ds"])[:0], np.empty(0))
     later: dict[str, float] = {}
     for gap in _gaps(offered, known):
         name = gap[0].unique_id
         ratio = float(np.prod([split.ratio for split in gap]))
-        if _is_raw(offered[name], have.get(name, nothing), gap[-1].ds, ratio, later.get(name, 1.0)):
+        if _is_raw(offered[name], have.get(name, _Line()), gap[-1].ds, ratio, later.get(name, 1.0)):
             later[name] = later.get(name, 1.0) * ratio
             yield from gap
 
@@ -149,10 +153,31 @@ def _is_raw(offered: _Line, stored: _Line, ds: np.datetime64, ratio: float, late
         level = offered.y[following]
     else:
         return True
-    if not level * price > 0:
-        return False
-    change = np.log(level / price)
-    return bool(abs(change - np.log(ratio)) < abs(change))
+    return _is_nearer(ratio, level / price)
+
+
+def _is_nearer(ratio: float, change: float) -> bool:
+    """Whether a change looks more like a split by `ratio` than like none."""
+    return change > 0 and bool(abs(np.log(change / ratio)) < abs(np.log(change)))
+
+
+def _due(offered: dict[str, _Line], stored: dict[str, _Line], applied: Iterable[Split]) -> Iterator[Split]:
+    """The splits that the store's bars are not adjusted for, or may not be where none of those was offered.
+
+    Args:
+        offered: series as they are offered, adjusted.
+        stored: the same in the store.
+        applied: the splits that they were adjusted for, the newest of a series first.
+    """
+    later: dict[str, float] = {}
+    for split in applied:
+        mine, theirs = offered[split.unique_id], stored.get(split.unique_id, _Line())
+        common = np.intersect1d(mine.ds[mine.ds < split.ds], theirs.ds)[-1:]
+        new, old = (line.y[np.searchsorted(line.ds, common)] for line in (mine, theirs))
+        owed = later.get(split.unique_id, 1.0)
+        if not len(common) or _is_nearer(split.ratio, float(new[0] / old[0]) / owed):
+            later[split.unique_id] = owed * split.ratio
+            yield split
 
 
 def _multiplied(good: pa.Table, splits: Sequence[Split]) -> pa.Table:

@@ -134,3 +134,14 @@ def test_a_split_is_written_once(feed: Feed) -> None:
     for _ in range(2):
         feed.ingest(slice(0, 200))
     assert SplitTable(feed.storage, "tiny").splits() == (Split("A", DAYS[SPLIT], 0.5),)
+
+
+def test_an_adjusted_past_stays_however_far_the_price_went_in_a_hole_after_it(feed: Feed) -> None:
+    fell = np.where(np.arange(240) < 20, 2 * ADJUSTED, ADJUSTED)  # to a half
+    raw = np.where(np.arange(240) < SPLIT, 2 * fell, fell)
+    feed.ingest(slice(0, 20), slice(40, 200), prices=raw)
+    before = feed.closes()
+    revised = np.where(np.arange(240) == 100, raw + 1, raw)
+    report = feed.ingest(slice(40, 201), prices=revised)
+    assert (report.revised, report.readjusted) == (1, 0)
+    assert feed.closes()[:20] == before[:20]

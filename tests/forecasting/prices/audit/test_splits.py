@@ -39,6 +39,14 @@ def apple(name: str = "AAPL", scale: float = 1.0) -> pa.Table:
     return pa.table(columns, schema=GOOD)
 
 
+def two_splits() -> tuple[pa.Table, list[Split]]:
+    twice = np.concatenate([QUIET * 2, QUIET, QUIET / 2])
+    table = apple().take(pa.array(np.zeros(180, dtype=np.int64)))
+    ds = pa.array(FIRST + np.arange(180) * DAY, pa.timestamp("us", "UTC"))
+    table = table.set_column(1, "ds", ds).set_column(5, "close", pa.array(twice))
+    return table, [Split("AAPL", FIRST + bar * DAY, 0.5) for bar in (60, 120)]
+
+
 def adjusted_for(offered: pa.Table, panel: Panel, *known: Split, stored: pa.Table | None = None) -> Adjusted:
     return adjust_splits(offered, GOOD.empty_table() if stored is None else stored, known, panel)
 
@@ -64,7 +72,7 @@ def test_the_past_is_brought_to_the_new_level(panel: Panel) -> None:
 
 def test_it_is_adjusted_once(panel: Panel) -> None:
     once = adjusted_for(apple(), panel).good
-    assert adjusted_for(once, panel) == Adjusted(once, (), (), ())
+    assert adjusted_for(once, panel) == Adjusted(once, (), (), (), ())
 
 
 def test_a_known_split_is_applied_where_the_offer_shows_it(panel: Panel) -> None:
@@ -73,6 +81,18 @@ def test_a_known_split_is_applied_where_the_offer_shows_it(panel: Panel) -> None
     assert result.good["close"].to_pylist()[:3] == [88.93 / 2, 88.99 / 2, 44.86]
     assert (result.applied, result.found) == ((SPLIT_2005,), ())
     assert adjusted_for(result.good, panel, SPLIT_2005).applied == ()
+
+
+def test_a_split_is_due_where_the_store_has_the_old_level_or_no_bar_to_tell(panel: Panel) -> None:
+    adjusted = adjusted_for(apple(), panel).good
+    assert adjusted_for(apple(), panel, SPLIT_2005, stored=apple()).due == (SPLIT_2005,)
+    assert adjusted_for(apple(), panel, SPLIT_2005, stored=apple().slice(SPLIT)).due == (SPLIT_2005,)
+    assert adjusted_for(apple(), panel, SPLIT_2005, stored=adjusted).due == ()
+
+
+def test_two_splits_found_at_once_are_both_due(panel: Panel) -> None:
+    twice, splits = two_splits()
+    assert adjusted_for(twice, panel, stored=twice).due == tuple(reversed(splits))
 
 
 def test_a_known_split_that_is_found_again_is_not_new(panel: Panel) -> None:
@@ -113,7 +133,7 @@ def test_two_known_splits_with_no_bar_in_between_are_one_step(panel: Panel) -> N
 
 def test_a_split_of_a_series_that_is_not_offered_changes_nothing(panel: Panel) -> None:
     result = adjusted_for(apple("B").slice(0, 20), panel, SPLIT_2005)
-    assert result == Adjusted(apple("B").slice(0, 20), (), (), ())
+    assert result == Adjusted(apple("B").slice(0, 20), (), (), (), ())
 
 
 def test_each_series_has_its_own_splits(panel: Panel) -> None:
@@ -126,11 +146,7 @@ def test_each_series_has_its_own_splits(panel: Panel) -> None:
 
 
 def test_two_splits_multiply(panel: Panel) -> None:
-    twice = np.concatenate([QUIET * 2, QUIET, QUIET / 2])
-    table = apple().take(pa.array(np.zeros(180, dtype=np.int64)))
-    ds = pa.array(FIRST + np.arange(180) * DAY, pa.timestamp("us", "UTC"))
-    table = table.set_column(1, "ds", ds).set_column(5, "close", pa.array(twice))
-    result = adjusted_for(table, panel)
+    result = adjusted_for(two_splits()[0], panel)
     adjusted, findings = result.good, result.findings
     np.testing.assert_array_equal(adjusted["close"].to_numpy(), np.tile(QUIET / 2, 3))
     assert [finding.detail[:3] for finding in findings] == ["2:1", "2:1"]

@@ -126,6 +126,7 @@ class AuditSettings(_Section):
     spike_scales: Annotated[float, Field(gt=1)] = 20
     split_scales: Annotated[float, Field(gt=0)] = 3
     adjust_splits: bool = False
+    readjust: bool = True
 
 
 class ModelSettings(_Section):

@@ -1,7 +1,5 @@
 """Ingest: take what a panel's source offers into the store, and say what became of every row of it."""
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,12 +13,15 @@ from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit.rows import RowAudit, audit_rows
 from forecasting.prices.audit.shrink import check_not_shrunk
+from forecasting.prices.audit.splits import Adjusted, adjust_splits
 from forecasting.prices.order import instants
 from forecasting.prices.quarantine import Quarantine
-from forecasting.prices.revisions import News, compare, readjust
+from forecasting.prices.reloads import NOTHING, Reload, reload
+from forecasting.prices.revisions import News, compare
 from forecasting.prices.schema import GOOD, OFFERED
 from forecasting.prices.sources import open_source
 from forecasting.prices.sources.memory import recall, remember
+from forecasting.prices.split_table import SplitTable
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -38,7 +39,7 @@ class IngestReport:
         offered: rows with any value.
         appended: rows that are new in the prices, revisions among them.
         revised: how many of the appended rows give another value to a bar that was there.
-        readjusted: rows that were not offered, but appended because the source multiplied their series' past.
+        readjusted: rows that were not offered, but appended because their series' past was multiplied.
         identical: rows that the prices hold already.
         repaired: rows that only repeated another one.
         quarantined: rows refused; they are in the quarantine, from this ingest or an earlier one.
@@ -146,9 +147,10 @@ def _store(offer: _Offer, panel: Panel, storage: Storage, now: np.datetime64) ->
     if offer.changed and audit.offered > audit.pending:
         check_not_shrunk(audit.good, offer.should_have(stored), panel, panel.calendar)
     newly_quarantined = Quarantine(storage, panel.name).add(audit.refused, now)
-    news = compare(stored, audit.good, panel)
-    older = _older(table, audit.good, news)
-    rows = pa.concat_tables([news.rows.cast(GOOD), older.cast(GOOD)])
+    adjusted = _adjusted(audit.good, stored, panel, storage, now)
+    news = compare(stored, adjusted.good, panel, adjusted.due)
+    older = _reload(table, adjusted.good, news, panel)
+    rows = pa.concat_tables([news.rows.cast(GOOD), older.rows])
     if rows.num_rows:
         table.append(rows, now)
     return IngestReport(
@@ -156,7 +158,7 @@ def _store(offer: _Offer, panel: Panel, storage: Storage, now: np.datetime64) ->
         offered=audit.offered,
         appended=news.rows.num_rows,
         revised=news.revised,
-        readjusted=older.num_rows,
+        readjusted=older.rows.num_rows,
         identical=audit.good.num_rows - news.rows.num_rows,
         repaired=audit.repaired,
         quarantined=audit.refused.num_rows,
@@ -165,7 +167,7 @@ def _store(offer: _Offer, panel: Panel, storage: Storage, now: np.datetime64) ->
         table_version=table.version,
         known_at=_written(table.known_at),
         newest_ds=_written(table.newest_ds),
-        findings=(*audit.findings, *_findings(news, older, panel)),
+        findings=(*audit.findings, *adjusted.findings, *older.findings),
     )
 
 
@@ -177,19 +179,28 @@ def _overlap(table: PriceTable, good: pa.Table, panel: Panel) -> pa.Table:
     return table.newest_since(instants(good["ds"]).min() if good.num_rows else table.newest_ds - overlap)
 
 
-def _older(table: PriceTable, good: pa.Table, news: News) -> pa.Table:
-    """The bars that were not offered, but change with those that were; multiplied."""
+def _adjusted(
+    good: pa.Table, stored: pa.Table, panel: Panel, storage: Storage, now: np.datetime64
+) -> Adjusted:
+    """The offered rows, adjusted for splits if the panel asks for it.
+
+    The new splits are written before the rows are: killed in between, the next ingest applies them.
+    """
+    if not panel.audit.adjust_splits:
+        return Adjusted(good, (), (), (), ())
+    table = SplitTable(storage, panel.name)
+    adjusted = adjust_splits(good, stored, table.splits(), panel)
+    table.add(adjusted.found, now)
+    return adjusted
+
+
+def _reload(table: PriceTable, good: pa.Table, news: News, panel: Panel) -> Reload:
+    """What becomes of the bars that were not offered, where those that were have been re-adjusted."""
     if not news.readjusted:
-        return GOOD.empty_table()
-    ids = [each.unique_id for each in news.readjusted]
+        return NOTHING
+    ids = sorted({each.unique_id for each in news.readjusted})
     until = max(each.until for each in news.readjusted)
-    return readjust(table.newest_of(ids, until), good, news.readjusted)
-
-
-def _findings(news: News, older: pa.Table, panel: Panel) -> Iterator[Finding]:
-    counts = Counter(older["unique_id"].to_pylist())
-    for each in news.readjusted:
-        yield each.finding(counts[each.unique_id], panel)
+    return reload(table.newest_of(ids, until), good, news.readjusted, panel)
 
 
 def _written(instant: np.datetime64 | None) -> str | None:

@@ -14,7 +14,6 @@ from forecasting.calendar import BarCalendar
 from forecasting.findings import Finding, Rule
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
-from forecasting.prices.audit.splits import adjust_splits
 from forecasting.prices.order import BarOrder, instants, order_bars, same_as_before, series_ranks
 from forecasting.prices.schema import GOOD, REFUSED, VALUES
 
@@ -69,7 +68,6 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
     passed = _where(complete, verdict == 0)
     order = order_bars(passed)
     good, repeats, conflicts = _one_row_a_bar(passed.take(order.rows), order.again)
-    good, adjusted = adjust_splits(good, panel) if panel.audit.adjust_splits else (good, [])
     refused = [
         _refuse(_where(complete, verdict == number), rule, panel)
         for number, (rule, _) in enumerate(checks, start=1)
@@ -81,7 +79,6 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
         *_findings(pa.concat_tables([*refused, repeated]), panel),
         *_unsafe_ids(good["unique_id"]),
         *_zones(complete, panel),
-        *adjusted,
     ]
     return RowAudit(
         offered=offered.num_rows,

@@ -83,7 +83,7 @@ READJUSTED = Rule(
     "re-adjusted past",
     _REPAIR,
     _INFO,
-    "the source multiplied a series' past; the store's older bars follow",
+    "the source changed a series' whole past; where it multiplied it, the store's older bars follow",
 )
 NOT_USED = Rule(
     "P110", "stored but not used", _NOTE, _WARNING, "stored bars that the panel, as it is now, would refuse"

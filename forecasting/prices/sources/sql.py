@@ -1,7 +1,8 @@
 """Prices in a database: any that SQLAlchemy reaches, by the panel's own query."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -49,10 +50,11 @@ class SqlSource:
         """What the query gives; see `Source.read`."""
         first = _BEGINNING if since is None else str(since.astype("datetime64[D]"))
         origin = Origin(self._name)
-        for table in self._tables(first):
-            yield to_offered(table, origin, self._panel)
+        with closing(self._tables(first)) as tables:
+            for table in tables:
+                yield to_offered(table, origin, self._panel)
 
-    def _tables(self, first: str) -> Iterator[pa.Table]:
+    def _tables(self, first: str) -> Generator[pa.Table]:
         url, query = self._url(), self._query()
         seconds = 60 * self._panel.source.time_limit_minutes
         deadline = time.monotonic() + seconds
@@ -63,12 +65,12 @@ class SqlSource:
                 if url.get_backend_name() == "postgresql":
                     connection.execute(_SESSION, self._session(seconds))
                 in_chunks = {"yield_per": _CHUNK_ROWS}
-                result = connection.execute(query, {"since": first}, execution_options=in_chunks)
-                names = list(result.keys())
-                for rows in result.partitions():
-                    if time.monotonic() > deadline:
-                        raise self._too_long()
-                    yield _table(names, list(zip(*rows, strict=True)))
+                with connection.execute(query, {"since": first}, execution_options=in_chunks) as result:
+                    names = list(result.keys())
+                    for rows in result.partitions(_CHUNK_ROWS):
+                        if time.monotonic() > deadline:
+                            raise self._too_long()
+                        yield _table(names, list(zip(*rows, strict=True)))
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             fix = (
                 "install the driver (the extra nightcast[postgresql] has psycopg, for postgresql+psycopg://)"

@@ -101,6 +101,7 @@ def test_all_bars_and_then_the_new_ones(
     panel = make_panel({"uri": uri, **SOURCE})
     assert offered(panel) == [bar("A", 2, 1.5, volume=900), bar("B", 2, 2.5), bar("A", 3, 1.6, volume=901)]
     assert offered(panel, "2020-01-03T17:00") == [bar("A", 3, 1.6, volume=901)]
+    assert [batch.num_rows for batch in open_source(panel).read()] == [2, 1]
 
 
 def test_nothing_is_written(

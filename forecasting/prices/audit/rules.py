@@ -102,5 +102,8 @@ SOURCE_BEHIND = Rule(
 SHRANK = Rule(
     "P203", "source shrank", Action.STOP, Severity.CRITICAL, "the source lost most of what it offered before"
 )
+VANISHED = Rule(
+    "P204", "series vanished", _NOTE, _WARNING, "the source no longer offers series that were live until now"
+)
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

@@ -20,6 +20,7 @@ class FileSource:
     def __init__(self, panel: Panel, _read_before: Mapping[str, str]) -> None:
         self._panel = panel
         self.tags: dict[str, str] = {}
+        self.read_all = True
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the files offer; see `Source.read`."""

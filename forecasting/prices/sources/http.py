@@ -59,12 +59,14 @@ class HttpSource:
         self._panel = panel
         self._name = shown(panel.source.uri)
         self.tags = dict(read_before)
+        self.read_all = False
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the file offers; see `Source.read`."""
         with TemporaryDirectory(prefix="nightcast-") as folder:
             path = self._fetch(Path(folder))
             if path is not None:
+                self.read_all = True
                 yield from read_files([File.on_disk(self._name, path)], self._panel)
 
     def _fetch(self, folder: Path) -> Path | None:

@@ -17,8 +17,8 @@ from forecasting.prices.delta import WRITER, find_table
 from forecasting.storage import Storage
 
 # How many files more than it needs a partition may lie in. Each costs every read of a local store 3 ms: 40
-# series in 10 files take 40 ms, in 60 files 170. To rewrite a year of 10,000 series takes 5 to 9 s: too much for
-# every night. A month of intraday bars has some 21 nights: it is compacted before it is over.
+# series in 10 files take 40 ms, in 60 files 170. To rewrite a year of 10,000 series takes 5 to 9 s: too much
+# for every night. A month of intraday bars has some 21 nights: it is compacted before it is over.
 SPARE_FILES = 10
 
 _RETENTION_HOURS = 7 * 24

@@ -86,7 +86,7 @@ def test_each_partition_is_one_file_sorted_by_series(storage: Storage, panel: Pa
 def test_one_series_lies_in_one_group_of_rows(storage: Storage, panel: Panel) -> None:
     table = PriceTable.create(storage, panel)
     for day in (3, 4):
-        table.append(night(day, series=40_000), NOON)
+        table.append(night(day, series=80_000), NOON)
     compact(storage, "tiny", spare=0)
     (file,) = DeltaTable(storage.table_uri("prices/tiny")).file_uris()
     groups = pq.ParquetFile(file).metadata

@@ -14,7 +14,12 @@ from forecasting.storage import Storage
 # The format of the tables below. A reader of an older version must not guess at what a newer one wrote.
 FORMAT = 1
 
-WRITER = WriterProperties(compression="ZSTD")
+# In a sorted file a read of one series touches one group of rows: of 5,000 series that takes a fifth of the
+# time that groups of a million rows do, and of all of them no more (3.75 million rows, in a warm process).
+# Larger dictionaries do not pay: prices hardly repeat, and small groups with them are half as large again.
+WRITER = WriterProperties(
+    compression="ZSTD", max_row_group_size=128 * 1024, dictionary_page_size_limit=64 * 1024
+)
 
 _DESCRIPTION = "Nightcast table, format "
 _MARK = re.compile(rf"{_DESCRIPTION}(\d+)")

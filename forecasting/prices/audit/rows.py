@@ -169,9 +169,10 @@ def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
 
 
 def _detail(rule: Rule, panel: Panel) -> str:
-    target = panel.forecast.target
+    target, calendar = panel.forecast.target, panel.calendar
     said = {
-        rules.OFF_CALENDAR: f"calendar {panel.bars.calendar} has no such bar; check [bars].calendar and freq",
+        rules.OFF_CALENDAR: f"calendar {calendar.name}, which knows {calendar.begin} to {calendar.end}, "
+        "has no such bar; check [bars].calendar and freq",
         rules.NOT_POSITIVE: 'a price is not above zero, so has no logarithm; set transform = "diff"',
         rules.NO_TARGET: f"no {target}; take it from another column ([source.columns]), or mend the source",
     }

@@ -89,6 +89,7 @@ def test_the_findings_are_a_parquet_file_beside_the_report(
 
 
 def test_the_same_run_again_changes_nothing(night: Path) -> None:
+    run(night)  # the source is a copy, and so another file than that of the first night
     before = files(night / "store")
     manifest = run(night)
     assert files(night / "store") == before
@@ -182,6 +183,9 @@ def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) ->
     with pytest.raises(AuditError, match=r"P203 .* last forecast stands"):
         run(night, as_of=date(2026, 11, 14))
     assert (night / "store" / "latest" / "tiny.json").read_bytes() == pointer
+    with get_client(sync_client=True) as client:
+        shown = {artifact.key: artifact for artifact in client.read_latest_artifacts()}["findings-tiny"]
+    assert "P203" in {row["code"] for row in json.loads(shown.data)}
 
 
 @pytest.mark.usefixtures("first_night")

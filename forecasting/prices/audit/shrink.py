@@ -131,10 +131,12 @@ def _shrank(what: str, audit: RowAudit) -> AuditError:
             f"; {audit.refused.num_rows} rows were refused, {most['counts']} of them for {most['values']} "
             f"{name}: see the quarantine"
         )
-    return AuditError(
-        f"{rule.code} {rule.name}: {what}{refused}; the last forecast stands: check the source, or set "
+    detail = (
+        f"{what}{refused}; the last forecast stands: check the source, or set "
         "[audit].max_shrink = 1 in the panel for one run if that is meant"
     )
+    stop = Finding.of(rule, "", audit.offered, detail)
+    return AuditError(f"{rule.code} {rule.name}: {detail}", [stop, *audit.findings])
 
 
 def _absent(ids: pa.Array, audit: RowAudit) -> tuple[str, ...]:

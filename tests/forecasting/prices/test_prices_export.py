@@ -22,8 +22,8 @@ SNIPPETS = dict(re.findall(r"```python (\w+)\n(.*?)```", DOCS.read_text(encoding
 
 @pytest.fixture
 def filled(storage: Storage, tmp_path: Path, make_panel: Callable[..., Panel]) -> Storage:
-    """Two series, and revisions of two bars: one gets another close, the other loses its own."""
-    panel = make_panel({"uri": str(tmp_path / "prices.csv")})
+    """Two series, and revisions of two bars: one gets another close, one loses its own."""
+    panel = make_panel({"uri": str(tmp_path / "prices.csv")}, forecast={"target": "volume"})
     for revised, withdrawn in (("1.5", "5"), ("2.5", "")):
         (tmp_path / "prices.csv").write_text(
             "unique_id,ds,close,volume\n"

@@ -21,7 +21,7 @@ from forecasting.as_of import parse_as_of, to_instant
 from forecasting.errors import AuditError, NightcastError
 from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
 from forecasting.panel import Panel
-from forecasting.prices.export import export_prices
+from forecasting.prices.export import export_file, export_prices
 from forecasting.prices.ingest import ingest as ingest_prices
 from forecasting.prices.table import PriceTable
 from forecasting.snapshot import take_snapshot
@@ -76,15 +76,16 @@ def ingest(
     panel: PanelName,
     /,
     *,
-    export: Annotated[Path | None, Parameter(help="Write the newest prices to this Parquet file.")] = None,
+    export: Annotated[str | None, Parameter(help="Write the newest prices to this Parquet file.")] = None,
     store: Store = None,
     panels: Panels = None,
 ) -> None:
     """Take what is new from the panel's source into its price table."""
     settings, storage = Panel.load(panel, panels), Storage(store)
+    file = None if export is None else export_file(export)  # a mistake in it is told before the work
     terminal.print_ingest(ingest_prices(settings, storage, _now()))
-    if export is not None:
-        print(f"{export_prices(storage, settings.name, export)} bars, the newest value of each: {export}")
+    if file is not None:
+        print(f"{export_prices(storage, settings.name, file)} bars, the newest value of each: {file}")
 
 
 @app.command

@@ -13,6 +13,7 @@ from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.charts import draw_charts
+from tasks.compact import compact_prices
 from tasks.forecast import forecast
 from tasks.ingest import ingest_prices
 from tasks.model import load_model, retrain_model, retraining_is_due
@@ -55,6 +56,7 @@ def nightly(
     now = flow_run.scheduled_start_time or datetime.now(UTC)
 
     ingested = ingest_prices(settings, root, now)
+    compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
     snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
     windows = plan_windows(settings, root, snapshot)
     if retraining_is_due(settings, root, snapshot, mode):

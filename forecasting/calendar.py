@@ -37,6 +37,14 @@ ECB_NAMES = frozenset({"ECB", "XECB", "TAR"})
 ECB_ZONE = "Europe/Berlin"
 ECB_PUBLICATION = np.timedelta64(16, "h")
 
+# exchange_calendars 4.13 lets CMES trade around the clock. Equity index, metals and energy futures stop at
+# 16:00 Chicago for an hour since "Monday, September 21" of 2015, and did at 16:15 before, says
+# https://ninjatrader.com/Advisories/Advisory25
+CME_CODE = "CMES"
+CME_ZONE = "America/Chicago"
+CME_HALT = np.timedelta64(16, "h")
+CME_HALT_SINCE = np.datetime64("2015-09-21")
+
 _DAY = np.timedelta64(1, "D")
 _TICK = np.timedelta64(1, "us")
 _DATES = np.arange(f"{FIRST_YEAR}-01-01", f"{LAST_YEAR + 1}-01-01", dtype="datetime64[D]")
@@ -253,9 +261,13 @@ def _exchange(name: str) -> _Sessions:
         schedule[column].dt.tz_convert(None).to_numpy("datetime64[us]")
         for column in ("open", "break_start", "break_end", "close")
     )
+    dates = schedule.index.to_numpy("datetime64[D]")
+    if exchange_calendars.resolve_alias(name) == CME_CODE:
+        halts = _zoned(dates + CME_HALT, CME_ZONE)
+        closes = np.where(dates < CME_HALT_SINCE, closes, np.minimum(closes, halts))
     halved = ~np.isnat(break_starts)
     return _Sessions(
-        dates=schedule.index.to_numpy("datetime64[D]"),
+        dates=dates,
         closes=closes,
         part_opens=np.sort(np.concatenate([opens, break_ends[halved]])),
         part_closes=np.sort(np.concatenate([np.where(halved, break_starts, closes), closes[halved]])),

@@ -126,6 +126,7 @@ class AuditSettings(_Section):
     spike_scales: Annotated[float, Field(gt=1)] = 20
     split_scales: Annotated[float, Field(gt=0)] = 3
     adjust_splits: bool = False
+    readjust: bool = True
 
 
 class ModelSettings(_Section):
@@ -204,6 +205,18 @@ class Panel(_Section):
                 defaults = {"stale_bars": 2 * day, "flat_bars": 2 * day + day // 2, "max_gap_bars": 5 * day}
                 return {**given, "audit": {**defaults, **given.get("audit", {})}}
         return given
+
+    @model_validator(mode="after")
+    def _times_of_day_are_intraday(self) -> Self:
+        # A database may hold instants, whose date is that in the zone stated.
+        keys = ("stamp",) if self.source.query else ("stamp", "time_zone")
+        for key in keys:
+            if self.bars.freq == "1D" and getattr(self.source, key) != Source.model_fields[key].default:
+                raise ValueError(
+                    f"source.{key} has no say over daily bars, whose date counts as it is written; "
+                    "remove it, or set bars.freq"
+                )
+        return self
 
     def result_keys(self) -> dict[str, Any]:
         """The settings that can change a forecast; not where the prices lie, nor when the run starts."""
@@ -303,7 +316,7 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"the key {key!r} is missing; add it"
     if first["type"] == "value_error":
-        return f"{key}: {first['ctx']['error']}"
+        return ": ".join(filter(None, (key, str(first["ctx"]["error"]))))
     return f"{key} = {first['input']!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

@@ -1,5 +1,7 @@
 """What the growing tables have in common: Delta tables that only ever get rows, each knowing when it came."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +14,15 @@ from forecasting.storage import Storage
 # The format of the tables below. A reader of an older version must not guess at what a newer one wrote.
 FORMAT = 1
 
-WRITER = WriterProperties(compression="ZSTD")
+# In a sorted file a read of one series touches one group of rows: of 5,000 series that takes a fifth of the
+# time that groups of a million rows do, and of all of them no more (3.75 million rows, in a warm process).
+# Larger dictionaries do not pay: prices hardly repeat, and small groups with them are half as large again.
+WRITER = WriterProperties(
+    compression="ZSTD", max_row_group_size=128 * 1024, dictionary_page_size_limit=64 * 1024
+)
 
 _DESCRIPTION = "Nightcast table, format "
+_MARK = re.compile(rf"{_DESCRIPTION}(\d+)")
 _INSTANT = "datetime64[us]"
 _TICK = np.timedelta64(1, "us")
 # The log itself keeps the last `known_at`, as the version of this "application". So two writers that started
@@ -26,13 +34,19 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
     """The newest version of the table at `path`, or None where there is none.
 
     Raises:
-        StoreError: a newer version of this package wrote it.
+        StoreError: a newer version of this package wrote it, or something else did.
     """
     uri = storage.table_uri(path)
     if not DeltaTable.is_deltatable(uri, storage.table_options):
         return None
     table = DeltaTable(uri, storage_options=storage.table_options)
-    written = int(table.metadata().description.removeprefix(_DESCRIPTION))
+    mark = _MARK.fullmatch(table.metadata().description or "")
+    if mark is None:
+        raise StoreError(
+            f"{storage.display(path)} is a Delta table, but none that nightcast wrote; "
+            "move it elsewhere, or check --store"
+        )
+    written = int(mark[1])
     if written > FORMAT:
         raise StoreError(
             f"{storage.display(path)} has format {written}, newer than {FORMAT}; upgrade nightcast to read it"
@@ -102,8 +116,18 @@ def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
 
 
 def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | None = None) -> pa.Table:
-    """The columns of `schema` of the rows that meet the condition, in any order."""
-    rows = table.to_pyarrow_dataset().to_table(columns=schema.names, filter=condition)
+    """The columns of `schema` of the rows that meet the condition, in any order.
+
+    Raises:
+        StoreError: a file of the table is gone.
+    """
+    try:
+        rows = table.to_pyarrow_dataset().to_table(columns=schema.names, filter=condition)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"the table {table.table_uri} lacks a file that its log names ({' '.join(str(error).split())}); "
+            "restore it from a backup, or move the table away and ingest again"
+        ) from error
     return rows.cast(schema)
 
 

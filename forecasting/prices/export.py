@@ -12,6 +12,26 @@ from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
 
+def export_file(target: str) -> Path:
+    """The local file that `target` names, once its folder is there.
+
+    Raises:
+        StoreError: no file can be there.
+    """
+    if "://" in target:
+        raise StoreError(f"--export {target} is no local file; give one, and copy it from there")
+    file = Path(target)
+    if file.is_dir() or target.endswith(os.sep):
+        raise StoreError(
+            f"--export {target!r} is a folder; give a file in it, such as {file / 'prices.parquet'}"
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(file, error) from error
+    return file
+
+
 def export_prices(storage: Storage, panel: str, file: Path) -> int:
     """Write the newest value of each bar of the panel of that name to `file`; how many bars these are.
 
@@ -24,9 +44,14 @@ def export_prices(storage: Storage, panel: str, file: Path) -> int:
     rows: pa.Table = PriceTable(storage, panel).newest().cast(PRICES)
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(rows, unfinished, compression="zstd")
         unfinished.replace(file)
     except OSError as error:
-        raise StoreError(f"cannot write {file} ({error.strerror}); give --export another path") from error
+        raise _unwritable(file, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
     return rows.num_rows
+
+
+def _unwritable(file: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot write {file} ({error.strerror or error}); give --export another path")

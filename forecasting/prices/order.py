@@ -46,21 +46,28 @@ def order_bars(table: pa.Table) -> BarOrder:
     if again.any():
         mixed = np.bincount(series, weights=again) > 0
         those = np.flatnonzero(mixed[series])
+        # Of one number a row, a stable sort merges the runs that there are: ten times as fast as by two keys.
+        order = np.argsort(_bar_numbers(series[those], ds[those]), kind="stable")
+        ds = ds if moved else ds.copy()
+        rows[those], ds[those] = rows[those][order], ds[those][order]
+        again[1:] = (ds[1:] == ds[:-1]) & (series[1:] == series[:-1])
+        those = np.flatnonzero(again | np.append(again[1:], False))
         keys = [rows[those], ds[those], series[those]]
         if "known_at" in table.column_names:
             keys.insert(1, instants(table["known_at"])[rows[those]])
-        order, ds = np.lexsort(keys), ds.copy()
-        rows[those], ds[those] = rows[those][order], ds[those][order]
-        again[1:] = (ds[1:] == ds[:-1]) & (series[1:] == series[:-1])
+        rows[those] = rows[those][np.lexsort(keys)]
     return BarOrder(rows, again)
 
 
 def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(N,) positions of the rows by series, the runs of rows that each file has of one by their first `ds`.
+    """(N,) positions of the rows by series, the runs in which those of one go forward by their first `ds`.
 
-    That is by series and time, unless the runs of a series overlap. Besides, whether any row is elsewhere.
+    That is by series and time, unless the runs of a series overlap. A file has one run of a series; one that
+    a compaction wrote, which sorts by series alone, has several. Besides, whether any row is elsewhere.
     """
-    starts = np.flatnonzero(np.diff(ranks, prepend=-1))
+    begins = np.diff(ranks, prepend=-1) != 0
+    begins[1:] |= ds[1:] < ds[:-1]
+    starts = np.flatnonzero(begins)
     lengths = np.diff(starts, append=len(ranks))
     runs = np.argsort(ds[starts], kind="stable")
     runs = runs[np.argsort(ranks[starts[runs]], kind="stable")]
@@ -69,6 +76,14 @@ def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> tuple[np.ndarray, bo
     starts, lengths = starts[runs], lengths[runs]
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(len(ranks)), True
+
+
+def _bar_numbers(series: np.ndarray, ds: np.ndarray) -> np.ndarray:
+    """(N,) int64 that go by series and `ds`. Bars are whole minutes of a century: that fits."""
+    into = (ds - ds.min()).astype(np.int64)
+    into //= max(np.gcd.reduce(into), 1)
+    numbers: np.ndarray = series.astype(np.int64) * (into.max() + 1) + into
+    return numbers
 
 
 def same_as_before(table: pa.Table) -> np.ndarray:

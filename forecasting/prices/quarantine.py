@@ -33,20 +33,32 @@ class Quarantine:
     def add(self, refused: pa.Table, now: np.datetime64) -> int:
         """Append those rows of `refused` (`schema.REFUSED`) that are not there yet; how many these were.
 
+        A row that is refused twice at once is there twice.
+
         Raises:
             deltalake.exceptions.CommitFailedError: another writer did so at the same time.
         """
         if not refused.num_rows:
             return 0
-        keys = _keys(refused)
-        _, firsts = np.unique(keys.to_numpy(), return_index=True)
-        known = pc.is_in(keys, value_set=_keys(self.rows())).to_numpy()
-        new = np.sort(firsts[~known[firsts]])
+        new = _new(_keys(self.rows()), _keys(refused))
         if len(new):
             if self._table is None:
                 self._table = create_table(self._storage, self._path, QUARANTINE, [])
             append_rows(self._table, refused.take(new), now)
         return len(new)
+
+
+def _new(known: pa.ChunkedArray, refused: pa.ChunkedArray) -> np.ndarray:
+    """Positions of the refused rows that are new: of n that say the same, those beyond the known ones."""
+    both = pa.chunked_array([*known.chunks, *refused.chunks], pa.string()).combine_chunks()
+    code = both.dictionary_encode().indices.to_numpy()
+    times = np.bincount(code[: len(known)], minlength=code.max() + 1)
+    code = code[len(known) :]
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    number = np.empty(len(code), dtype=np.int64)
+    number[order] = np.arange(len(code)) - np.repeat(starts, np.diff(starts, append=len(code)))
+    return np.flatnonzero(number >= times[code])
 
 
 def _keys(rows: pa.Table) -> pa.ChunkedArray:

@@ -21,7 +21,7 @@ from forecasting.prices.delta import (
     newest_of,
     scan_rows,
 )
-from forecasting.prices.order import arrange, encode_ids, order_bars
+from forecasting.prices.order import arrange, encode_ids, instants, order_bars
 from forecasting.prices.schema import GOOD, PRICES, VALUES
 from forecasting.prices.vintages import first_rows
 from forecasting.storage import Storage
@@ -141,9 +141,10 @@ class PriceTable:
             deltalake.exceptions.CommitFailedError: another writer appended since this table was read.
         """
         rows = arrange(rows.select(GOOD.names), order_bars(rows).rows).cast(GOOD)
-        parts = {"year": pc.year(rows["ds"]), "month": pc.month(rows["ds"])}
+        months = instants(rows["ds"]).astype("datetime64[M]").astype(np.int32)  # since January 1970
+        parts = {"year": 1970 + months // 12, "month": 1 + months % 12}
         for name in self._table.metadata().partition_columns:
-            rows = rows.append_column(name, parts[name].cast(pa.int32()))
+            rows = rows.append_column(name, pa.array(parts[name]))
         return append_rows(self._table, rows, now)
 
     def _rows(

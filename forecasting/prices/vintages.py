@@ -39,7 +39,8 @@ def first_rows(rows: pa.Table) -> np.ndarray:
 def _restatements(series: np.ndarray, vintage: np.ndarray, again: np.ndarray) -> np.ndarray:
     """(S,) newest vintage that has nearly all bars of a series up to some date; -1 for none.
 
-    At least `LEAST_BARS` of its rows must restate an older one.
+    At least `LEAST_BARS` of its rows must restate an older one. Bars that came only later, in front of the
+    others or between them, are not its to restate.
 
     Args:
         series: (N,) of rows sorted by series, time and vintage.
@@ -55,8 +56,25 @@ def _restatements(series: np.ndarray, vintage: np.ndarray, again: np.ndarray) ->
     end = np.full(len(groups), -1)
     np.maximum.at(end, place[again], bar[again])
     counts = np.bincount(place[in_group & (bar <= end[place])], minlength=len(groups))
-    owner, when = np.divmod(groups, vintage.max() + 1)
-    whole = (anew >= LEAST_BARS) & (counts >= _NEARLY_ALL * (end - first_bar[owner] + 1))
+    enough = anew >= LEAST_BARS
+    (owner, when), end, counts = np.divmod(groups[enough], vintage.max() + 1), end[enough], counts[enough]
+    came = vintage[~again]
+    late = _late(keys[~again])
+    known = end - first_bar[owner] + 1
+    for then in np.unique(came[late]):
+        bars = late[came[late] == then]
+        between = np.searchsorted(bars, end, side="right") - np.searchsorted(bars, first_bar[owner])
+        known -= np.where(when < then, between, 0)
+    whole = counts >= _NEARLY_ALL * known
     newest = np.full(len(first_bar), -1)
     np.maximum.at(newest, owner[whole], when[whole])
     return newest
+
+
+def _late(came: np.ndarray) -> np.ndarray:
+    """The bars that came after one that follows them: few, and mostly of one vintage.
+
+    Args:
+        came: (B,) the vintage that brought each bar, all those of a series below those of the next.
+    """
+    return np.flatnonzero(came[:-1] > np.minimum.accumulate(came[::-1])[::-1][1:])

@@ -76,6 +76,11 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
         (["ingest", "empty.toml"], "empty.csv"),
         (["ingest", "columns.toml"], "wrong.csv"),
         (["ingest", "tiny.toml", "--store", "nope://x"], "cannot open the store nope://x"),
+        (
+            ["ingest", "tiny.toml", "--export", "s3://bucket/x.parquet"],
+            "--export s3://bucket/x.parquet is no",
+        ),
+        (["ingest", "tiny.toml", "--export", "."], "--export '.' is a folder; give a file in it"),
     ],
 )
 def test_a_mistake_is_one_clear_line(
@@ -121,6 +126,28 @@ def test_ingest_says_what_became_of_the_rows(tiny_panel: Path, capsys: pytest.Ca
     assert "1200 rows offered; 1200 new" in capsys.readouterr().out
     assert call(*words) == 0
     assert "1200 rows offered; 0 new, of which 0 revise a bar; 1200 there already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["local_storage", "s3_storage"])
+def test_ingest_prints_the_findings_and_exports_the_prices(
+    where: str, tiny_panel: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    storage, export = request.getfixturevalue(where), tiny_panel.parent / "out" / "prices.parquet"
+    with (tiny_panel.parent / "prices.csv").open("a") as source:
+        source.write("AAA,2026-10-30,-5\n")
+    assert call("ingest", str(tiny_panel), "--store", storage.uri, "--export", str(export)) == 0
+    out = capsys.readouterr().out
+    assert "P006 zero or negative: " in out
+    assert f"1200 bars, the newest value of each: {export}" in out
+    assert pq.read_table(export).num_rows == 1200
+    assert call("audit", str(tiny_panel), "--store", storage.uri) == 0
+    assert "P006 zero or negative: " in capsys.readouterr().out
+
+
+def test_an_export_that_cannot_be_is_told_before_anything_is_ingested(tiny_panel: Path) -> None:
+    store = tiny_panel.parent / "store"
+    assert call("ingest", str(tiny_panel), "--store", str(store), "--export", str(tiny_panel.parent)) == 1
+    assert not (store / "prices").exists()
 
 
 def test_audit_prints_the_findings(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:

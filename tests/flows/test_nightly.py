@@ -3,15 +3,19 @@
 import json
 import shutil
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from prefect.client.orchestration import get_client
 
 from flows.nightly import nightly
 from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
@@ -85,6 +89,7 @@ def test_the_findings_are_a_parquet_file_beside_the_report(
 
 
 def test_the_same_run_again_changes_nothing(night: Path) -> None:
+    run(night)  # the source is a copy, and so another file than that of the first night
     before = files(night / "store")
     manifest = run(night)
     assert files(night / "store") == before
@@ -105,6 +110,28 @@ def test_the_next_day_loads_the_model_and_moves_on(night: Path) -> None:
     assert manifest["as_of"] == "2026-10-31" > before["as_of"]
     assert len(list((night / "store" / "models" / "tiny").glob("*/model.keras"))) == 1
     assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-31"
+
+
+def test_a_night_compacts_prices(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.compact.compact", partial(compact, spare=0))
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    run(night)
+    files = DeltaTable(night / "store" / "prices" / "tiny").file_uris()
+    assert sorted(Path(file).parent.name for file in files) == ["year=2025", "year=2026"]
+
+
+def test_a_compaction_that_fails_does_not_stop_the_night(
+    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise DeltaError("no room left")
+
+    monkeypatch.setattr("tasks.compact.compact", broken)
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    assert run(night)["as_of"] == "2026-10-31"
+    (warning,) = [record for record in caplog.records if record.name == "tasks.compact"]
+    assert warning.levelname == "WARNING"
+    assert "no room left" in warning.message
 
 
 def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -> None:
@@ -156,6 +183,9 @@ def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) ->
     with pytest.raises(AuditError, match=r"P203 .* last forecast stands"):
         run(night, as_of=date(2026, 11, 14))
     assert (night / "store" / "latest" / "tiny.json").read_bytes() == pointer
+    with get_client(sync_client=True) as client:
+        shown = {artifact.key: artifact for artifact in client.read_latest_artifacts()}["findings-tiny"]
+    assert "P203" in {row["code"] for row in json.loads(shown.data)}
 
 
 @pytest.mark.usefixtures("first_night")

@@ -23,6 +23,7 @@ KINDS = [
     ("XNZE", "1D"),
     ("XTKS", "1h"),
     ("XHKG", "15min"),
+    ("CMES", "1h"),
     ("FX", "1D"),
     ("FX", "1h"),
     ("24/7", "1D"),
@@ -166,6 +167,35 @@ def test_fx_trading_dates_are_weekdays_and_close_at_five_in_new_york() -> None:
     assert np.array_equal(
         bar_calendar("FX", "1D").closes(bars), at("2024-03-08T22:00", "2024-03-11T21:00", "2024-03-12T21:00")
     )
+
+
+# --- Known answers: CME ---
+# CME's contract specifications: "Sunday - Friday 5:00 p.m. - 4:00 p.m. CT with a 60-minute break each day
+# beginning at 4:00 p.m. CT"; of most futures since 2015-09-21 (https://ninjatrader.com/Advisories/Advisory25).
+
+
+@pytest.mark.parametrize("name", ["CMES", "COMEX"])
+def test_cme_halts_from_four_to_five_in_chicago(name: str) -> None:
+    bars = bars_of(name, "1h", "2024-12-03", "2024-12-03")
+    assert sorted({f"{hour:02}:00" for hour in range(24)} - set(hours(bars))) == ["22:00"]
+    bars = bars_of(name, "1h", "2024-07-02", "2024-07-02")
+    assert sorted({f"{hour:02}:00" for hour in range(24)} - set(hours(bars))) == ["21:00"]
+
+
+def test_cme_week_ends_with_the_halt_of_friday() -> None:
+    friday = bars_of("CMES", "1h", "2024-12-06", "2024-12-06")
+    assert hours(friday)[-1] == "21:00"
+    assert hours(bar_calendar("CMES", "1D").closes(at("2024-12-06"))) == ["22:00"]
+
+
+def test_cme_early_close_stays() -> None:
+    # Thanksgiving: noon in Chicago, and back at five.
+    assert hours(bars_of("CMES", "1h", "2024-11-28", "2024-11-28"))[-2:] == ["17:00", "23:00"]
+
+
+def test_cme_halt_has_a_beginning() -> None:
+    halt = at("2015-09-18T21:00", "2015-09-21T21:00")
+    assert bar_calendar("CMES", "1h").contains(halt).tolist() == [True, False]
 
 
 # --- Known answers: lunch breaks ---

@@ -59,10 +59,17 @@ def test_a_database_in_a_file_lies_beside_the_panel_file(tmp_path: Path) -> None
             "source.delimiter = ', ' is not allowed: string should have at most 1 character",
         ),
         ('decimal = "."\nstamp = "middle"', "source.stamp = 'middle' is not allowed"),
+        ('stamp = "end"', "source.stamp has no say over daily bars"),
+        ('time_zone = "Europe/Berlin"', "source.time_zone has no say over daily bars"),
     ],
 )
 def test_a_wrong_setting_of_the_source_says_what_to_write(tmp_path: Path, line: str, words: str) -> None:
     assert error_of(tmp_path, f"{MINIMAL}{line}\n").startswith(words)
+
+
+def test_a_database_of_daily_instants_may_have_a_time_zone(tmp_path: Path) -> None:
+    lines = 'query = "select * from bars where ds >= :since"\ntime_zone = "America/New_York"\n'
+    assert Panel.load(write(tmp_path, MINIMAL + lines)).source.time_zone == "America/New_York"
 
 
 def test_a_name_is_looked_up_in_the_folder(tmp_path: Path) -> None:

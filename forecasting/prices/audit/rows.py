@@ -1,7 +1,8 @@
 """The audit of rows: which of those that a source offers may enter the prices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,7 @@ from forecasting.calendar import BarCalendar
 from forecasting.findings import Finding, Rule
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
-from forecasting.prices.audit.splits import adjust_splits
-from forecasting.prices.order import BarOrder, instants, order_bars, same_as_before, series_ranks
+from forecasting.prices.order import BarOrder, arrange, instants, order_bars, same_as_before, series_ranks
 from forecasting.prices.schema import GOOD, REFUSED, VALUES
 
 # Prices adjusted by a factor may leave their range by the last bit of a float, and by no more than that.
@@ -68,8 +68,7 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
         verdict[(verdict == 0) & broken] = number
     passed = _where(complete, verdict == 0)
     order = order_bars(passed)
-    good, repeats, conflicts = _one_row_a_bar(passed.take(order.rows), order.again)
-    good, adjusted = adjust_splits(good, panel) if panel.audit.adjust_splits else (good, [])
+    good, repeats, conflicts = _one_row_a_bar(arrange(passed, order.rows), order.again)
     refused = [
         _refuse(_where(complete, verdict == number), rule, panel)
         for number, (rule, _) in enumerate(checks, start=1)
@@ -81,7 +80,6 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
         *_findings(pa.concat_tables([*refused, repeated]), panel),
         *_unsafe_ids(good["unique_id"]),
         *_zones(complete, panel),
-        *adjusted,
     ]
     return RowAudit(
         offered=offered.num_rows,
@@ -98,10 +96,13 @@ def _checks(
 ) -> list[tuple[Rule, np.ndarray]]:
     """Which rows break which rule, the rule that says most first."""
     ds = instants(rows["ds"])
-    values = {name: rows[name].to_numpy() for name in VALUES}  # NaN where null
-    not_finite = [rows[name].is_valid().to_numpy() & ~np.isfinite(values[name]) for name in VALUES]
+    # NaN where null; a column that the source has not is one NaN, which numpy spreads over all rows.
+    given = [name for name in VALUES if rows[name].null_count < rows.num_rows]
+    values = dict.fromkeys(VALUES, np.array([np.nan])) | {name: rows[name].to_numpy() for name in given}
+    not_finite = [rows[name].is_valid().to_numpy() & ~np.isfinite(values[name]) for name in given]
     # Of each price, and of the volume only where that is what is forecast.
-    logarithms = {*VALUES} - {"volume"} | {panel.forecast.target} if panel.forecast.transform == "log" else ()
+    prices = {*VALUES} - {"volume"} | {panel.forecast.target}
+    logarithms = prices if panel.forecast.transform == "log" else set()
     outside = [
         _below(values[name], values["low"]) | _below(values["high"], values[name])
         for name in ("open", "close")
@@ -110,12 +111,12 @@ def _checks(
         (rules.CLOCK_CHANGE, _at_clock_change(rows, panel)),
         (rules.UNREADABLE, rows["raw"].is_valid().to_numpy()),
         (rules.IN_THE_FUTURE, ds > forming),
-        (rules.OFF_CALENDAR, ~calendar.contains(ds)),
+        (rules.OFF_CALENDAR, ~_on_calendar(rows["ds"], calendar)),
         (rules.NO_TARGET, rows[panel.forecast.target].is_null().to_numpy()),
-        (rules.NOT_FINITE, np.logical_or.reduce(not_finite)),
-        (rules.NOT_POSITIVE, np.logical_or.reduce([values[name] <= 0 for name in logarithms])),
+        (rules.NOT_FINITE, _any(not_finite)),
+        (rules.NOT_POSITIVE, _any([values[name] <= 0 for name in logarithms])),
         (rules.HIGH_BELOW_LOW, _below(values["high"], values["low"])),
-        (rules.OUT_OF_RANGE, np.logical_or.reduce(outside)),
+        (rules.OUT_OF_RANGE, _any(outside)),
         (rules.NEGATIVE_VOLUME, values["volume"] < 0),
     ]
 
@@ -136,6 +137,19 @@ def _at_clock_change(rows: pa.Table, panel: Panel) -> np.ndarray:
 def _below(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     below: np.ndarray = some < others * (1 - np.copysign(_ROUNDING, others))
     return below
+
+
+def _any(of: Iterable[np.ndarray]) -> np.ndarray:
+    return reduce(np.logical_or, of, np.array([False]))
+
+
+def _on_calendar(ds: pa.ChunkedArray, calendar: BarCalendar) -> np.ndarray:
+    """(N,) bool; each time is looked up once, as a panel has the same in every series."""
+    encoded = ds.combine_chunks().dictionary_encode()
+    times = encoded.dictionary.to_numpy(zero_copy_only=False).astype("datetime64[us]")
+    on_calendar = np.append(calendar.contains(times), np.False_)  # the last one for null
+    found: np.ndarray = on_calendar[encoded.indices.fill_null(len(times)).to_numpy()]
+    return found
 
 
 def _where(table: pa.Table, rows: np.ndarray) -> pa.Table:
@@ -172,9 +186,10 @@ def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
 
 
 def _detail(rule: Rule, panel: Panel) -> str:
-    target = panel.forecast.target
+    target, calendar = panel.forecast.target, panel.calendar
     said = {
-        rules.OFF_CALENDAR: f"calendar {panel.bars.calendar} has no such bar; check [bars].calendar and freq",
+        rules.OFF_CALENDAR: f"calendar {calendar.name}, which knows {calendar.begin} to {calendar.end}, "
+        "has no such bar; check [bars].calendar and freq",
         rules.NOT_POSITIVE: 'a price is not above zero, so has no logarithm; set transform = "diff"',
         rules.NO_TARGET: f"no {target}; take it from another column ([source.columns]), or mend the source",
     }

@@ -83,7 +83,7 @@ READJUSTED = Rule(
     "re-adjusted past",
     _REPAIR,
     _INFO,
-    "the source multiplied a series' past; the store's older bars follow",
+    "the source changed a series' whole past; where it multiplied it, the store's older bars follow",
 )
 NOT_USED = Rule(
     "P110", "stored but not used", _NOTE, _WARNING, "stored bars that the panel, as it is now, would refuse"
@@ -101,6 +101,9 @@ SOURCE_BEHIND = Rule(
 )
 SHRANK = Rule(
     "P203", "source shrank", Action.STOP, Severity.CRITICAL, "the source lost most of what it offered before"
+)
+VANISHED = Rule(
+    "P204", "series vanished", _NOTE, _WARNING, "the source no longer offers series that were live until now"
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

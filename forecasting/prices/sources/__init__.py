@@ -31,6 +31,13 @@ class Source(Protocol):
         Given to the next `open_source`, it lets `read` pass over what still has that tag.
         """
 
+    @property
+    def read_all(self) -> bool:
+        """Whether `read` gave all that is there (since `since`), and not just what changed or was added.
+
+        Known once `read` has ended.
+        """
+
     def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the place offers, one row a bar; no batch at all where nothing changed since `tags`.
 

@@ -11,6 +11,7 @@ from forecasting.prices.schema import INSTANT
 # What `float` takes too, but for a leading + and underscores.
 _NUMBER = r"(?i)^-?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 _OFFSET = r"\s*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+_CLOCK = r"[tT ].*$"
 _TIME_WITH_OFFSET = r"\d[tT ]\d.*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 
@@ -97,11 +98,12 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _dates(written: pd.Series, form: str) -> pd.Series:
-    if form:
+    if form.endswith("%z"):  # elsewhere, what looks like an offset may be a year or a day
         form, written = form.removesuffix("%z").rstrip(), written.str.replace(_OFFSET, "", regex=True)
-        return pd.to_datetime(written, format=form, utc=True, errors="coerce").dt.normalize()
-    times = _utc(written, "ISO8601")
-    return _utc(written.str.slice(stop=len("YYYY-MM-DD")), "ISO8601").where(times.notna())
+    if form:
+        return _utc(written, form).dt.normalize()
+    date = written.str.replace(_CLOCK, "", regex=True)
+    return _utc(date, "ISO8601").where(_utc(written, "ISO8601").notna())
 
 
 def _times(written: pd.Series, form: str, zone: str) -> pd.Series:

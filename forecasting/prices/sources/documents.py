@@ -1,6 +1,7 @@
 """Documents: the tables that lie in files, as bytes; CSV or Parquet, plain or packed."""
 
 import gzip
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from forecasting.errors import SourceError
 
 KINDS = ".csv, .parquet, .gz or .zip"
 
-_DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
+# An OSError, BadGzipFile among them, is damage where it has no number: bz2 raises plain ones.
+_DAMAGE = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Document:
         """Its bytes, unpacked.
 
         Raises:
-            SourceError: they are damaged, or more of them are expected.
+            SourceError: they are damaged, more of them are expected, or they may not be read.
         """
         try:
             with self.open_bytes() as stream:
@@ -78,7 +80,7 @@ class Document:
                 else:
                     yield stream
         except _DAMAGE as error:
-            raise SourceError(f"{self.name} is damaged or cut short ({error}); fetch it again") from error
+            raise unreadable(self.name, error) from error
 
 
 def holds_prices(name: str) -> bool:
@@ -101,9 +103,20 @@ def documents_in(path: Path, name: str) -> list[Document]:
         raise SourceError(
             f"{name} is not a zip, or is cut short ({error}); fetch it again, or check [source].uri"
         ) from error
+    except OSError as error:
+        raise unreadable(name, error) from error
     if not members:
         raise SourceError(f"no .csv or .parquet file in {name}; check [source].uri in the panel")
-    return [Document(f"{name}/{member}", member, partial(_open_member, path, member)) for member in members]
+    return [
+        Document(f"{name}/{member}", member, partial(_open_member, path, member, name)) for member in members
+    ]
+
+
+def unreadable(name: str, error: Exception) -> SourceError:
+    """What to raise for a failure to open or to read what messages call `name`."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return SourceError(f"{name} cannot be opened ({error.strerror}); check that this user may read it")
+    return SourceError(f"{name} is damaged or cut short ({error}); fetch it again")
 
 
 def _is_document(name: str) -> bool:
@@ -120,9 +133,14 @@ def _open_file(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _open_member(path: Path, member: str) -> IO[bytes]:
+def _open_member(path: Path, member: str, name: str) -> IO[bytes]:
     with zipfile.ZipFile(path) as archive:  # an open member keeps what it needs of it
-        return archive.open(member)
+        try:
+            return archive.open(member)
+        except RuntimeError as error:  # a password, or a method that Python has not: Deflate64
+            raise SourceError(
+                f"{name}/{member} cannot be unpacked ({error}); pack it without a password, by Deflate"
+            ) from error
 
 
 def _unpacked(name: str) -> str:

@@ -3,13 +3,14 @@
 import glob
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
-from forecasting.prices.sources.documents import KINDS, File, holds_prices
+from forecasting.prices.sources.documents import KINDS, File, holds_prices, unreadable
 from forecasting.prices.sources.reading import read_files
 
 
@@ -19,6 +20,7 @@ class FileSource:
     def __init__(self, panel: Panel, _read_before: Mapping[str, str]) -> None:
         self._panel = panel
         self.tags: dict[str, str] = {}
+        self.read_all = True
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the files offer; see `Source.read`."""
@@ -27,13 +29,17 @@ class FileSource:
 
 
 def _find(uri: str) -> list[Path]:
-    path = Path(uri.removeprefix("file://"))
+    _, is_uri, rest = uri.partition("://")
+    path = Path(unquote(rest) if is_uri else uri)
     if path.is_file():
         if not holds_prices(path.name):
             raise SourceError(f"{path} is not a {KINDS} file; check [source].uri in the panel")
         return [path]
     if path.is_dir():
-        found, place = sorted(path.iterdir()), f"the folder {path}"
+        try:
+            found, place = sorted(path.iterdir()), f"the folder {path}"
+        except PermissionError as error:
+            raise unreadable(str(path), error) from error
     elif glob.has_magic(str(path)):
         found, place = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))), str(path)
     else:

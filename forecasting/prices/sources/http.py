@@ -1,9 +1,12 @@
 """Prices behind a web address: one file, fetched whole before any of it counts."""
 
+import gzip
 import logging
+import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -25,6 +28,7 @@ _ATTEMPTS = 5
 _SILENCE_SECONDS = 30.0  # without an answer, or without more of it
 _LONGEST_WAIT_SECONDS = 60.0
 _MEGABYTE = 1_000_000
+_BLOCK_BYTES = 1 << 20
 _MAGIC = {b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
 
 _log = logging.getLogger(__name__)
@@ -55,12 +59,14 @@ class HttpSource:
         self._panel = panel
         self._name = shown(panel.source.uri)
         self.tags = dict(read_before)
+        self.read_all = False
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the file offers; see `Source.read`."""
         with TemporaryDirectory(prefix="nightcast-") as folder:
             path = self._fetch(Path(folder))
             if path is not None:
+                self.read_all = True
                 yield from read_files([File.on_disk(self._name, path)], self._panel)
 
     def _fetch(self, folder: Path) -> Path | None:
@@ -80,7 +86,7 @@ class HttpSource:
         try:
             with (
                 httpx.Client(follow_redirects=True, timeout=silence) as client,
-                client.stream("GET", self._panel.source.uri, headers=self._conditions()) as response,
+                client.stream("GET", self._panel.source.uri, headers=self._headers()) as response,
             ):
                 if self._is_unchanged(response):
                     return None
@@ -88,20 +94,21 @@ class HttpSource:
                 self.tags = _tags(response)
         except httpx.InvalidURL:  # the reason may hold a part of a password
             raise SourceError(f"{self._name} is not a web address; correct [source].uri") from None
-        except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.DecodingError) as error:
+        except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(
                 f"cannot fetch {self._name} ({error}); check [source].uri in the panel"
             ) from error
-        except httpx.TransportError as error:
+        except (httpx.TransportError, EOFError) as error:
             reason = str(error) or type(error).__name__
             raise _PassingError(
                 f"cannot fetch {self._name} ({reason}); check [source].uri, or run it again later"
             ) from error
         return path
 
-    def _conditions(self) -> dict[str, str]:
+    def _headers(self) -> dict[str, str]:
         names = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
-        return {names[key]: tag for key, tag in self.tags.items()}
+        # Of the encodings, gzip says where it ends.
+        return {"Accept-Encoding": "gzip"} | {names[key]: tag for key, tag in self.tags.items()}
 
     def _is_unchanged(self, response: httpx.Response) -> bool:
         """Whether the answer is no file, since that is known; a server may send the same one again.
@@ -124,15 +131,38 @@ class HttpSource:
         raise SourceError(message)
 
     def _save(self, response: httpx.Response, folder: Path, deadline: float) -> Path:
-        source = self._panel.source
-        limit = source.max_megabytes * _MEGABYTE
-        size = int(response.headers.get("content-length", 0))
         path = folder / "download"
+        size = int(response.headers.get("content-length", 0))
+        self._write(response.iter_raw(), path, deadline, size)
+        encoding = response.headers.get("content-encoding", "identity").lower()
+        if encoding in ("gzip", "x-gzip"):
+            # Not by httpx, which takes a gzip that was cut short for a whole one.
+            with gzip.open(path) as packed:
+                path = folder / "unpacked"
+                self._write(iter(partial(packed.read, _BLOCK_BYTES), b""), path, deadline)
+        elif encoding != "identity":
+            raise SourceError(
+                f"{self._name} answers in the encoding {encoding}; let the server send gzip or none"
+            )
+        ending = _ending(path)
+        has_end = encoding != "identity" or not {"content-length", "transfer-encoding"}.isdisjoint(
+            response.headers
+        )
+        if ending == ".csv" and not has_end and not _ends_a_line(path):
+            raise _PassingError(
+                f"{self._name} ends within a line, and no Content-Length says whether that is all; "
+                "run it again later, or let the file end with a newline"
+            )
+        return path.rename(folder / f"{self._stem}{ending}")
+
+    def _write(self, blocks: Iterable[bytes], path: Path, deadline: float, size: int = 0) -> None:
+        """What comes, to a file, unless it is too much or takes too long; `size` is how much is announced."""
+        source = self._panel.source
         with path.open("wb") as file:
-            for block in response.iter_bytes():
+            for block in blocks:
                 file.write(block)
                 size = max(size, file.tell())
-                if size > limit:
+                if size > source.max_megabytes * _MEGABYTE:
                     raise SourceError(
                         f"{self._name} has more than {source.max_megabytes:g} MB; "
                         "raise [source].max_megabytes in the panel, or check [source].uri"
@@ -142,30 +172,19 @@ class HttpSource:
                         f"{self._name} took longer than {source.time_limit_minutes:g} minutes; "
                         "raise [source].time_limit_minutes in the panel, or run it again later"
                     )
-        return path.rename(folder / f"{self._stem}{self._ending(path)}")
 
     @property
     def _stem(self) -> str:
         name = PurePosixPath(unquote(urlsplit(self._panel.source.uri).path)).name
         return name.partition(".")[0] or "download"
 
-    def _ending(self, path: Path) -> str:
-        """What the bytes say that they are; neither the address nor the server's word for it is trusted.
 
-        Raises:
-            SourceError: they are a web page or JSON: a login, a notice, an error with the status of success.
-        """
-        start = _start(path)
-        if start.startswith(b"\x1f\x8b"):
-            return ".parquet.gz" if _unpacked_start(path).startswith(b"PAR1") else ".csv.gz"
-        text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if text.startswith((b"<", b"{", b"[{")):
-            kind = "a web page" if text.startswith(b"<") else "JSON"
-            raise SourceError(
-                f"{self._name} answers with {kind}, not with CSV or Parquet; "
-                "open it in a browser to see why, then correct [source].uri in the panel"
-            )
-        return next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), ".csv")
+def _ending(path: Path) -> str:
+    """What the bytes say that they are; neither the address nor the server's word for it is trusted."""
+    start = _start(path)
+    if start.startswith(b"\x1f\x8b"):
+        return ".parquet.gz" if _unpacked_start(path).startswith(b"PAR1") else ".csv.gz"
+    return next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), ".csv")
 
 
 def _tags(response: httpx.Response) -> dict[str, str]:
@@ -185,6 +204,14 @@ def _retry_after(error: Exception) -> bool | float:
 def _start(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(1 << 10)
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether the last character is a newline, be it in UTF-8 or UTF-16; an empty file lacks none."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2))
+        last = file.read().rstrip(b"\0")
+    return not last or last.endswith((b"\n", b"\r"))
 
 
 def _unpacked_start(path: Path) -> bytes:

@@ -81,7 +81,7 @@ def _from_wide(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
     ids, places = ids.filter(pa.array(wanted)), [*compress(places, wanted)]
     if not places:
         return OFFERED.empty_table()
-    cells = absent_as_null(_end_to_end([table.column(at) for at in places]), source.na_values)
+    cells = _cells(_end_to_end([table.column(at) for at in places]), source)
     filled = np.flatnonzero(pc.is_valid(cells))
     series, row = np.divmod(filled, table.num_rows)
     times = _times(written, panel).take(row)
@@ -97,19 +97,43 @@ def _from_long(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
         ids = read_text(_column(table, source.id_column, name, fix))
     else:
         ids = pa.chunked_array([pa.repeat(origin.series, table.num_rows)])
-    renamed = {str(value): column for value, column in source.columns.items()}
+    columns = _value_columns(table.column_names, source)
     cells = {
-        value: absent_as_null(
-            _column(table, renamed.get(value, value), name, f"map {value} in [source.columns]"),
-            source.na_values,
+        value: _cells(
+            _column(table, columns.get(value, value), name, f"map {value} in [source.columns]"), source
         )
         for value in VALUES
-        if value in table.column_names or value in renamed or value == panel.forecast.target
+        if value in columns or value == panel.forecast.target
     }
-    ids = pc.binary_join_element_wise(source.prefix, ids, "")
+    if source.prefix:
+        ids = pc.binary_join_element_wise(source.prefix, ids, "")
     offered = _assemble(ids, _times(written, panel), written, cells, panel)
     empty = np.logical_and.reduce([pc.is_null(column) for column in cells.values()])
     return offered.filter(pc.and_(pa.array(~empty), _wanted(ids, source)))
+
+
+def _value_columns(names: list[str], source: Source) -> dict[str, str]:
+    """The column of each value that has one: that which the panel names, else the one of the same name.
+
+    Capitals count for nothing where only one column is so called; but beside a value from a column of quite
+    another name, such as an adjusted close, what is called `High` need not be of the same kind.
+    """
+    named = {str(value): column for value, column in source.columns.items()}
+    found = {value: value for value in VALUES if value in names} | named
+    if all(column.lower() == value for value, column in named.items()):
+        alike = {value: [name for name in names if name.lower() == value] for value in VALUES}
+        found = {value: some[0] for value, some in alike.items() if len(some) == 1} | found
+    return found
+
+
+def _cells(column: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:
+    """A column of values, null where none stands: as numbers if all of it is, else as written."""
+    if not source.na_values and source.decimal != ",":
+        try:
+            return column.cast(pa.float64())
+        except pa.ArrowInvalid:  # somewhere in it is a text that is not a number, or none
+            pass
+    return absent_as_null(column, source.na_values)
 
 
 def _wanted(ids: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:

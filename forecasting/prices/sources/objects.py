@@ -43,6 +43,7 @@ class ObjectSource:
         self._name = shown(panel.source.uri)
         self._read_before = read_before
         self.tags: dict[str, str] = {}
+        self.read_all = False
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the objects offer; see `Source.read`."""
@@ -62,6 +63,9 @@ class ObjectSource:
             found = self._find(store, path)
         self.tags = {meta["path"]: meta["e_tag"] for meta in found if meta["e_tag"]}
         new = [meta for meta in found if self._read_before.get(meta["path"], "") != meta["e_tag"]]
+        if not self._read_before.keys() <= {meta["path"] for meta in found}:
+            new = found  # some are gone: only all of the others can tell what was lost with them
+        self.read_all = len(new) == len(found)
         if new:
             files = [File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta)) for meta in new]
             yield from read_files(files, self._panel, may_be_empty=bool(self._read_before))

@@ -70,14 +70,10 @@ def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
     for batch in batches:
         rows += batch.num_rows
         yield to_offered(pa.Table.from_batches([batch]), origin, panel)
-    if not rows and spoiled:
-        raise SourceError(
-            f"{document.name}: no line has as many values as the header; correct the file, or set "
-            "[source].delimiter in the panel"
-        )
     if not rows:
         raise SourceError(f"{document.name} has no rows; check [source].uri in the panel, or fetch it again")
-    yield unreadable_rows(spoiled)
+    # Lines of several files may be alike, and have no id: each says where it is.
+    yield unreadable_rows([f"{document.name}: {line}" for line in spoiled])
 
 
 def _id_in(document: Document, pattern: str) -> str:
@@ -94,9 +90,12 @@ def _id_in(document: Document, pattern: str) -> str:
 def _read_parquet(document: Document) -> Iterator[pa.RecordBatch]:
     with document.opened() as stream:
         try:
-            yield from pa.parquet.ParquetFile(stream).iter_batches(_BATCH_ROWS)
-        except pa.ArrowInvalid as error:
+            file = pa.parquet.ParquetFile(stream, page_checksum_verification=True)
+            for batch in file.iter_batches(_BATCH_ROWS):
+                batch.validate(full=True)  # a damaged page without a checksum may still hold no UTF-8
+                yield batch
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             reason = " ".join(str(error).split())
             raise SourceError(
-                f"{document.name} is not Parquet, or is cut short ({reason}); fetch it again"
+                f"{document.name} is not Parquet, or is damaged or cut short ({reason}); fetch it again"
             ) from error

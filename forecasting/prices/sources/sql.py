@@ -1,6 +1,9 @@
 """Prices in a database: any that SQLAlchemy reaches, by the panel's own query."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,16 @@ from forecasting.prices.sources.uris import shown
 # Older than any price, and a date that every database takes.
 _BEGINNING = "1900-01-01"
 _CHUNK_ROWS = 1 << 16
+_SILENCE_SECONDS = 30.0  # without a connection
+# What Arrow reads as the number, date or text that it is; Decimal is a number too, `bool` an `int`.
+_PLAIN = (int, float, date, str, bytes, type(None))
+_TEXTS = {str, type(None)}
+# The drivers of PostgreSQL whose connections know `connect_timeout`.
+_LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+
+_SESSION = sqlalchemy.text(
+    "select set_config('TimeZone', :zone, true), set_config('statement_timeout', :limit, true)"
+)
 
 
 class SqlSource:
@@ -31,34 +44,63 @@ class SqlSource:
         self._panel = panel
         self._name = shown(panel.source.uri)
         self.tags: dict[str, str] = {}
+        self.read_all = True
 
     def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """What the query gives; see `Source.read`."""
         first = _BEGINNING if since is None else str(since.astype("datetime64[D]"))
         origin = Origin(self._name)
-        for table in self._tables(first):
-            yield to_offered(table, origin, self._panel)
+        with closing(self._tables(first)) as tables:
+            for table in tables:
+                yield to_offered(table, origin, self._panel)
 
-    def _tables(self, first: str) -> Iterator[pa.Table]:
-        url = self._url()
+    def _tables(self, first: str) -> Generator[pa.Table]:
+        url, query = self._url(), self._query()
+        seconds = 60 * self._panel.source.time_limit_minutes
+        deadline = time.monotonic() + seconds
         try:
-            engine = sqlalchemy.create_engine(url, poolclass=NullPool)
+            engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=_patience(url, seconds))
             with engine.connect() as connection:
-                query = sqlalchemy.text(self._panel.source.query)
-                reading = connection.execution_options(yield_per=_CHUNK_ROWS, postgresql_readonly=True)
-                result = reading.execute(query, {"since": first})
-                names = list(result.keys())
-                for rows in result.partitions():
-                    yield _table(names, list(zip(*rows, strict=True)))
+                connection.execution_options(postgresql_readonly=True)
+                if url.get_backend_name() == "postgresql":
+                    connection.execute(_SESSION, self._session(seconds))
+                in_chunks = {"yield_per": _CHUNK_ROWS}
+                with connection.execute(query, {"since": first}, execution_options=in_chunks) as result:
+                    names = list(result.keys())
+                    for rows in result.partitions(_CHUNK_ROWS):
+                        if time.monotonic() > deadline:
+                            raise self._too_long()
+                        yield _table(names, list(zip(*rows, strict=True)))
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             fix = (
                 "install the driver (the extra nightcast[postgresql] has psycopg, for postgresql+psycopg://)"
             )
             raise self._error(error, url, f"{fix}, or check [source].uri") from None
         except DBAPIError as error:
+            if time.monotonic() > deadline:
+                raise self._too_long() from None
             raise self._error(error.orig, url, "check [source].query, the database and its user") from None
         except (SQLAlchemyError, pa.ArrowException) as error:
             raise self._error(error, url, "check [source].uri and query in the panel") from None
+
+    def _query(self) -> sqlalchemy.TextClause:
+        query = sqlalchemy.text(self._panel.source.query)
+        if "since" not in query.compile().params:
+            raise SourceError(
+                f"the query for {self._name} holds :since where it is no parameter, as in :since::date; "
+                "write cast(:since as date) in [source].query"
+            )
+        return query
+
+    def _session(self, seconds: float) -> dict[str, str]:
+        """What must not depend on the server, the user or the environment."""
+        return {"zone": self._panel.source.time_zone or "UTC", "limit": f"{max(1, round(1000 * seconds))}ms"}
+
+    def _too_long(self) -> SourceError:
+        return SourceError(
+            f"{self._name} took longer than {self._panel.source.time_limit_minutes:g} minutes; "
+            "raise [source].time_limit_minutes in the panel, or make [source].query faster"
+        )
 
     def _url(self) -> sqlalchemy.URL:
         try:
@@ -84,5 +126,17 @@ def _table(names: list[str], columns: list[tuple[Any, ...]]) -> pa.Table:
 
 
 def _array(column: tuple[Any, ...]) -> pa.Array:
-    # A decimal NaN is a number to PostgreSQL, and to Arrow only as a float.
-    return pa.array([float(value) if isinstance(value, Decimal) else value for value in column])
+    kinds = set(map(type, column))
+    if Decimal in kinds:  # its NaN is a number to PostgreSQL, and to Arrow only as a float
+        column = tuple(float(value) if isinstance(value, Decimal) else value for value in column)
+    # Of a UUID, say, or of numbers among texts, the text is what it means.
+    if not all(issubclass(kind, (*_PLAIN, Decimal)) for kind in kinds) or (str in kinds and kinds - _TEXTS):
+        column = tuple(None if value is None else str(value) for value in column)
+    return pa.array(column)
+
+
+def _patience(url: sqlalchemy.URL, seconds: float) -> dict[str, Any]:
+    """How long to wait for a connection, for drivers that would wait for ever; the URL may say it too."""
+    if url.drivername not in _LIBPQ or "connect_timeout" in url.query:
+        return {}
+    return {"connect_timeout": max(1, round(min(_SILENCE_SECONDS, seconds)))}

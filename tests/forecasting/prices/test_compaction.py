@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from forecasting.panel import Panel
-from forecasting.prices.compaction import Compaction, compact
+from forecasting.prices.compaction import SPARE_FILES, Compaction, compact
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.schema import GOOD, REFUSED
 from forecasting.prices.table import PriceTable
@@ -28,7 +28,7 @@ from forecasting.prices.compaction import compact
 from forecasting.storage import Storage
 storage = Storage(sys.argv[1])
 print("ready", flush=True)
-compact(storage, "tiny")
+compact(storage, "tiny", spare=0)
 """
 
 
@@ -67,7 +67,7 @@ def test_a_compaction_changes_no_read(where: str, panel: Panel, request: pytest.
     storage = request.getfixturevalue(where)
     fill(storage, panel)
     before, known_at = reads(storage), PriceTable(storage, "tiny").known_at
-    assert compact(storage, "tiny") == [Compaction("prices/tiny", 9, 2, 0)]
+    assert compact(storage, "tiny", spare=0) == [Compaction("prices/tiny", 9, 2, 0)]
     assert reads(storage) == before
     assert PriceTable(storage, "tiny").known_at == known_at
     assert PriceTable(storage, "tiny").append(night(8), NOON) == known_at + TICK
@@ -75,7 +75,7 @@ def test_a_compaction_changes_no_read(where: str, panel: Panel, request: pytest.
 
 def test_each_partition_is_one_file_sorted_by_series(storage: Storage, panel: Panel) -> None:
     fill(storage, panel)
-    compact(storage, "tiny")
+    compact(storage, "tiny", spare=0)
     files = DeltaTable(storage.table_uri("prices/tiny")).file_uris()
     assert sorted(Path(file).parent.name for file in files) == ["year=2020", "year=2021"]
     for file in files:
@@ -83,19 +83,41 @@ def test_each_partition_is_one_file_sorted_by_series(storage: Storage, panel: Pa
         assert ids == sorted(ids)
 
 
+def test_one_series_lies_in_one_group_of_rows(storage: Storage, panel: Panel) -> None:
+    table = PriceTable.create(storage, panel)
+    for day in (3, 4):
+        table.append(night(day, series=80_000), NOON)
+    compact(storage, "tiny", spare=0)
+    (file,) = DeltaTable(storage.table_uri("prices/tiny")).file_uris()
+    groups = pq.ParquetFile(file).metadata
+    ids = [groups.row_group(at).column(0).statistics for at in range(groups.num_row_groups)]
+    assert len([each for each in ids if each.min <= "S20000" <= each.max]) == 1 < len(ids)
+
+
 def test_what_is_compact_is_left_alone(storage: Storage, panel: Panel) -> None:
     fill(storage, panel)
-    compact(storage, "tiny")
+    compact(storage, "tiny", spare=0)
     version = PriceTable(storage, "tiny").version
-    assert compact(storage, "tiny") == [Compaction("prices/tiny", 2, 2, 0)]
+    assert compact(storage, "tiny", spare=0) == []
     assert PriceTable(storage, "tiny").version == version
+
+
+def test_a_partition_may_have_some_files_to_spare(storage: Storage, panel: Panel) -> None:
+    fill(storage, panel)  # three files in 2020, six in 2021
+    assert compact(storage, "tiny") == []
+    assert compact(storage, "tiny", spare=5) == []
+    assert compact(storage, "tiny", spare=4) == [Compaction("prices/tiny", 9, 4, 0)]
+
+
+def test_a_month_of_nights_is_compacted_before_it_is_over() -> None:
+    assert SPARE_FILES < 20
 
 
 def test_the_quarantine_is_compacted_too(storage: Storage) -> None:
     for text in ("one", "two"):
         row = {field.name: pa.nulls(1, field.type) for field in REFUSED} | {"raw": pa.array([text])}
         Quarantine(storage, "tiny").add(pa.table(row, schema=REFUSED), NOON)
-    assert compact(storage, "tiny") == [Compaction("quarantine/tiny", 2, 1, 0)]
+    assert compact(storage, "tiny", spare=0) == [Compaction("quarantine/tiny", 2, 1, 0)]
     assert Quarantine(storage, "tiny").rows().num_rows == 2
 
 
@@ -103,28 +125,29 @@ def test_a_reader_that_opened_the_table_before_reads_on(storage: Storage, panel:
     fill(storage, panel)
     opened = PriceTable(storage, "tiny")
     before = opened.newest()
-    compact(storage, "tiny")
+    compact(storage, "tiny", spare=0)
     assert opened.newest() == before
 
 
 def test_a_writer_that_opened_the_table_before_writes_on(storage: Storage, panel: Panel) -> None:
     fill(storage, panel)
     opened = PriceTable(storage, "tiny")
-    compact(storage, "tiny")
+    compact(storage, "tiny", spare=0)
     opened.append(night(9), NOON)
     assert PriceTable(storage, "tiny").newest().num_rows == 9 * 50
 
 
 def test_files_of_a_week_ago_are_deleted(storage: Storage, panel: Panel) -> None:
     fill(storage, panel)
-    before = reads(storage)
-    compact(storage, "tiny")
+    compact(storage, "tiny", spare=0)
     folder = Path(storage.table_uri("prices/tiny"))
     orphan = folder / "year=2020" / "part-00000-left-by-a-killed-writer.parquet"
     orphan.write_bytes(b"half a file")
     long_ago = time.time() - 8 * 24 * 3600
     os.utime(orphan, (long_ago, long_ago))
-    (compaction,) = compact(storage, "tiny")
+    PriceTable(storage, "tiny").append(night(8), NOON)
+    before = reads(storage)
+    (compaction,) = compact(storage, "tiny", spare=0)
     assert (compaction.deleted, orphan.exists()) == (1, False)
     assert reads(storage) == before
 
@@ -143,5 +166,5 @@ def test_killed_at_any_instant_it_changes_no_read(storage: Storage, panel: Panel
             time.sleep(chance.uniform(0, 0.06))
             process.send_signal(signal.SIGKILL)
         assert reads(storage) == before
-    compact(storage, "tiny")
+    compact(storage, "tiny", spare=0)
     assert reads(storage) == before

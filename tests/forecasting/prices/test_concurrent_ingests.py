@@ -13,6 +13,7 @@ from deltalake.exceptions import CommitFailedError
 
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
+from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -23,7 +24,8 @@ import numpy as np
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.storage import Storage
-panel = Panel.model_validate({"name": "tiny", "source": {"uri": sys.argv[1]}})
+# Each reads a file of its own, which lacks what the others have: that is no loss here.
+panel = Panel.model_validate({"name": "tiny", "source": {"uri": sys.argv[1]}, "audit": {"max_shrink": 1}})
 storage = Storage(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -74,6 +76,18 @@ def test_nothing_is_lost_and_nothing_doubled(
     assert got == sorted({*FIRST, *SECOND})
     raw = deltalake.DeltaTable(storage.table_uri("prices/tiny"), storage_options=storage.table_options)
     assert raw.count() == 40
+
+
+def test_many_at_once_all_get_their_turn(local_storage: Storage, tmp_path: Path) -> None:
+    files = []
+    for number in range(8):
+        files.append(write(tmp_path / f"{number}.csv", [(f"S{number}", day, 1.0) for day in range(1, 21)]))
+        with files[-1].open("a") as file:
+            file.write(f"S{number},2020-03-21,x\n")
+    reports = ingest_at_once(local_storage, files)
+    assert [(report["appended"], report["newly_quarantined"]) for report in reports] == [(20, 1)] * 8
+    assert PriceTable(local_storage, "tiny").newest().num_rows == 160
+    assert Quarantine(local_storage, "tiny").rows().num_rows == 8
 
 
 def test_a_commit_on_s3_cannot_be_written_over(

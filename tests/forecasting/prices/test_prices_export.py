@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
-from forecasting.prices.export import export_prices
+from forecasting.prices.export import export_file, export_prices
 from forecasting.prices.ingest import ingest
 from forecasting.prices.schema import PRICES
 from forecasting.storage import Storage
@@ -21,22 +22,28 @@ SNIPPETS = dict(re.findall(r"```python (\w+)\n(.*?)```", DOCS.read_text(encoding
 
 @pytest.fixture
 def filled(storage: Storage, tmp_path: Path, make_panel: Callable[..., Panel]) -> Storage:
-    """Two series, and a revision of one bar."""
-    panel = make_panel({"uri": str(tmp_path / "prices.csv")})
-    for close in (1.5, 2.5):
+    """Two series, and revisions of two bars: one gets another close, one loses its own."""
+    panel = make_panel({"uri": str(tmp_path / "prices.csv")}, forecast={"target": "volume"})
+    for revised, withdrawn in (("1.5", "5"), ("2.5", "")):
         (tmp_path / "prices.csv").write_text(
-            f"unique_id,ds,close\nB,2020-03-02,{close}\nA,2020-03-03,7\nA,2019-03-02,6\n"
+            "unique_id,ds,close,volume\n"
+            f"B,2020-03-02,{revised},9\nA,2020-03-03,7,9\nA,2019-03-02,6,9\nA,2019-03-01,{withdrawn},9\n"
         )
         ingest(panel, storage, NOW)
     return storage
 
 
-NEWEST = [("A", "2019-03-02", 6.0), ("A", "2020-03-03", 7.0), ("B", "2020-03-02", 2.5)]
+NEWEST = [
+    ("A", "2019-03-01", None),
+    ("A", "2019-03-02", 6.0),
+    ("A", "2020-03-03", 7.0),
+    ("B", "2020-03-02", 2.5),
+]
 
 
 def test_an_export_has_the_newest_values_in_plain_parquet(filled: Storage, tmp_path: Path) -> None:
-    file = tmp_path / "new" / "prices.parquet"
-    assert export_prices(filled, "tiny", file) == 3
+    file = export_file(str(tmp_path / "new" / "prices.parquet"))
+    assert export_prices(filled, "tiny", file) == 4
     rows = pq.ParquetFile(file).read()
     assert rows.schema == PRICES
     assert (
@@ -46,10 +53,35 @@ def test_an_export_has_the_newest_values_in_plain_parquet(filled: Storage, tmp_p
     assert [path.name for path in file.parent.iterdir()] == ["prices.parquet"]
 
 
-def test_an_export_that_cannot_be_written(filled: Storage, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_an_export_that_fails_leaves_nothing_behind(filled: Storage, tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    (folder / "prices.parquet" / "in the way").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"cannot write .*give --export another path"):
-        export_prices(filled, "tiny", tmp_path / "file" / "prices.parquet")
+        export_prices(filled, "tiny", folder / "prices.parquet")
+    assert [path.name for path in folder.iterdir()] == ["prices.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("s3://bucket/prices.parquet", "--export s3://bucket/prices.parquet is no local file"),
+        ("", "--export '' is a folder; give a file in it, such as prices.parquet"),
+        (".", "--export '.' is a folder"),
+        ("folder", "--export 'folder' is a folder; give a file in it, such as folder/prices.parquet"),
+        ("new/", "--export 'new/' is a folder"),
+        ("file/prices.parquet", "cannot write file/prices.parquet (File exists)"),
+        ("file/in/prices.parquet", "cannot write file/in/prices.parquet (Not a directory)"),
+    ],
+)
+def test_where_no_export_can_be(
+    target: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("file").touch()
+    with pytest.raises(StoreError, match=re.escape(reason)):
+        export_file(target)
+    assert sorted(path.name for path in Path().iterdir()) == ["file", "folder"]
 
 
 def test_the_docs_have_a_snippet_for_each_reader() -> None:
@@ -63,5 +95,6 @@ def test_a_snippet_of_the_docs_gives_the_newest_values(reader: str, filled: Stor
     assert written(names["bars"]) == NEWEST
 
 
-def written(rows: Any) -> list[tuple[str, str, float]]:
-    return [(name, ds.date().isoformat(), close) for name, ds, close in rows]
+def written(rows: Any) -> list[tuple[str, str, float | None]]:
+    """Rows as `NEWEST` has them; pandas' NaN is a null."""
+    return [(name, ds.date().isoformat(), None if pd.isna(close) else close) for name, ds, close in rows]

@@ -9,6 +9,7 @@ from typing import Any
 import deltalake
 import numpy as np
 import pytest
+import stamina
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,8 +167,27 @@ def test_a_table_that_can_never_be_written_is_given_up(inbox: Inbox, monkeypatch
         raise deltalake.exceptions.CommitFailedError("busy")
 
     monkeypatch.setattr(PriceTable, "append", refuse)
-    with pytest.raises(StoreError, match=r"cannot write prices of panel tiny .*\(busy\)"):
+    with (
+        stamina.set_testing(True, attempts=10, cap=True),
+        pytest.raises(StoreError, match=r"cannot write prices of panel tiny .*\(busy\)"),
+    ):
         inbox.ingest(MONDAY)
+
+
+def test_an_ingest_that_had_to_wait_its_turn_counts_what_it_refused(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, tries = PriceTable.append, iter([0, 1, 2])
+
+    def busy_at_first(*given: Any) -> np.datetime64:
+        if next(tries) < 2:
+            raise deltalake.exceptions.CommitFailedError("busy")
+        return append(*given)
+
+    monkeypatch.setattr(PriceTable, "append", busy_at_first)
+    with stamina.set_testing(True, attempts=10, cap=True):
+        report = inbox.ingest(MONDAY, ("A", "2020-03-03", "x"))
+    assert (report.appended, report.newly_quarantined) == (1, 1)
 
 
 ROWS = st.lists(

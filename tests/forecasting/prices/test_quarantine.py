@@ -1,9 +1,17 @@
 import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import deltalake
 import numpy as np
 import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.schema import QUARANTINE, REFUSED
 from forecasting.storage import Storage
@@ -34,10 +42,43 @@ def test_refused_rows_are_kept_whole_with_the_time_they_came(storage: Storage) -
 def test_the_same_row_is_not_kept_twice(storage: Storage) -> None:
     Quarantine(storage, "tiny").add(refused(SPOILED, NAN), NOON)
     another = NAN | {"close": -1.0, "code": "P006"}
-    assert Quarantine(storage, "tiny").add(refused(NAN, another, SPOILED, another), NOON) == 1
+    assert Quarantine(storage, "tiny").add(refused(NAN, another, SPOILED), NOON) == 1
     assert Quarantine(storage, "tiny").rows().num_rows == 3
+
+
+def test_rows_that_say_the_same_at_once_are_kept_each_and_once(storage: Storage) -> None:
+    add = Quarantine(storage, "tiny").add
+    assert [add(refused(NAN, SPOILED, NAN), NOON) for _ in range(2)] == [3, 0]
+    assert add(refused(NAN, NAN, NAN), NOON) == 1
+    assert Quarantine(storage, "tiny").rows().num_rows == 4
 
 
 def test_a_row_refused_for_another_reason_is_another_one(storage: Storage) -> None:
     quarantine = Quarantine(storage, "tiny")
     assert [quarantine.add(refused(NAN | {"code": code}), NOON) for code in ("P005", "P009")] == [1, 1]
+
+
+BATCH = st.lists(
+    st.tuples(
+        st.sampled_from("AB"),
+        st.sampled_from(["2020-03-02", "2020-03-03", "2020-03-10", "soon"]),
+        st.sampled_from(["1.0", "2.0", "-1", "x"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(batch=BATCH)
+def test_each_row_offered_is_in_one_of_the_tables_or_counted(
+    batch: list[tuple[str, ...]], make_panel: Callable[..., Panel]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        panel, storage = make_panel({"uri": f"{folder}/prices.csv"}), Storage(f"{folder}/store")
+        Path(folder, "prices.csv").write_text("\n".join(["unique_id,ds,close", *map(",".join, batch)]) + "\n")
+        for _ in range(2):
+            report = ingest(panel, storage, NOON)
+            stored = deltalake.DeltaTable(storage.table_uri("prices/tiny")).count()
+            refused_rows = Quarantine(storage, "tiny").rows().num_rows
+            assert stored + refused_rows + report.repaired + report.pending == len(batch)

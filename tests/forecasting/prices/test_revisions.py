@@ -61,6 +61,7 @@ def test_a_split_reloads_the_past_that_the_file_no_longer_has(feed: Feed) -> Non
     assert (report.appended, report.revised, report.readjusted, report.identical) == (14, 10, 10, 10)
     (finding,) = report.findings
     assert (finding.code, finding.unique_id, finding.rows) == ("P109", "A", 20)
+    assert (finding.severity, finding.action) == ("warning", "repair")
     assert finding.detail == (
         "the source multiplied its 10 bars up to 2020-03-20 by 0.5; "
         "so were the store's 10 other bars up to then"
@@ -110,9 +111,7 @@ def test_prices_rounded_to_cents_are_one_ratio_still(feed: Feed) -> None:
     "changed",
     [
         pytest.param(np.where(np.arange(30) % 3 == 0, PRICES * 2, PRICES), id="only some bars"),
-        pytest.param(PRICES + np.arange(30), id="by no one ratio"),
         pytest.param(np.where(np.arange(30) < 13, PRICES * 2, PRICES), id="too few bars"),
-        pytest.param(-PRICES, id="another sign"),
     ],
 )
 def test_other_revisions_leave_the_older_bars_alone(
@@ -124,6 +123,90 @@ def test_other_revisions_leave_the_older_bars_alone(
     report = feed.ingest(slice(10, 20), A={"close": changed})
     assert feed.closes() == [*PRICES[:10], *changed[10:20]]
     assert (report.readjusted, report.findings) == (0, ())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(PRICES + 3, id="shifted"),
+        pytest.param(np.roll(PRICES, 1), id="moved by a day"),
+        pytest.param(PRICES + np.arange(30), id="by no one ratio"),
+        pytest.param(-PRICES, id="another sign"),
+        pytest.param(PRICES * 0, id="to zero"),
+    ],
+)
+def test_a_past_that_changed_by_no_ratio_is_said_and_not_guessed_at(
+    tmp_path: Path, make_panel: Callable[..., Panel], changed: np.ndarray
+) -> None:
+    source = {"uri": str(tmp_path / "prices.parquet")}
+    feed = Feed(tmp_path, make_panel(source, forecast={"transform": "diff"}, audit={"max_shrink": 1}))
+    feed.ingest(slice(0, 20), A={"close": PRICES})
+    report = feed.ingest(slice(10, 20), A={"close": changed})
+    assert feed.closes() == [*PRICES[:10], *changed[10:20]]
+    (finding,) = report.findings
+    assert (finding.code, finding.severity, finding.action, report.readjusted) == (
+        "P109",
+        "warning",
+        "note",
+        0,
+    )
+    assert finding.detail.startswith("the source changed all its 10 bars up to 2020-03-20, but not clearly")
+
+
+def test_a_past_that_hardly_moved_may_as_well_be_shifted(feed: Feed) -> None:
+    feed.ingest(slice(0, 20), A={"close": np.full(30, 7.0)})
+    assert feed.ingest(slice(10, 20), A={"close": np.full(30, 3.5)}).readjusted == 0
+
+
+def test_a_whole_past_that_was_shifted_is_only_revised(feed: Feed) -> None:
+    feed.ingest(slice(0, 20), A={"close": PRICES})
+    report = feed.ingest(slice(0, 20), A={"close": PRICES + 3})
+    assert (report.revised, report.findings) == (20, ())
+
+
+def test_a_past_that_was_multiplied_to_more_decimals(feed: Feed) -> None:
+    feed.ingest(slice(0, 20), A={"close": PRICES})
+    assert feed.ingest(slice(10, 20), A={"close": np.round(PRICES / 3, 6)}).readjusted == 10
+
+
+def test_a_correction_of_what_was_wrong_by_a_ratio_leaves_the_rest_alone(feed: Feed) -> None:
+    wrong = np.where(np.arange(30) < 14, PRICES, PRICES * 100)
+    feed.ingest(slice(0, 20), A={"close": wrong})
+    report = feed.ingest(slice(14, 21), A={"close": PRICES})
+    assert feed.closes() == list(PRICES[:21])
+    assert (report.revised, report.readjusted) == (6, 0)
+    (finding,) = report.findings
+    assert (finding.code, finding.severity, finding.rows) == ("P109", "info", 6)
+    assert finding.detail.endswith(
+        "the store's 14 other bars up to then stay, which go on better as they are"
+    )
+
+
+@pytest.mark.parametrize("start", range(5, 15))
+def test_a_dividend_is_followed_whichever_way_the_price_moved_at_the_seam(feed: Feed, start: int) -> None:
+    feed.ingest(slice(0, 20), A={"close": PRICES})
+    report = feed.ingest(slice(start, 20), A={"close": np.round(PRICES * 0.9931, 4)})
+    assert report.readjusted == start
+
+
+def test_a_source_that_corrects_itself_may_be_left_alone(
+    tmp_path: Path, make_panel: Callable[..., Panel]
+) -> None:
+    source = {"uri": str(tmp_path / "prices.parquet")}
+    feed = Feed(tmp_path, make_panel(source, audit={"max_shrink": 1, "readjust": False}))
+    feed.ingest(slice(0, 20), A={"close": PRICES})
+    report = feed.ingest(slice(10, 20), A={"close": PRICES / 2})
+    assert feed.closes() == [*PRICES[:10], *PRICES[10:20] / 2]
+    (finding,) = report.findings
+    assert (finding.code, finding.severity, finding.action) == ("P109", "info", "note")
+    assert finding.detail.endswith("10 other bars up to then stay, as [audit].readjust = false has it")
+
+
+def test_a_whole_past_that_was_multiplied_is_good_to_know(feed: Feed) -> None:
+    feed.ingest(slice(0, 20), A={"close": PRICES})
+    (finding,) = feed.ingest(slice(0, 20), A={"close": PRICES / 2}).findings
+    assert (finding.code, finding.severity) == ("P109", "info")
+    assert finding.detail == "the source multiplied its 20 bars up to 2020-03-20 by 0.5"
 
 
 def test_negative_prices_and_zeros_are_multiplied_as_well(
@@ -177,3 +260,17 @@ def test_many_revised_bars_have_their_first_values_first(feed: Feed) -> None:
     feed.ingest(slice(0, 20), A={"close": PRICES})
     feed.ingest(slice(0, 20), A={"close": np.where(np.arange(30) > 3, 1.0, PRICES)})
     assert feed.closes("first_vintage") == list(PRICES[:20])
+
+
+def test_first_values_have_no_seam_where_a_longer_past_came_after_a_split(feed: Feed) -> None:
+    feed.ingest(slice(10, 20), A={"close": PRICES}, B={"close": PRICES})
+    feed.ingest(slice(10, 21), A={"close": PRICES / 2}, B={"close": PRICES})
+    feed.ingest(slice(0, 22), A={"close": PRICES / 2}, B={"close": PRICES})
+    assert feed.closes("first_vintage") == list(PRICES[:22] / 2)
+
+
+def test_bars_that_fill_a_hole_are_not_counted_against_an_earlier_reload(feed: Feed) -> None:
+    feed.ingest(slice(0, 20, 2), A={"close": PRICES})
+    feed.ingest(slice(0, 20, 2), A={"close": PRICES / 2})
+    feed.ingest(slice(0, 20), A={"close": PRICES / 2})
+    assert feed.closes("first_vintage") == list(PRICES[:20] / 2)

@@ -43,6 +43,7 @@ FOUND: dict[str, tuple[list[str], int]] = {
     "unsafe_ids.csv": (["P012"], 4),
     "mixed_zones.csv": (["P015"], 3),
     "no_zone.csv": (["P014"], 3),
+    "spreadsheet.csv": ([], 3),
     "clocks_set_back.csv": (["P013"], 2),
     "clocks_set_forward.csv": (["P013"], 2),
 }
@@ -57,7 +58,7 @@ OTHER_PANELS: dict[str, dict[str, Any]] = {
 STOPPED = {
     "empty.csv": "is empty",
     "header_only.csv": "has no rows",
-    "web_page.csv": "web_page.csv",
+    "web_page.csv": "is a web page",
     "wrong_column.csv": "no column 'close'",
     "truncated.zip": "cut short",
     "truncated.parquet": "cut short",

@@ -128,6 +128,11 @@ def test_a_bar_on_a_day_off_is_refused(audit: Audit) -> None:
     assert codes(audit(saturday, good_friday, {}, calendar="ECB")) == [("P009", "A", 2)]
 
 
+def test_a_bar_before_its_calendar_begins_is_told_when_that_is(audit: Audit) -> None:
+    (finding,) = audit({"ds": "1962-01-02"}, calendar="XNYS").findings
+    assert finding.detail.startswith("calendar XNYS, which knows 1970-01-02 to 2049-12-31, has no such bar;")
+
+
 def test_equal_duplicates_are_one_bar(audit: Audit) -> None:
     audited = audit({}, {}, {}, {"unique_id": "B"})
     assert (audited.good.num_rows, audited.repaired, audited.refused.num_rows) == (2, 2, 0)

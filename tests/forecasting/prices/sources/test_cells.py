@@ -66,10 +66,32 @@ def test_an_intraday_stamp_is_an_instant(text: str, utc: datetime | None) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["2020-01-02", "20200102", "2020-01-02 16:00", "2020-01-02T23:30:00-05:00", "2020-01-02T00:00:00+09:00"],
+    [
+        "2020-01-02",
+        "20200102",
+        "2020-01-02 16:00",
+        "2020-01-02T23:30:00-05:00",
+        "2020-01-02T00:00:00+09:00",
+        "20200102T093000Z",
+        "20200102 233000-0500",
+    ],
 )
 def test_a_daily_stamp_is_its_date_as_written(text: str) -> None:
     assert read_times(column([text]), daily=True).to_pylist() == [datetime(2020, 1, 2, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("2020-01-02", "%Y-%m-%d"),
+        ("02-01-2020", "%d-%m-%Y"),
+        ("02-01-2020 23:30-0500", "%d-%m-%Y %H:%M%z"),
+        ("2020-01-02 +09:00", "%Y-%m-%d %z"),
+    ],
+)
+def test_a_date_with_dashes_loses_no_part_of_it_as_an_offset(text: str, form: str) -> None:
+    read = read_times(column([text]), daily=True, form=form)
+    assert read.to_pylist() == [datetime(2020, 1, 2, tzinfo=UTC)]
 
 
 @pytest.mark.parametrize("text", ["2020-01-02x", "2020-01-02T25:00", "yesterday", "1577923200"])

@@ -12,7 +12,7 @@ import pytest
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
 from forecasting.prices.audit.rows import audit_rows
-from forecasting.prices.sources import read_source
+from forecasting.prices.sources import csv_tables, read_source
 from forecasting.prices.sources.cells import read_numbers, read_times
 
 Read = Callable[..., list[dict[str, Any]]]
@@ -84,6 +84,39 @@ def test_a_stated_encoding_decides(read: Read) -> None:
 def test_a_wrong_encoding_is_named(read: Read) -> None:
     with pytest.raises(SourceError, match=r"prices.csv is not written in utf-8; correct \[source\].encoding"):
         read("unique_id,ds,close\nŁ,2020-01-02,1.25\n".encode("cp1250"), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("ids", "encoding"),
+    [
+        (["ÅLANDSBANKEN", "Zürich Börse €"], "cp1252"),
+        (["São Paulo"], "cp1252"),
+        (["Ørsted", "L\u2019Oréal"], "cp1252"),
+        (["Газпром", "Сбербанк"], "cp1251"),
+        (["Εθνική Τράπεζα"], "cp1253"),
+        (["トヨタ自動車"], "shift_jis"),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 10_000])
+def test_a_guessed_encoding_is_right_wherever_its_letters_are_and_said(
+    read: Read, caplog: pytest.LogCaptureFixture, ids: list[str], encoding: str, before: int
+) -> None:
+    lines = ["A;2020-01-02;1,5"] * before + [f"{unique_id};2020-01-02;1,5" for unique_id in ids]
+    rows = read("\n".join(["unique_id;ds;close", *lines, ""]).encode(encoding))
+    assert [row["unique_id"] for row in rows[before:]] == ids
+    assert "prices.csv is not UTF-8, and was read as cp" in caplog.text
+    assert "state [source].encoding" in caplog.text
+
+
+def test_a_guess_does_not_hang_on_the_blocks_in_which_a_file_is_read(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ["\u0426", "\u042e", "\u0416\u0434\u0438\u0449", "\u041b\u0443\u0447\u0448\u0438\u0439"]
+    lines = "".join(f"{unique_id},2020-01-02,1\n" for unique_id in ids)
+    for block in (30, 60, 1 << 20):
+        monkeypatch.setattr(csv_tables, "_BLOCK_BYTES", block)
+        rows = read(f"unique_id,ds,close\n{lines}".encode("cp1251"))
+        assert [row["unique_id"] for row in rows] == ids
 
 
 @pytest.mark.parametrize("pattern", ["prices_*_daily", "*", "prices_*"])
@@ -161,11 +194,6 @@ def test_intraday_times(read: Read, written: str, source: dict[str, Any], hour: 
 def test_whether_an_intraday_time_names_its_zone(read: Read, written: str, form: str, named: bool) -> None:
     (row,) = read(f"unique_id,ds,close\nA,{written},1.25\n".encode(), bars=HOURLY, time_format=form)
     assert row["zoned"] is named
-
-
-@pytest.mark.parametrize("source", [{"time_zone": "Asia/Tokyo"}, {"stamp": "end"}])
-def test_daily_dates_stay_as_written(read: Read, source: dict[str, Any]) -> None:
-    assert read(b"unique_id,ds,close\nA,2020-01-02,1.25\n", **source) == [bar(1.25, 2020, 1, 2)]
 
 
 def test_a_daily_date_keeps_its_day_whatever_zone_its_format_has(read: Read) -> None:

@@ -83,6 +83,19 @@ def answer(data: bytes = CSV, status: int = 200, length: int | None = None, **he
     return give
 
 
+def unsized(data: bytes = CSV, **headers: str) -> Answer:
+    """Ends with the connection."""
+
+    def give(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return give
+
+
 def drop(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.close()
 
@@ -129,7 +142,13 @@ Read = Callable[..., list[str]]
         ([CUT, answer()], 2),
         ([answer(b"", 302, Location="/elsewhere"), answer()], 2),
         ([answer(gzip.compress(CSV), Content_Encoding="gzip")], 1),
+        ([answer(gzip.compress(CSV)[:-20], Content_Encoding="gzip"), answer()], 2),
         ([answer(gzip.compress(CSV))], 1),
+        ([answer(CSV.rstrip())], 1),
+        ([unsized()], 1),
+        ([unsized(CSV.decode().encode("utf-16"))], 1),
+        ([unsized(gzip.compress(CSV.rstrip()), Content_Encoding="gzip")], 1),
+        ([unsized(CSV[:-2]), answer()], 2),
         ([answer(CSV, Content_Type="text/html")], 1),
     ],
     ids=[
@@ -140,7 +159,13 @@ Read = Callable[..., list[str]]
         "cut short once",
         "redirect",
         "compressed on the way",
+        "compressed and cut short once",
         "gzip without the name",
+        "no last newline, but a length",
+        "no length, but a last newline",
+        "no length, but a last newline in UTF-16",
+        "no length, but the end of a gzip",
+        "neither length nor end once",
         "CSV under the wrong type",
     ],
 )
@@ -157,15 +182,20 @@ def test_a_file_arrives_in_the_end(read: Read, server: Server, answers: list[Ans
         (answer(b"", 500), "answers 500 Internal Server Error; check .source..uri", 3),
         (answer(b"", 404), "answers 404 Not Found; check .source..uri", 1),
         (answer(b"", 403), "answers 403 Forbidden", 1),
-        (answer(HTML), "answers with a web page, not with CSV or Parquet", 1),
-        (answer(b'{"error": "limit reached"}'), "answers with JSON, not with CSV or Parquet", 1),
+        (answer(HTML), "is a web page, not CSV or Parquet; open it in a browser", 1),
+        (answer(b'{"error": "limit reached"}'), "is JSON, not CSV or Parquet", 1),
+        (answer(gzip.compress(HTML)), "is a web page", 1),
+        (answer(b"Rate limit reached"), "has no rows, only the line 'Rate limit reached'", 1),
         (answer(b""), "is empty; check .source..uri", 1),
         (answer(b"", 302, Location="/"), "Exceeded maximum allowed redirects", 21),
         (answer(b"", 302, Location="ftp://127.0.0.1/"), "unsupported protocol", 1),
-        (answer(CSV[:30], Content_Encoding="gzip"), "cannot fetch .*header", 1),
+        (answer(CSV[:30], Content_Encoding="gzip"), "cannot fetch .*Not a gzipped file", 1),
+        (answer(gzip.compress(CSV)[:-20], Content_Encoding="gzip"), "cannot fetch .*end-of-stream marker", 3),
+        (answer(CSV, Content_Encoding="br"), "answers in the encoding br; let the server send gzip", 1),
+        (unsized(CSV[:-2]), "ends within a line, and no Content-Length", 3),
         (answer(gzip.compress(CSV)[:30]), "is damaged or cut short", 1),
         (answer(b"PK\x03\x04"), "is not a zip, or is cut short", 1),
-        (answer(b"PAR1"), "is not Parquet, or is cut short", 1),
+        (answer(b"PAR1"), "is not Parquet, or is damaged or cut short", 1),
     ],
 )
 def test_one_line_says_what_is_wrong_with_an_answer(
@@ -285,4 +315,4 @@ def test_a_failed_ingest_is_not_remembered(
     panel = make_panel({"uri": server.url()})
     with pytest.raises(SourceError, match="no column 'ds'"):
         ingest(panel, storage, np.datetime64("2020-01-10", "us"))
-    assert recall(storage, panel) == {}
+    assert recall(storage, panel) is None

@@ -82,8 +82,9 @@ def test_many_files_one_series_each(read: Read, uri: str) -> None:
 
 
 def test_a_uri_with_the_scheme_of_a_file(tmp_path: Path, make_panel: Callable[..., Panel]) -> None:
-    (tmp_path / "prices.csv").write_bytes(LONG)
-    offered = pa.concat_tables(read_source(make_panel({"uri": (tmp_path / "prices.csv").as_uri()})))
+    path = tmp_path / "A & B 100%.csv"
+    path.write_bytes(LONG)
+    offered = pa.concat_tables(read_source(make_panel({"uri": path.as_uri()})))
     assert offered["unique_id"].to_pylist() == ["A", "B"]
 
 
@@ -95,12 +96,36 @@ def test_a_uri_with_the_scheme_of_a_file(tmp_path: Path, make_panel: Callable[..
         LONG.replace(b",", b", "),
         LONG.removesuffix(b"\n"),
         LONG.decode().encode("utf-16"),
+        LONG.decode().encode("utf-16-le"),
+        LONG.decode().encode("utf-16-be"),
         b"unique_id,ds,close,\nA,2020-01-02,1.5,\nB,2020-01-02,2.5,\n",
+        b"\n\r\n,,\n" + LONG,
+        b"\xef\xbb\xbfsep=;\r\n" + LONG.replace(b",", b";"),
+        b"sep=\t\n" + LONG.replace(b",", b"\t"),
+        b'\xef\xbb\xbf"unique_id","ds","close"\n' + LONG.partition(b"\n")[2],
+        b'unique_id,ds,close,"a\nnote"\nA,2020-01-02,1.5,\nB,2020-01-02,2.5,\n',
+        LONG.replace(b"unique_id", b"<TICKER>"),
     ],
-    ids=["byte order mark", "Windows lines", "spaces", "no last newline", "UTF-16", "trailing comma"],
+    ids=[
+        "byte order mark",
+        "Windows lines",
+        "spaces",
+        "no last newline",
+        "UTF-16",
+        "UTF-16 without a mark",
+        "UTF-16, big end first",
+        "trailing comma",
+        "blank lines first",
+        "Excel's delimiter",
+        "Excel's tab",
+        "quoted after a byte order mark",
+        "header of two lines",
+        "angle brackets",
+    ],
 )
 def test_what_spreadsheets_do_to_a_csv(read: Read, data: bytes) -> None:
-    assert read("prices.csv", {"prices.csv": data}) == [row("A", 1.5), row("B", 2.5)]
+    source = {"id_column": "<TICKER>"} if b"<" in data else {}
+    assert read("prices.csv", {"prices.csv": data}, **source) == [row("A", 1.5), row("B", 2.5)]
 
 
 def test_an_encoding_that_is_not_utf_8(read: Read) -> None:
@@ -134,6 +159,24 @@ def test_long_columns_by_other_names(read: Read) -> None:
     assert offered == [row("X:A", 1.5) | {"open": 1.4, "volume": 900.0}]
 
 
+@pytest.mark.parametrize(
+    ("header", "columns", "found"),
+    [
+        (b"Open,High,LOW,Close,Volume", {}, {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}),
+        (b"open,High,Low,close,Adj Close", {}, {"open": 1, "high": 2, "low": 3, "close": 4}),
+        (b"Open,o,l,Close,v", {"close": "Close"}, {"open": 1, "close": 4}),
+        (b"Open,High,Low,Close,Adj Close", {"close": "Adj Close"}, {"close": 5}),
+        (b"open,Open,High,HIGH,close", {}, {"open": 1, "close": 5}),
+    ],
+)
+def test_values_whose_columns_are_capitalised(
+    read: Read, header: bytes, columns: dict[str, str], found: dict[str, float]
+) -> None:
+    data = b"unique_id,ds," + header + b"\nA,2020-01-02,1,2,3,4,5\n"
+    (only,) = read("prices.csv", {"prices.csv": data}, columns=columns)
+    assert {name: only[name] for name in only.keys() - {"unique_id", "ds"}} == found
+
+
 def test_a_long_row_without_any_value_is_no_offer_and_one_without_the_target_is(read: Read) -> None:
     data = b"unique_id,ds,close,volume\nA,2020-01-02,,\nB,2020-01-02,,7\n"
     offered = read("prices.csv", {"prices.csv": data})
@@ -148,14 +191,22 @@ def test_a_long_row_without_any_value_is_no_offer_and_one_without_the_target_is(
         (b"A,,1.5,7", 'ds=""'),
         (b" ,2020-01-02,1.5,7", 'unique_id=""'),
         (b"A,soon,n.a.,7", 'ds="soon", close="n.a."'),
-        (b"A,2020-01-02,1.5,7,8,9", "A,2020-01-02,1.5,7,8,9"),
-        (b"A,2020-0", "A,2020-0"),
+        (b"A,2020-01-02,1.5,7,8,9", "prices.csv: A,2020-01-02,1.5,7,8,9"),
+        (b"A,2020-0", "prices.csv: A,2020-0"),
     ],
 )
-def test_what_cannot_be_read_is_offered_as_it_was_written(read: Read, line: bytes, raw: str) -> None:
+def test_what_cannot_be_read_is_offered_as_it_was_written(
+    read: Read, tmp_path: Path, line: bytes, raw: str
+) -> None:
     data = b"unique_id,ds,close,volume\nB,2020-01-02,1.5,7\n" + line + b"\n"
     offered = read("prices.csv", {"prices.csv": data})
-    assert [row.get("raw") for row in offered] == [None, raw]
+    assert [row.get("raw", "").removeprefix(f"{tmp_path}/") for row in offered] == ["", raw]
+
+
+def test_a_spoiled_line_says_in_which_file_it_is(read: Read, tmp_path: Path) -> None:
+    files = dict.fromkeys(["prices/A.csv", "prices/B.csv"], ONE + b"2020-01-03,2,3\n")
+    texts = [row["raw"] for row in read("prices", files, id_column="") if "raw" in row]
+    assert texts == [f"{tmp_path}/{name}: 2020-01-03,2,3" for name in files]
 
 
 def test_one_damaged_file_of_many_becomes_an_unreadable_row(read: Read) -> None:
@@ -177,7 +228,10 @@ def damaged_zip() -> bytes:
     [
         ({}, {}, "no file at .*prices.csv; check .source..uri in the panel"),
         ({"prices.csv": b""}, {}, "prices.csv is empty"),
-        ({"prices.csv": b"unique_id,ds,close\n"}, {}, "prices.csv has no rows"),
+        ({"prices.csv": b"\n\n"}, {}, "prices.csv is empty"),
+        ({"prices.csv": b"unique_id,ds,close\n"}, {}, "has no rows, only the line 'unique_id,ds,close'"),
+        ({"prices.csv": b"Try later"}, {}, "has no rows, only the line 'Try later'"),
+        ({"prices.csv": b"# from x\n" + LONG}, {}, "as many values as the header, '# from x'"),
         (
             {"prices.csv": b"unique_id,ds,close,\nA,2020-01-02,1\n"},
             {},

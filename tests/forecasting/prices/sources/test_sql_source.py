@@ -1,6 +1,8 @@
 """Against SQLite, and a real PostgreSQL where one answers on loopback."""
 
 import os
+import socket
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -99,6 +101,7 @@ def test_all_bars_and_then_the_new_ones(
     panel = make_panel({"uri": uri, **SOURCE})
     assert offered(panel) == [bar("A", 2, 1.5, volume=900), bar("B", 2, 2.5), bar("A", 3, 1.6, volume=901)]
     assert offered(panel, "2020-01-03T17:00") == [bar("A", 3, 1.6, volume=901)]
+    assert [batch.num_rows for batch in open_source(panel).read()] == [2, 1]
 
 
 def test_nothing_is_written(
@@ -188,3 +191,49 @@ def test_no_password_in_an_error(make_panel: Callable[..., Panel], uri: str, wor
 def test_decimals_are_numbers() -> None:
     table = sql._table(["close"], [(Decimal("1.5"), None, Decimal("NaN"))])  # noqa: SLF001 # what drivers give
     assert table["close"].type == pa.float64()
+
+
+def test_a_number_among_texts_is_a_text() -> None:
+    table = sql._table(["close"], [("1.5", None, 2.5, Decimal(3))])  # noqa: SLF001 # what SQLite gives
+    assert table["close"].to_pylist() == ["1.5", None, "2.5", "3.0"]
+
+
+def test_an_id_of_another_type_is_its_text(make_panel: Callable[..., Panel]) -> None:
+    name = str(uuid.UUID(int=0xABCDEF1234567890ABCDEF1234567890))
+    rows = f"(values ('{name}'::uuid, date '2020-01-02', 1.5)) as bars (unique_id, ds, close)"
+    query = f"select * from {rows} where ds >= cast(:since as date)"  # noqa: S608 # ours
+    assert offered(make_panel({"uri": postgresql(), "query": query})) == [bar(name, 2, 1.5)]
+
+
+@pytest.mark.parametrize(("zone", "day"), [("", 2), ("America/New_York", 1)])
+def test_the_date_of_an_instant_is_that_of_the_panel(
+    make_panel: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch, zone: str, day: int
+) -> None:
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    rows = "(values ('A', timestamptz '2020-01-02 03:00+00', 1.5)) as bars (unique_id, ds, close)"
+    query = f"select * from {rows} where ds >= cast(:since as timestamptz)"  # noqa: S608 # ours
+    assert offered(make_panel({"uri": postgresql(), "query": query, "time_zone": zone})) == [
+        bar("A", day, 1.5)
+    ]
+
+
+def test_a_server_that_never_answers_is_given_up(
+    make_panel: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg", reason="the driver psycopg is not installed")
+    monkeypatch.setattr(sql, "_SILENCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"postgresql+psycopg://joe@127.0.0.1:{silent.getsockname()[1]}/prices"
+        assert "timeout expired" in error_of(make_panel({"uri": uri, "query": QUERY}))
+
+
+def test_a_query_that_takes_too_long_is_given_up(make_panel: Callable[..., Panel]) -> None:
+    query = "select pg_sleep(60) as close, 'A' as unique_id, :since as ds"
+    message = error_of(make_panel({"uri": postgresql(), "query": query, "time_limit_minutes": 0.005}))
+    assert "took longer than 0.005 minutes; raise [source].time_limit_minutes" in message
+
+
+def test_since_that_is_no_parameter_is_said(make_panel: Callable[..., Panel]) -> None:
+    query = "select * from bars where ds >= :since::date"
+    message = error_of(make_panel({"uri": "postgresql+psycopg://joe@127.0.0.1:1/prices", "query": query}))
+    assert "write cast(:since as date) in [source].query" in message

@@ -1,0 +1,25 @@
+"""Compact prices: the panel's tables in few files, once nightly appends have left many."""
+
+import logging
+from typing import Any
+
+from prefect import Task, task
+from prefect.client.schemas.objects import State, TaskRun
+
+from forecasting.panel import Panel
+from forecasting.prices.compaction import compact
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+
+def _warn(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> None:
+    _log.warning("compaction: not done, and tried again after the next ingest: %s", state.message)
+
+
+@task(name="compact prices", on_failure=[_warn], **STEP)
+def compact_prices(panel: Panel, store: str) -> None:
+    """Rewrite what lies in too many files; no read changes, so that a run can do without."""
+    for done in compact(Storage(store), panel.name):
+        _log.info("compaction: %s, from %d files to %d", done.table, done.files_before, done.files_after)

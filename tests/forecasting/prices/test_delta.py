@@ -1,0 +1,51 @@
+import numpy as np
+import obstore
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from obstore.store import LocalStore, from_url
+
+from forecasting.errors import StoreError
+from forecasting.prices.delta import append_rows, create_table, find_table, scan_rows
+from forecasting.prices.schema import GOOD, PRICES
+from forecasting.storage import Storage
+
+NOON = np.datetime64("2020-03-10T12:00", "us")
+
+
+def read(storage: Storage) -> None:
+    table = find_table(storage, "prices/tiny")
+    assert table is not None
+    scan_rows(table, PRICES)
+
+
+def error_of(storage: Storage) -> str:
+    with pytest.raises(StoreError) as raised:
+        read(storage)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("description", [None, "sales of the north", "Nightcast table, format"])
+def test_a_table_of_somebody_else_is_refused(local_storage: Storage, description: str | None) -> None:
+    table = pa.table({"unique_id": ["A"]})
+    write_deltalake(local_storage.table_uri("prices/tiny"), table, description=description)
+    message = error_of(local_storage)
+    assert "prices/tiny is a Delta table, but none that nightcast wrote; move it" in message
+
+
+@pytest.mark.parametrize("where", ["local_storage", "s3_storage"])
+def test_a_file_that_is_gone_is_said(where: str, request: pytest.FixtureRequest) -> None:
+    storage: Storage = request.getfixturevalue(where)
+    table = create_table(storage, "prices/tiny", PRICES, [])
+    row = {"unique_id": ["A"], "ds": [NOON.item()], "close": [1.5]}
+    columns = [pa.array(row.get(field.name, [None]), field.type) for field in GOOD]
+    append_rows(table, pa.table(columns, schema=GOOD), NOON)
+    (file,) = [path for path in storage.list("prices/tiny") if path.endswith(".parquet")]
+    root = from_url(storage.uri, client_options={"allow_http": True}) if "://" in storage.uri else None
+    obstore.delete(root or LocalStore(storage.uri), file)
+    message = error_of(storage)
+    assert "prices/tiny" in message
+    assert "lacks a file that its log names" in message
+    assert "restore it from a backup" in message

@@ -80,9 +80,7 @@ class EwmaWalk:
         return quantiles
 
 
-def pooled_table(
-    windows: Windows, origins: np.ndarray, end: np.datetime64, widths: np.ndarray
-) -> np.ndarray:
+def pooled_table(windows: Windows, origins: np.ndarray, end: np.datetime64, widths: np.ndarray) -> np.ndarray:
     """(horizon, 11) quantiles of the changes after `origins` by `end`, 0 at the median.
 
     Each change counts in scales at its origin times `widths` (W, horizon).
@@ -92,7 +90,9 @@ def pooled_table(
     for h in range(1, windows.horizon + 1):
         known = known_after(windows, origins, h, end)
         some = origins[known]
-        changes = (windows.level[some + h] - windows.level[some]) / (windows.scale[some] * widths[known, h - 1])
+        changes = (windows.level[some + h] - windows.level[some]) / (
+            windows.scale[some] * widths[known, h - 1]
+        )
         counts[h - 1] = len(changes)
         if len(changes):
             table[h - 1] = np.quantile(changes, LEVELS)

@@ -1,8 +1,8 @@
 """The stacked LSTM: one network for all series, eleven quantiles for every step ahead, never crossing.
 
-It begins exactly at the EWMA walk, a table of pooled quantiles times each window's own volatility, and learns
-how far to stretch that fan at each step ahead: which of the volatilities, short and long, will last. The
-stretch is bounded and smooth in the step, so that even a bad network stays near a good forecast.
+It begins at the volatility regression, a fan as wide as several volatilities together tell, and learns from
+the whole context how far to stretch that fan at each step ahead. The stretch is bounded and smooth in the
+step, so that even a bad network stays near a good forecast.
 `docs/method.md` has what else was tried.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from forecasting.models.backend import keras, tf
 from forecasting.models import volatility
+from forecasting.models.backend import keras, tf
 from forecasting.models.fitting import Fit, Recipe, Split, fit, forward
 from forecasting.models.volatility import VolatilityRegression
 from forecasting.panel import Panel
@@ -27,8 +27,10 @@ FEATURE_LIMIT = 8.0
 PATCH = 5
 # The stretch is set at this many steps ahead, evenly spaced in their logarithms, and interpolated.
 KNOTS = 4
-# No step's fan is ever stretched or shrunk by more than exp(this), a factor of 2.2.
-STRETCH_LIMIT = 0.8
+# No step's fan is ever stretched or shrunk by more than exp(this), a factor of 1.35; by less where there is
+# little to learn from: half of it with as many windows as this that share no bar.
+STRETCH_LIMIT = 0.3
+HALF_LIMIT_WINDOWS = 30
 # A window counts by its volatility over its series' usual one, as in the scaled quantile loss, but never by
 # more than this or less than its inverse: no crisis, peg or redenomination makes up a batch on its own.
 WEIGHT_LIMIT = 2.0
@@ -66,15 +68,16 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         self.horizon = horizon
 
     def build(self, _: tuple[int, ...]) -> None:
-        """Make the table: to be assigned before training, and saved with the weights."""
+        """Make the table and the limit: to be assigned before training, and saved with the weights."""
         shape = (self.horizon, len(LEVELS))
         self.table = self.add_weight(shape=shape, name="table", trainable=False, initializer="zeros")
+        self.limit = self.add_weight(shape=(), name="limit", trainable=False, initializer="ones")
 
     def call(self, numbers: tuple[Any, Any]) -> Any:
         """(B, `volatility.KNOTS`) and (B, `KNOTS`) -> (B, horizon, 11)."""
         start, correction = (some @ _interpolation(self.horizon, some.shape[-1]) for some in numbers)
         start = tf.clip_by_value(start, -volatility.LIMIT, volatility.LIMIT)
-        stretch = start + STRETCH_LIMIT * tf.tanh(correction / STRETCH_LIMIT)
+        stretch = start + self.limit * tf.tanh(correction / self.limit)
         return tf.exp(stretch)[..., None] * self.table
 
     def get_config(self) -> dict[str, Any]:
@@ -106,9 +109,18 @@ def build_network(context: int, features: int, units: tuple[int, ...], horizon: 
     steps = keras.layers.Reshape((patches, PATCH * features))(steps)
     for layer, count in enumerate(units, start=1):
         steps = keras.layers.LSTM(count, return_sequences=layer < len(units))(steps)
-    correction = keras.layers.Dense(KNOTS, kernel_initializer="zeros")(steps)
+    correction = keras.layers.Dense(KNOTS, kernel_initializer="zeros", name="correction")(steps)
     start = keras.layers.Dense(volatility.KNOTS, name="start", trainable=False)(volatilities)
     return keras.Model(inputs, QuantileFan(horizon, name="fan")([start, correction]), name=NAME)
+
+
+def begin_at(network: Any, start: VolatilityRegression, windows: int) -> None:
+    """Give a network that has learnt nothing the forecasts of `start`, and so many windows to learn from."""
+    network.get_layer("start").set_weights([start.weights[1:], start.weights[0]])
+    fan = network.get_layer("fan")
+    fan.table.assign(start.table)
+    independent = max(windows, 1) / fan.horizon
+    fan.limit.assign(STRETCH_LIMIT * independent / (independent + HALF_LIMIT_WINDOWS))
 
 
 def train(
@@ -124,9 +136,8 @@ def train(
     settings = panel.model
     keras.utils.set_random_seed(settings.seed)
     network = build_network(settings.context, windows.features.shape[1], settings.units, windows.horizon)
-    start = VolatilityRegression.fit(windows, end)
-    network.get_layer("start").set_weights([start.weights[1:], start.weights[0]])
-    network.get_layer("fan").table.assign(start.table)
+    split = Split.of(windows, end)
+    begin_at(network, VolatilityRegression.fit(windows, end), len(split.training))
     usual = _usual_scale(windows, end)
 
     def sample(origins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,7 +160,7 @@ def train(
         seed=settings.seed,
         keep_best=True,
     )
-    return network, {}, fit(network, recipe, Split.of(windows, end), on_progress)
+    return network, {}, fit(network, recipe, split, on_progress)
 
 
 def load(network: Any, _: dict[str, Any]) -> StackedLstm:

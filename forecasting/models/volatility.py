@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from forecasting.models.baselines import known_after, pooled_origins, pooled_table
 from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
@@ -26,7 +27,7 @@ LIMIT = 1.5
 
 @dataclass(frozen=True)
 class VolatilityRegression:
-    """Logarithms of the volatility to come, over the scale at the origin, and a fan of that width.
+    """A random walk whose width at each step follows the volatilities of several spans.
 
     Attributes:
         weights: (1 + V, KNOTS) float64; an intercept, and the weights of the logarithms of the `V` other
@@ -53,8 +54,20 @@ class VolatilityRegression:
                 weights[:, knot] = _regress(inputs[known], _realised(windows, origins[known], h))
             else:  # so short a history says no more of this step than of the one before
                 weights[:, knot] = weights[:, knot - 1]
-        stretch = np.clip(inputs @ weights @ interpolation(windows.horizon, KNOTS), -LIMIT, LIMIT)
-        return cls(weights, pooled_table(windows, origins, end, np.exp(stretch)))
+        return cls(weights, pooled_table(windows, origins, end, _widths(inputs, weights, windows.horizon)))
+
+    def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
+        """(W, horizon, 11) quantiles of the change of level; origins need no whole context."""
+        widths = _widths(_inputs(windows, origins), self.weights, windows.horizon)
+        quantiles: np.ndarray = (windows.scale[origins, None] * widths)[..., None] * self.table
+        return quantiles
+
+
+def _widths(inputs: np.ndarray, weights: np.ndarray, horizon: int) -> np.ndarray:
+    """(W, horizon) how wide each step's fan is, in scales at the origin."""
+    stretch = np.clip(inputs @ weights @ interpolation(horizon, KNOTS), -LIMIT, LIMIT)
+    widths: np.ndarray = np.exp(stretch)
+    return widths
 
 
 def knot_steps(horizon: int) -> np.ndarray:
@@ -85,8 +98,9 @@ def _regress(inputs: np.ndarray, realised: np.ndarray) -> np.ndarray:
 def _realised(windows: Windows, origins: np.ndarray, h: int) -> np.ndarray:
     """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there."""
     squares = np.where(windows.run >= 1, np.diff(windows.level, prepend=windows.level[0]) ** 2, 0)
-    summed = np.concatenate([[0.0], np.cumsum(squares)])
-    realised = np.sqrt((summed[origins + 1 + h] - summed[origins + 1]).clip(min=0) / h)
+    # By series: else the last bars of one would move the last digits of the next.
+    summed = pd.Series(squares).groupby(windows.bars.series).cumsum().to_numpy()
+    realised = np.sqrt((summed[origins + h] - summed[origins]).clip(min=0) / h)
     so_far = np.exp(windows.features[origins, LOG_SCALE + VOLATILITIES - 1].astype(np.float64))
     logs: np.ndarray = np.log(np.maximum(realised, LEAST_REALISED * so_far) / windows.scale[origins])
     return logs

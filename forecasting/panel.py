@@ -5,6 +5,7 @@ The defaults below are the product's; `docs/panel.md` lists every key.
 
 import codecs
 import difflib
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -138,6 +139,7 @@ class ModelSettings(_Section):
     units: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((32, 16), min_length=1, max_length=4)
     training_steps: Annotated[int, Field(ge=1)] = 400
     batch_size: Annotated[int, Field(ge=8)] = 256
+    loss: Literal["pinball", "mae", "huber"] = "pinball"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     @model_validator(mode="before")
@@ -151,13 +153,13 @@ class ModelSettings(_Section):
             "units": list(LECTURE_UNITS),
             "training_steps": 2000,
             "batch_size": 256,
+            "loss": "mae",
         }
-        # A fixed seed and a smaller budget do not change what the recipe is; its windows and network do.
-        for key in ("context", "sampling_step", "units"):
+        # A fixed seed and a smaller budget do not change what the recipe is; windows, network and loss do.
+        for key in ("context", "sampling_step", "units", "loss"):
             if key in given and _listed(given[key]) != _listed(recipe[key]):
-                raise ValueError(
-                    f'preset = "lecture" fixes {key} = {recipe[key]}; remove {key}, or use preset = "default"'
-                )
+                fixed = f"{key} = {json.dumps(recipe[key])}"
+                raise ValueError(f'preset = "lecture" fixes {fixed}; remove {key}, or use preset = "default"')
         return recipe | given
 
     @property

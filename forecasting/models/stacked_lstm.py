@@ -1,9 +1,9 @@
 """The stacked LSTM: one network for all series, eleven quantiles for every step ahead, never crossing.
 
 It begins at the volatility regression, a fan as wide as several volatilities together tell, and learns from
-the whole context how far to stretch that fan at each step ahead. The stretch is bounded and smooth in the
-step, so that even a bad network stays near a good forecast.
-`docs/method.md` has what else was tried.
+the whole context how far to stretch that fan at each step ahead. Trained on a loss of the point alone, it
+learns how far to move the fan instead. Either is bounded and smooth in the step, so that even a bad network
+stays near a good forecast. `docs/method.md` has what else was tried.
 """
 
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 
 from forecasting.models import volatility
 from forecasting.models.backend import keras, tf
-from forecasting.models.fitting import Fit, Recipe, Split, fit, forward
+from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
+from forecasting.models.losses import LOSSES
 from forecasting.models.volatility import VolatilityRegression
 from forecasting.panel import Panel
 from forecasting.progress import Progress
-from forecasting.quantiles import LEVELS
+from forecasting.quantiles import LEVELS, MEDIAN
 from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
 
 NAME = "stacked_lstm"
@@ -25,12 +26,16 @@ NAME = "stacked_lstm"
 FEATURE_LIMIT = 8.0
 # Bars that enter the first layer together: a fifth of the steps, and of the time, for the same context.
 PATCH = 5
-# The stretch is set at this many steps ahead, evenly spaced in their logarithms, and interpolated.
+# The stretch or shift is set at this many steps ahead, evenly spaced in their logarithms, and interpolated.
 KNOTS = 4
-# No step's fan is ever stretched or shrunk by more than exp(this), a factor of 1.35; by less where there is
-# little to learn from: half of it with as many windows as this that share no bar.
+# No step's fan is ever stretched or shrunk by more than exp(this), a factor of 1.35.
 STRETCH_LIMIT = 0.3
+# Nor is it ever moved by more than this many widths of a walk so long.
+SHIFT_LIMIT = 0.5
+# Either limit is lower where there is little to learn from: half with so many windows that share no bar.
 HALF_LIMIT_WINDOWS = 30
+# Held-out windows for fewer than this many targets end to end do not say how wide a fan is.
+MIN_TARGETS = 20
 # A window counts by its volatility over its series' usual one, as in the scaled quantile loss, but never by
 # more than this or less than its inverse: no crisis, peg or redenomination makes up a batch on its own.
 WEIGHT_LIMIT = 2.0
@@ -59,13 +64,15 @@ class OriginScale(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
 class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Turns the start's numbers and the network's into quantiles of the change at each step ahead, in scales.
 
-    Each says by how much, in logarithms, to stretch a table of quantiles at its knots; zeros give the table
-    itself. A positive factor keeps a row of it in order.
+    The start's say by how much, in logarithms, to stretch a table of quantiles at their knots. The network's
+    add to that, or, with `moves`, say how far to move it, in widths of a walk so long. Zeros give the table
+    itself. One shift and one positive factor for all of a row keep it in order.
     """
 
-    def __init__(self, horizon: int, **layer: Any) -> None:
+    def __init__(self, horizon: int, *, moves: bool = False, **layer: Any) -> None:
         super().__init__(**layer)
         self.horizon = horizon
+        self.moves = moves
 
     def build(self, _: tuple[int, ...]) -> None:
         """Make the table and the limit: to be assigned before training, and saved with the weights."""
@@ -77,12 +84,16 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         """(B, `volatility.KNOTS`) and (B, `KNOTS`) -> (B, horizon, 11)."""
         start, correction = (some @ _interpolation(self.horizon, some.shape[-1]) for some in numbers)
         start = tf.clip_by_value(start, -volatility.LIMIT, volatility.LIMIT)
-        stretch = start + self.limit * tf.tanh(correction / self.limit)
+        correction = self.limit * tf.tanh(correction / self.limit)
+        if self.moves:
+            root = np.sqrt(np.arange(1, self.horizon + 1, dtype=np.float32))
+            return tf.exp(start)[..., None] * ((root * correction)[..., None] + self.table)
+        stretch = start + correction
         return tf.exp(stretch)[..., None] * self.table
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
-        return {**super().get_config(), "horizon": self.horizon}
+        return {**super().get_config(), "horizon": self.horizon, "moves": self.moves}
 
 
 class StackedLstm:
@@ -99,8 +110,10 @@ class StackedLstm:
         return windows.scale[origins, None, None] * fan
 
 
-def build_network(context: int, features: int, units: tuple[int, ...], horizon: int) -> Any:
-    """A network from (B, context, features) to (B, horizon, 11), in scales, that does not stretch yet."""
+def build_network(
+    context: int, features: int, units: tuple[int, ...], horizon: int, *, moves: bool = False
+) -> Any:
+    """A network from (B, context, features) to (B, horizon, 11), in scales, that changes nothing yet."""
     inputs = keras.Input((context, features))
     patches = context // PATCH
     steps = OriginScale(name="scale")(inputs)
@@ -111,7 +124,7 @@ def build_network(context: int, features: int, units: tuple[int, ...], horizon: 
         steps = keras.layers.LSTM(count, return_sequences=layer < len(units))(steps)
     correction = keras.layers.Dense(KNOTS, kernel_initializer="zeros", name="correction")(steps)
     start = keras.layers.Dense(volatility.KNOTS, name="start", trainable=False)(volatilities)
-    return keras.Model(inputs, QuantileFan(horizon, name="fan")([start, correction]), name=NAME)
+    return keras.Model(inputs, QuantileFan(horizon, moves=moves, name="fan")([start, correction]), name=NAME)
 
 
 def begin_at(network: Any, start: VolatilityRegression, windows: int) -> None:
@@ -120,7 +133,8 @@ def begin_at(network: Any, start: VolatilityRegression, windows: int) -> None:
     fan = network.get_layer("fan")
     fan.table.assign(start.table)
     independent = max(windows, 1) / fan.horizon
-    fan.limit.assign(STRETCH_LIMIT * independent / (independent + HALF_LIMIT_WINDOWS))
+    limit = SHIFT_LIMIT if fan.moves else STRETCH_LIMIT
+    fan.limit.assign(limit * independent / (independent + HALF_LIMIT_WINDOWS))
 
 
 def train(
@@ -128,14 +142,16 @@ def train(
 ) -> tuple[Any, dict[str, Any], Fit]:
     """Train a network on the windows whose targets end by `end`; the state to load it with; what happened.
 
-    It keeps the weights that are best on the validation windows, and its start if that is better than all.
+    It keeps the weights that are best on the validation windows, and its start if that is better than all. A
+    network that learnt a point alone then takes the width of its fan from its errors on these windows.
 
     Raises:
         ModelError: no price moves before `end`.
     """
-    settings = panel.model
+    settings, loss = panel.model, LOSSES[panel.model.loss]
     keras.utils.set_random_seed(settings.seed)
-    network = build_network(settings.context, windows.features.shape[1], settings.units, windows.horizon)
+    features = windows.features.shape[1]
+    network = build_network(settings.context, features, settings.units, windows.horizon, moves=loss.of_point)
     split = Split.of(windows, end)
     begin_at(network, VolatilityRegression.fit(windows, end), len(split.training))
     usual = _usual_scale(windows, end)
@@ -148,7 +164,7 @@ def train(
 
     recipe = Recipe(
         sample=sample,
-        loss=pinball,
+        loss=loss.of,
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(LEARNING_RATE, settings.training_steps),
             weight_decay=WEIGHT_DECAY,
@@ -160,7 +176,11 @@ def train(
         seed=settings.seed,
         keep_best=True,
     )
-    return network, {}, fit(network, recipe, split, on_progress)
+    result = fit(network, recipe, split, on_progress)
+    enough = len(split.validation) >= MIN_TARGETS * windows.horizon
+    if loss.of_point and result.best_step and enough:
+        network.get_layer("fan").table.assign(_held_out_table(network, windows, split.validation))
+    return network, {}, result
 
 
 def load(network: Any, _: dict[str, Any]) -> StackedLstm:
@@ -168,12 +188,20 @@ def load(network: Any, _: dict[str, Any]) -> StackedLstm:
     return StackedLstm(network)
 
 
-def pinball(targets: Any, quantiles: Any, weights: Any) -> Any:
-    """Weighted mean of 2 x pinball loss; targets (B, horizon), quantiles (B, horizon, 11), weights (B,)."""
-    error = targets[..., None] - quantiles
-    levels = LEVELS.astype(np.float32)
-    losses = 2 * tf.maximum(levels * error, (levels - 1) * error)
-    return tf.reduce_mean(losses * weights[:, None, None])
+def _held_out_table(network: Any, windows: Windows, origins: np.ndarray) -> np.ndarray:
+    """(horizon, 11) quantiles of the point's errors on these windows, in widths, as likely above as below.
+
+    Symmetric, since errors of one stretch of time lie to one side as the prices happened to go then.
+    """
+    # A fan of one width to either side says how wide each window's width is.
+    network.get_layer("fan").table.assign(np.tile(np.linspace(-1, 1, len(LEVELS)), (windows.horizon, 1)))
+    origins = spread(origins, MAX_VALIDATION)
+    quantiles = forward(network, windows.contexts, origins)
+    width = (quantiles[..., -1] - quantiles[..., 0]) / 2
+    errors = (windows.targets(origins) / windows.scale[origins, None] - quantiles[..., MEDIAN]) / width
+    sizes = np.quantile(np.abs(errors), np.abs(2 * LEVELS - 1), axis=0).T
+    table: np.ndarray = np.sign(LEVELS - LEVELS[MEDIAN]) * sizes
+    return table
 
 
 def _usual_scale(windows: Windows, end: np.datetime64) -> np.ndarray:

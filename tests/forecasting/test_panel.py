@@ -117,6 +117,11 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         ),
         ('[bars]\ncalendar = "XNYZ"\n', "bars.calendar: "),
         ('[model]\npreset = "lecture"\ncontext = 60\n', 'preset = "lecture" fixes context = 120'),
+        (
+            '[model]\npreset = "lecture"\nloss = "huber"\n',
+            'model: preset = "lecture" fixes loss = "mae"; remove loss, or use preset = "default"',
+        ),
+        ('[model]\nloss = "mse"\n', "model.loss = 'mse' is not allowed: input should be 'pinball', 'mae' or"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(tmp_path: Path, text: str, words: str) -> None:
@@ -134,6 +139,7 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
 def test_the_lecture_preset_brings_its_own_windows(tmp_path: Path) -> None:
     panel = Panel.load(write(tmp_path, MINIMAL + '[model]\npreset = "lecture"\n'))
     assert (panel.model.context_bars, panel.model.sampling_step, panel.model.context) == (720, 6, 120)
+    assert panel.model.loss == "mae"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +150,7 @@ def test_the_lecture_preset_brings_its_own_windows(tmp_path: Path) -> None:
         ("[retrain]\nholdout = 100\n", False),
         ("[forecast]\nhorizon = 10\n", False),
         ("[model]\nseed = 1\n", False),
+        ('[model]\nloss = "mae"\n', False),
         ("[audit]\nflat_bars = 10\n", False),
     ],
 )

@@ -16,7 +16,6 @@ from forecasting.models.stacked_lstm import (
     begin_at,
     build_network,
     load,
-    pinball,
     train,
 )
 from forecasting.models.training import load_network
@@ -144,14 +143,6 @@ def test_no_fan_is_stretched_beyond_the_limit(number: float, factor: float) -> N
     np.testing.assert_allclose(
         fan([still(1), np.full((1, KNOTS), number, np.float32)]), np.full((1, 6, 11), factor), 1e-6
     )
-
-
-def test_the_loss_is_the_scaled_quantile_loss_worked_by_hand() -> None:
-    # One window, one step: the truth 1 lies above six quantiles of 0 and below five of 2.
-    quantiles = np.array([[[0.0] * 6 + [2.0] * 5]], dtype=np.float32)
-    by_hand = 2 * (sum([0.05, 0.1, 0.2, 0.3, 0.4, 0.5]) + sum([0.4, 0.3, 0.2, 0.1, 0.05])) / 11
-    loss = pinball(np.ones((1, 1), np.float32), quantiles, np.array([3.0], np.float32))
-    assert float(loss) == pytest.approx(3 * by_hand)
 
 
 def test_it_learns_which_volatility_lasts() -> None:

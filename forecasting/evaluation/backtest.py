@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from forecasting import __version__
 from forecasting.as_of import as_of_label
@@ -20,7 +19,9 @@ from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
 from forecasting.errors import AuditError, ModelError, NightcastError
 from forecasting.evaluation import metrics
-from forecasting.evaluation.scores import Score, compare, following, forecast_prices, score_windows
+from forecasting.evaluation.diebold_mariano import DieboldMariano, run_tests
+from forecasting.evaluation.predictions import KEY, SCHEMA, ScoredWindows
+from forecasting.evaluation.scores import Score, compare, following, forecast_prices
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import load_network, train_network
@@ -36,17 +37,6 @@ from forecasting.windows import Windows, build_windows
 
 # Trains a model on bars that end at a cutoff, which is also the last bar that it may train on.
 FitModel = Callable[[Bars, np.datetime64], Forecaster]
-
-_KEY = ("candidate", "as_of", "unique_id", "h")
-_SCHEMA = pa.schema(
-    [
-        ("candidate", pa.string()),
-        ("as_of", pa.timestamp("us", tz="UTC")),
-        *contract.SCHEMA,
-        ("y", pa.float64()),
-        ("in_sample_change", pa.float64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -78,6 +68,8 @@ class BacktestResult:
 
     Attributes:
         cutoffs: (C,) datetime64[us], increasing.
+        overlap: how many cutoffs a target spans.
+        model: the candidate that is neither of the walks.
         predictions: one row per candidate, common cutoff, series and step, in that order: the columns of the
             forecast contract, and `candidate` (whose forecast it counts as; `model` is who made it), `as_of`
             (the common cutoff; `cutoff` is the series' own last bar by then), `y` (what came) and
@@ -86,18 +78,30 @@ class BacktestResult:
     """
 
     cutoffs: np.ndarray
+    overlap: int
+    model: str
     predictions: pa.Table
     unscored: int
 
     @cached_property
+    def windows(self) -> ScoredWindows:
+        """The predictions, by window and step."""
+        return ScoredWindows.from_table(self.predictions)
+
+    @cached_property
     def losses(self) -> pd.DataFrame:
         """What each candidate lost on each window, as `scores` describes it."""
-        return window_losses(self.predictions)
+        return self.windows.losses
 
     @cached_property
     def table(self) -> tuple[Score, ...]:
         """The scores of the model and of both random walks."""
         return compare(self.losses)
+
+    @cached_property
+    def tests(self) -> tuple[DieboldMariano, ...]:
+        """The model against both random walks, and these against each other."""
+        return run_tests(self.losses, self.model, self.overlap)
 
 
 def backtest(
@@ -138,8 +142,9 @@ def backtest(
     on_progress(len(cutoffs), len(cutoffs), "scored")
     if not tables:
         raise AuditError(f"no series of panel {panel.name} has a whole target after any cutoff; add bars")
-    predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in _KEY])
-    return BacktestResult(cutoffs, predictions, unscored)
+    predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in KEY])
+    overlap = -(-panel.forecast.horizon // plan.stride)
+    return BacktestResult(cutoffs, overlap, fitted.model.name, predictions, unscored)
 
 
 def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
@@ -158,20 +163,6 @@ def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
         )
     cutoffs: np.ndarray = times[first : last + 1 : plan.stride]
     return cutoffs
-
-
-def window_losses(predictions: pa.Table) -> pd.DataFrame:
-    """What each candidate lost on each window, from the predictions of a backtest."""
-    horizon = int(pc.max(predictions["h"]).as_py())
-
-    def steps(name: str) -> np.ndarray:
-        column: np.ndarray = predictions[name].to_numpy().reshape(-1, horizon)
-        return column
-
-    quantiles = np.stack([steps(name) for name in COLUMNS], axis=-1)
-    losses = score_windows(steps("y"), steps("y_hat"), quantiles, steps("in_sample_change")[:, 0])
-    firsts = predictions.filter(pc.equal(predictions["h"], 1))
-    return losses.assign(**{name: firsts[name].to_pandas() for name in _KEY[:3]})
 
 
 @dataclass(frozen=True)
@@ -268,7 +259,7 @@ def _forecasts(
 
 def _table(common: dict[str, np.ndarray], candidate: str, forecast: dict[str, np.ndarray]) -> pa.Table:
     columns = common | forecast | {"candidate": np.full(len(common["h"]), candidate, dtype=object)}
-    table = pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in _SCHEMA], schema=_SCHEMA)
+    table = pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
     contract.validate(table)
     return table
 

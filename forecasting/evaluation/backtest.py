@@ -61,14 +61,23 @@ class BacktestPlan:
             if value is not None and value < 1:
                 raise NightcastError(f"a backtest with {name} = {value}; give 1 or more")
 
+    def refits(self, done: int) -> bool:
+        """Whether a model is trained at the cutoff that comes after so many others."""
+        return done == 0 if self.refit_every is None else done % self.refit_every == 0
+
+    @property
+    def trainings(self) -> int:
+        """How often a model is trained."""
+        return sum(map(self.refits, range(self.cutoffs)))
+
 
 @dataclass(frozen=True)
 class BacktestResult:
     """What a backtest found.
 
     Attributes:
+        plan: what was asked for.
         cutoffs: (C,) datetime64[us], increasing.
-        overlap: how many cutoffs a target spans.
         model: the candidate that is neither of the walks.
         predictions: one row per candidate, common cutoff, series and step, in that order: the columns of the
             forecast contract, and `candidate` (whose forecast it counts as; `model` is who made it), `as_of`
@@ -77,8 +86,8 @@ class BacktestResult:
         unscored: pairs of series and cutoff that had a forecast, but no whole target to score it by.
     """
 
+    plan: BacktestPlan
     cutoffs: np.ndarray
-    overlap: int
     model: str
     predictions: pa.Table
     unscored: int
@@ -101,7 +110,8 @@ class BacktestResult:
     @cached_property
     def tests(self) -> tuple[DieboldMariano, ...]:
         """The model against both random walks, and these against each other."""
-        return run_tests(self.losses, self.model, self.overlap)
+        horizon = self.windows.y.shape[1]
+        return run_tests(self.losses, self.model, -(-horizon // self.plan.stride))
 
 
 def backtest(
@@ -129,9 +139,9 @@ def backtest(
     tables: list[pa.Table] = []
     unscored = 0
     for done, cutoff in enumerate(cutoffs):
-        on_progress(done, len(cutoffs), f"cutoff {as_of_label(cutoff, panel.bars.freq)}")
+        on_progress(done, len(cutoffs), _place(panel, plan, cutoffs, done))
         night = _night(panel, bars, calendar, cutoff)
-        if done == 0 or (plan.refit_every and done % plan.refit_every == 0):
+        if plan.refits(done):
             fitted = _fit(panel, night, fit_model)
         origins, at = _scored(night, outcome)
         unscored += len(night.windows.bars.ids) - len(origins)
@@ -143,8 +153,7 @@ def backtest(
     if not tables:
         raise AuditError(f"no series of panel {panel.name} has a whole target after any cutoff; add bars")
     predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in KEY])
-    overlap = -(-panel.forecast.horizon // plan.stride)
-    return BacktestResult(cutoffs, overlap, fitted.model.name, predictions, unscored)
+    return BacktestResult(plan, cutoffs, fitted.model.name, predictions, unscored)
 
 
 def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
@@ -194,6 +203,14 @@ def _identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
     prices = digest_arrays(bars.offsets, bars.ds, bars.y)
     record = {"panel": panel.digest, "ids": bars.ids, "prices": prices, "plan": asdict(plan)}
     return digest_record(record | {"package_version": __version__})
+
+
+def _place(panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, done: int) -> str:
+    """Where a backtest is, in words."""
+    place = f"cutoff {done + 1} of {plan.cutoffs}, {as_of_label(cutoffs[done], panel.bars.freq)}"
+    if not plan.refits(done):
+        return place
+    return f"{place}, training {sum(map(plan.refits, range(done + 1)))} of {plan.trainings}"
 
 
 def _names(bars: Bars, positions: np.ndarray) -> np.ndarray:
@@ -297,13 +314,20 @@ def backtest_panel(
     bars = Bars.from_table(rows, panel.forecast.target)
     bars = bars.keep(is_usable(bars, panel))
 
+    cutoffs = common_cutoffs(panel, bars, plan)
+
     def train(known: Bars, end: np.datetime64) -> Forecaster:
         if not known.ids:
             day = as_of_label(end, panel.bars.freq)
             raise ModelError(
                 f"no series of panel {panel.name} has a whole context by {day}; ask for fewer --cutoffs"
             )
-        network = train_network(panel, known, end, on_progress)
+        place = _place(panel, plan, cutoffs, int(np.searchsorted(cutoffs, end)))
+
+        def tell(done: int, total: int, message: str) -> None:
+            on_progress(done, total, f"{place}: {message}")
+
+        network = train_network(panel, known, end, tell)
         return load_network(panel, network.model_bytes, network.state)
 
     return backtest(panel, bars, panel.calendar, plan, train, on_progress)

@@ -7,8 +7,7 @@ squared errors" (1997).
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,8 @@ from forecasting.models.baselines import EwmaWalk, RandomWalk
 # Fewer dates than this, or than four times the overlap, are too few to know a variance by.
 MIN_DATES = 8
 MIN_INDEPENDENT = 4
+# With a p-value below this a difference is called more than luck.
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,16 @@ class DieboldMariano:
     statistic: float | None = None
     p_value: float | None = None
 
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
+    @property
+    def verdict(self) -> str:
+        """What the test says of the candidate, in a few words."""
+        if self.difference is None:
+            return "a loss is not finite"
+        if self.p_value is None:
+            return "the same" if self.difference == 0 else "too few cutoffs to tell"
+        if self.p_value >= SIGNIFICANT:
+            return "could be luck"
+        return "better" if self.difference < 0 else "worse"
 
 
 def run_tests(losses: pd.DataFrame, model: str, overlap: int) -> tuple[DieboldMariano, ...]:

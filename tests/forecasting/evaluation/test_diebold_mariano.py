@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from forecasting.evaluation.diebold_mariano import (
+    DieboldMariano,
     choose_lag,
     diebold_mariano,
     run_tests,
@@ -165,3 +166,19 @@ def test_the_model_meets_both_walks_and_these_each_other(make_losses: MakeLosses
     losses = make_losses(model=noisy(9, 0.9), ewma_walk=noisy(9, 1.0, 1), random_walk=noisy(9, 1.1, 2))
     pairs = [(test.candidate, test.opponent) for test in run_tests(losses, "model", 1)]
     assert pairs == [("model", "random_walk"), ("model", "ewma_walk"), ("ewma_walk", "random_walk")]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_value", "verdict"),
+    [
+        (-0.02, 0.01, "better"),
+        (0.02, 0.01, "worse"),
+        (-0.02, 0.05, "could be luck"),
+        (-0.02, None, "too few cutoffs to tell"),
+        (0.0, None, "the same"),
+        (None, None, "a loss is not finite"),
+    ],
+)
+def test_a_verdict_is_in_words(difference: float | None, p_value: float | None, verdict: str) -> None:
+    test = DieboldMariano("model", "random_walk", difference, dates=20, lag=2, p_value=p_value)
+    assert test.verdict == verdict

@@ -19,7 +19,7 @@ from deployments import environment, terminal
 from forecasting import __version__
 from forecasting.as_of import parse_as_of, to_instant
 from forecasting.errors import AuditError, NightcastError
-from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
+from forecasting.evaluation.backtest import BacktestPlan, BacktestResult, backtest_panel
 from forecasting.panel import Panel
 from forecasting.prices.export import export_file, export_prices
 from forecasting.prices.ingest import ingest as ingest_prices
@@ -110,25 +110,23 @@ def backtest(
     cutoffs: Annotated[int, Parameter(help="How many cutoffs.")] = 12,
     stride: Annotated[int, Parameter(help="Bars from one cutoff to the next.")] = 72,
     refit: Annotated[str, Parameter(help="never, or train again every so many cutoffs.")] = "never",
-    output: Annotated[Path | None, Parameter(help="Write every prediction to this Parquet file.")] = None,
+    output: Annotated[
+        Path | None, Parameter(help="Write every prediction to this Parquet file, and beside it a report.")
+    ] = None,
     store: Store = None,
     panels: Panels = None,
 ) -> None:
     """Walk forward over the past on common cutoffs, the model beside both random walks."""
     settings = Panel.load(panel, panels)
-    if output is not None and output.is_dir():
-        raise NightcastError(
-            f"--output {output} is a folder; give a file in it, such as {output / 'backtest.parquet'}"
-        )
+    if output is not None:
+        _check_output(output)
     storage, plan = Storage(store), BacktestPlan(cutoffs, stride, _refit_every(refit))
     if not PriceTable.exists(storage, settings.name):
         ingest_prices(settings, storage, _now())
     result = backtest_panel(settings, storage, plan, terminal.ProgressLines("backtest"))
     terminal.print_backtest(settings, result)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(result.predictions, output)
-        print(f"Every prediction: {output}")
+        _write_backtest(settings, result, output)
 
 
 @app.command
@@ -142,6 +140,35 @@ def demo(*, store: Store = None) -> None:
 def _fail(reason: str) -> Never:
     print(f"nightcast: {' '.join(reason.split())}", file=sys.stderr)
     sys.exit(1)
+
+
+def _check_output(output: Path) -> None:
+    """Tell of a mistake in it before the work, and make its folder."""
+    if output.is_dir():
+        raise NightcastError(
+            f"--output {output} is a folder; give a file in it, such as {output / 'backtest.parquet'}"
+        )
+    if output.suffix == ".html":
+        raise NightcastError(
+            f"--output {output} is where the report goes; give the predictions' file, such as "
+            f"{output.with_suffix('.parquet')}"
+        )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NightcastError(
+            f"--output {output} cannot be written ({error.strerror}); give a file in another folder"
+        ) from error
+
+
+def _write_backtest(panel: Panel, result: BacktestResult, output: Path) -> None:
+    """Write the predictions to `output`, and the report beside them."""
+    from forecasting.publishing.backtest_report import render_backtest  # noqa: PLC0415 - loads matplotlib
+
+    report = output.with_suffix(".html")
+    pq.write_table(result.predictions, output)
+    report.write_text(render_backtest(panel, result), encoding="utf-8")
+    print(f"Every prediction: {output}\nReport: {report}")
 
 
 def _refit_every(refit: str) -> int | None:

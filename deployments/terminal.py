@@ -11,13 +11,14 @@ from rich.table import Table
 
 from forecasting.as_of import as_of_label
 from forecasting.evaluation.backtest import BacktestResult
+from forecasting.evaluation.diebold_mariano import DieboldMariano
 from forecasting.evaluation.scores import Score
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
 from forecasting.publishing.findings_file import worst_first
-from forecasting.publishing.formats import format_number, format_percent
+from forecasting.publishing.formats import format_number, format_p_value, format_percent
 from forecasting.publishing.headlines import summary_lines
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
@@ -103,8 +104,9 @@ def print_backtest(panel: Panel, result: BacktestResult) -> None:
     _print_table(columns, [_score_row(score) for score in result.table])
     print(
         "SQL: scaled quantile loss. Ratios, and skill = 1 - SQL ratio, are to the random walk: geometric\n"
-        "means over series, and for SQL also the arithmetic one. Skill above zero is better."
+        "means over series, and for SQL also the arithmetic one. Skill above zero is better.\n"
     )
+    _print_tests(result)
 
 
 def _score_row(score: Score) -> tuple[str, ...]:
@@ -119,6 +121,27 @@ def _score_row(score: Score) -> tuple[str, ...]:
         format_percent(score.skill_to_ewma_walk, signed=True),
         format_percent(score.coverage_80),
         format_percent(score.coverage_90),
+    )
+
+
+def _print_tests(result: BacktestResult) -> None:
+    columns = ("", "against", "difference", "give or take", "Diebold-Mariano", "p", "verdict")
+    _print_table(columns, [_test_row(test) for test in result.tests])
+    print(
+        "Difference: of the losses, as a share of the series' random-walk loss, mean over series and then\n"
+        f"over {len(result.cutoffs)} cutoffs. Below zero is better; p is how often so large a one is luck."
+    )
+
+
+def _test_row(test: DieboldMariano) -> tuple[str, ...]:
+    return (
+        test.candidate,
+        test.opponent,
+        format_percent(test.difference, 2, signed=True),
+        format_percent(test.standard_error, 2),
+        format_number(test.statistic, 2),
+        format_p_value(test.p_value),
+        test.verdict,
     )
 
 

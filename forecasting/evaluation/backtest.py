@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from forecasting import __version__
 from forecasting.as_of import as_of_label
@@ -20,7 +19,9 @@ from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
 from forecasting.errors import AuditError, ModelError, NightcastError
 from forecasting.evaluation import metrics
-from forecasting.evaluation.scores import Score, compare, following, forecast_prices, score_windows
+from forecasting.evaluation.diebold_mariano import DieboldMariano, run_tests
+from forecasting.evaluation.predictions import KEY, SCHEMA, ScoredWindows
+from forecasting.evaluation.scores import Score, compare, following, forecast_prices
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import load_network, train_network
@@ -36,17 +37,6 @@ from forecasting.windows import Windows, build_windows
 
 # Trains a model on bars that end at a cutoff, which is also the last bar that it may train on.
 FitModel = Callable[[Bars, np.datetime64], Forecaster]
-
-_KEY = ("candidate", "as_of", "unique_id", "h")
-_SCHEMA = pa.schema(
-    [
-        ("candidate", pa.string()),
-        ("as_of", pa.timestamp("us", tz="UTC")),
-        *contract.SCHEMA,
-        ("y", pa.float64()),
-        ("in_sample_change", pa.float64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -71,13 +61,24 @@ class BacktestPlan:
             if value is not None and value < 1:
                 raise NightcastError(f"a backtest with {name} = {value}; give 1 or more")
 
+    def refits(self, done: int) -> bool:
+        """Whether a model is trained at the cutoff that comes after so many others."""
+        return done == 0 if self.refit_every is None else done % self.refit_every == 0
+
+    @property
+    def trainings(self) -> int:
+        """How often a model is trained."""
+        return sum(map(self.refits, range(self.cutoffs)))
+
 
 @dataclass(frozen=True)
 class BacktestResult:
     """What a backtest found.
 
     Attributes:
+        plan: what was asked for.
         cutoffs: (C,) datetime64[us], increasing.
+        model: the candidate that is neither of the walks.
         predictions: one row per candidate, common cutoff, series and step, in that order: the columns of the
             forecast contract, and `candidate` (whose forecast it counts as; `model` is who made it), `as_of`
             (the common cutoff; `cutoff` is the series' own last bar by then), `y` (what came) and
@@ -85,19 +86,32 @@ class BacktestResult:
         unscored: pairs of series and cutoff that had a forecast, but no whole target to score it by.
     """
 
+    plan: BacktestPlan
     cutoffs: np.ndarray
+    model: str
     predictions: pa.Table
     unscored: int
 
     @cached_property
+    def windows(self) -> ScoredWindows:
+        """The predictions, by window and step."""
+        return ScoredWindows.from_table(self.predictions)
+
+    @cached_property
     def losses(self) -> pd.DataFrame:
         """What each candidate lost on each window, as `scores` describes it."""
-        return window_losses(self.predictions)
+        return self.windows.losses
 
     @cached_property
     def table(self) -> tuple[Score, ...]:
         """The scores of the model and of both random walks."""
         return compare(self.losses)
+
+    @cached_property
+    def tests(self) -> tuple[DieboldMariano, ...]:
+        """The model against both random walks, and these against each other."""
+        horizon = self.windows.y.shape[1]
+        return run_tests(self.losses, self.model, -(-horizon // self.plan.stride))
 
 
 def backtest(
@@ -125,9 +139,9 @@ def backtest(
     tables: list[pa.Table] = []
     unscored = 0
     for done, cutoff in enumerate(cutoffs):
-        on_progress(done, len(cutoffs), f"cutoff {as_of_label(cutoff, panel.bars.freq)}")
+        on_progress(done, len(cutoffs), _place(panel, plan, cutoffs, done))
         night = _night(panel, bars, calendar, cutoff)
-        if done == 0 or (plan.refit_every and done % plan.refit_every == 0):
+        if plan.refits(done):
             fitted = _fit(panel, night, fit_model)
         origins, at = _scored(night, outcome)
         unscored += len(night.windows.bars.ids) - len(origins)
@@ -138,8 +152,8 @@ def backtest(
     on_progress(len(cutoffs), len(cutoffs), "scored")
     if not tables:
         raise AuditError(f"no series of panel {panel.name} has a whole target after any cutoff; add bars")
-    predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in _KEY])
-    return BacktestResult(cutoffs, predictions, unscored)
+    predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in KEY])
+    return BacktestResult(plan, cutoffs, fitted.model.name, predictions, unscored)
 
 
 def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
@@ -158,20 +172,6 @@ def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
         )
     cutoffs: np.ndarray = times[first : last + 1 : plan.stride]
     return cutoffs
-
-
-def window_losses(predictions: pa.Table) -> pd.DataFrame:
-    """What each candidate lost on each window, from the predictions of a backtest."""
-    horizon = int(pc.max(predictions["h"]).as_py())
-
-    def steps(name: str) -> np.ndarray:
-        column: np.ndarray = predictions[name].to_numpy().reshape(-1, horizon)
-        return column
-
-    quantiles = np.stack([steps(name) for name in COLUMNS], axis=-1)
-    losses = score_windows(steps("y"), steps("y_hat"), quantiles, steps("in_sample_change")[:, 0])
-    firsts = predictions.filter(pc.equal(predictions["h"], 1))
-    return losses.assign(**{name: firsts[name].to_pandas() for name in _KEY[:3]})
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,14 @@ def _identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
     prices = digest_arrays(bars.offsets, bars.ds, bars.y)
     record = {"panel": panel.digest, "ids": bars.ids, "prices": prices, "plan": asdict(plan)}
     return digest_record(record | {"package_version": __version__})
+
+
+def _place(panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, done: int) -> str:
+    """Where a backtest is, in words."""
+    place = f"cutoff {done + 1} of {plan.cutoffs}, {as_of_label(cutoffs[done], panel.bars.freq)}"
+    if not plan.refits(done):
+        return place
+    return f"{place}, training {sum(map(plan.refits, range(done + 1)))} of {plan.trainings}"
 
 
 def _names(bars: Bars, positions: np.ndarray) -> np.ndarray:
@@ -268,7 +276,7 @@ def _forecasts(
 
 def _table(common: dict[str, np.ndarray], candidate: str, forecast: dict[str, np.ndarray]) -> pa.Table:
     columns = common | forecast | {"candidate": np.full(len(common["h"]), candidate, dtype=object)}
-    table = pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in _SCHEMA], schema=_SCHEMA)
+    table = pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
     contract.validate(table)
     return table
 
@@ -306,13 +314,20 @@ def backtest_panel(
     bars = Bars.from_table(rows, panel.forecast.target)
     bars = bars.keep(is_usable(bars, panel))
 
+    cutoffs = common_cutoffs(panel, bars, plan)
+
     def train(known: Bars, end: np.datetime64) -> Forecaster:
         if not known.ids:
             day = as_of_label(end, panel.bars.freq)
             raise ModelError(
                 f"no series of panel {panel.name} has a whole context by {day}; ask for fewer --cutoffs"
             )
-        network = train_network(panel, known, end, on_progress)
+        place = _place(panel, plan, cutoffs, int(np.searchsorted(cutoffs, end)))
+
+        def tell(done: int, total: int, message: str) -> None:
+            on_progress(done, total, f"{place}: {message}")
+
+        network = train_network(panel, known, end, tell)
         return load_network(panel, network.model_bytes, network.state)
 
     return backtest(panel, bars, panel.calendar, plan, train, on_progress)

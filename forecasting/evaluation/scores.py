@@ -94,6 +94,18 @@ def compare(losses: pd.DataFrame) -> tuple[Score, ...]:
     return tuple(_score(losses, name) for name in losses["candidate"].unique())
 
 
+def loss_difference(losses: pd.DataFrame, candidate: str, opponent: str) -> pd.Series:
+    """The candidate's loss less the opponent's on each window, by `as_of` and `unique_id`.
+
+    As a share of the series' mean random-walk loss; series on which that loses nothing are left out.
+    """
+    loss = losses.set_index(["as_of", "unique_id", "candidate"])["scaled_quantile_loss"]
+    wide = loss.unstack()  # noqa: PD010 - a pivot table would leave out what is not finite
+    reference = wide[RandomWalk.name].groupby("unique_id").transform("mean")
+    difference: pd.Series = ((wide[candidate] - wide[opponent]) / reference)[reference > 0]
+    return difference
+
+
 def _score(losses: pd.DataFrame, name: str) -> Score:
     own = losses[losses["candidate"] == name]
     loss, walk_loss, ewma_loss = (

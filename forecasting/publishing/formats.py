@@ -40,6 +40,12 @@ def format_percent(share: float | None, decimals: int = 1, *, signed: bool = Fal
     return text if text == _NONE else f"{_signed(text) if signed else text}%"
 
 
+def format_p_value(value: float | None) -> str:
+    """`0.012`, and `<0.001` for what is smaller; a dash for None."""
+    least = 0.001
+    return f"<{least}" if value is not None and value < least else format_number(value, 3)
+
+
 def format_change(value: float, start: float) -> str:
     """The way from price `start` to `value`: in percent, or in price units where `start` is not positive."""
     if start > 0:

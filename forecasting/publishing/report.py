@@ -1,17 +1,12 @@
 """The report: one self-contained HTML page on a published forecast, for the people who use it.
 
-Plain values in, text out. Everything shown is put in words here; the template only lays it out. The page asks
-nothing of the network: its style, script and pictures are in it.
+Plain values in, text out. Everything shown is put in words here; the template only lays it out.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, partial
 from urllib.parse import quote
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from forecasting.findings import Finding
 from forecasting.publishing.findings_file import worst_first
@@ -23,6 +18,7 @@ from forecasting.publishing.formats import (
     format_time,
     price_size,
 )
+from forecasting.publishing.page import Cell, Column, Picture, Table, data_uri, load_template
 
 MAX_EMBEDDED_CHARTS = 60
 
@@ -129,39 +125,6 @@ class ReportData:
         return self.freq.endswith("D")
 
 
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    numeric: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """A cell of a table: its text, the number it sorts by, and where it leads."""
-
-    text: str
-    value: float | None = None
-    href: str = ""
-
-
-@dataclass(frozen=True)
-class _Table:
-    key: str
-    title: str
-    caption: str
-    columns: Sequence[_Column]
-    rows: Sequence[Sequence[_Cell]]
-    empty: str = ""
-
-
-@dataclass(frozen=True)
-class _Picture:
-    anchor: str
-    alt: str
-    uri: str
-
-
 def render_report(report: ReportData) -> str:
     """The page as HTML. The same report gives the same text."""
     report = replace(report, series=sorted(report.series, key=lambda result: result.unique_id))
@@ -177,7 +140,7 @@ def render_report(report: ReportData) -> str:
         "findings": _findings_table(report),
         "left_out": _left_out_table(report),
         "contenders": _contenders_table(report),
-        "loss_curve": _data_uri(report.loss_curve),
+        "loss_curve": data_uri(report.loss_curve),
         "facts": _facts_table(report),
     }
     sections = {
@@ -189,20 +152,9 @@ def render_report(report: ReportData) -> str:
         "training": "Training" if report.loss_curve is not None else "",
         "run": "This run",
     }
-    return _template().render(page, sections=[(key, title) for key, title in sections.items() if title])
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("forecasting.publishing"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return load_template("report.html.j2").render(
+        page, sections=[(key, title) for key, title in sections.items() if title]
     )
-    environment.filters["zip"] = partial(zip, strict=True)
-    return environment.get_template("report.html.j2")
 
 
 def _summarise(report: ReportData) -> list[str]:
@@ -247,42 +199,42 @@ def _tiles(report: ReportData) -> list[tuple[str, str]]:
     ]
 
 
-def _series_table(report: ReportData, anchors: Mapping[str, str]) -> _Table:
+def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
     columns = (
-        _Column("Series"),
-        _Column("Last bar"),
-        _Column("Last price", numeric=True),
-        _Column("Median", numeric=True),
-        _Column("Change", numeric=True),
-        _Column("80% range", numeric=True, note="sorts by its width relative to the last price"),
-        _Column("Skill", numeric=True, note="on the holdout, against the random walk; above zero is better"),
-        _Column("In 80%", numeric=True, note="share of holdout prices inside the 80% band"),
-        _Column("In 90%", numeric=True, note="share of holdout prices inside the 90% band"),
-        _Column("Model"),
+        Column("Series"),
+        Column("Last bar"),
+        Column("Last price", numeric=True),
+        Column("Median", numeric=True),
+        Column("Change", numeric=True),
+        Column("80% range", numeric=True, note="sorts by its width relative to the last price"),
+        Column("Skill", numeric=True, note="on the holdout, against the random walk; above zero is better"),
+        Column("In 80%", numeric=True, note="share of holdout prices inside the 80% band"),
+        Column("In 90%", numeric=True, note="share of holdout prices inside the 90% band"),
+        Column("Model"),
     )
     rows = [_series_row(result, _chart_href(result, anchors), daily=report.daily) for result in report.series]
     caption = (
         f"Median, change and 80% range are {report.horizon} bars ahead. Skill against the random walk and "
         "the share of prices inside each band are from the holdout. A heading sorts by its column."
     )
-    return _Table("series", "Series", caption, columns, rows)
+    return Table("series", "Series", caption, columns, rows)
 
 
-def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[_Cell]:
+def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[Cell]:
     size = price_size(result.y_cutoff, result.low, result.high)
     width = (result.high - result.low) / abs(result.y_cutoff) if result.y_cutoff else None
     change = (result.median - result.y_cutoff) / abs(result.y_cutoff) if result.y_cutoff else None
     return [
-        _Cell(result.unique_id, href=href),
-        _Cell(format_time(result.cutoff, daily=daily)),
-        _Cell(format_price(result.y_cutoff, size), result.y_cutoff),
-        _Cell(format_price(result.median, size), result.median),
-        _Cell(format_change(result.median, result.y_cutoff), change),
-        _Cell(f"{format_price(result.low, size)} to {format_price(result.high, size)}", width),
-        _Cell(format_percent(result.skill, signed=True), result.skill),
-        _Cell(format_percent(result.coverage_80), result.coverage_80),
-        _Cell(format_percent(result.coverage_90), result.coverage_90),
-        _Cell(result.model),
+        Cell(result.unique_id, href=href),
+        Cell(format_time(result.cutoff, daily=daily)),
+        Cell(format_price(result.y_cutoff, size), result.y_cutoff),
+        Cell(format_price(result.median, size), result.median),
+        Cell(format_change(result.median, result.y_cutoff), change),
+        Cell(f"{format_price(result.low, size)} to {format_price(result.high, size)}", width),
+        Cell(format_percent(result.skill, signed=True), result.skill),
+        Cell(format_percent(result.coverage_80), result.coverage_80),
+        Cell(format_percent(result.coverage_90), result.coverage_90),
+        Cell(result.model),
     ]
 
 
@@ -305,7 +257,7 @@ def _explain_charts(report: ReportData, shown: Sequence[SeriesResult]) -> str:
     )
 
 
-def _picture(report: ReportData, result: SeriesResult, anchor: str) -> _Picture:
+def _picture(report: ReportData, result: SeriesResult, anchor: str) -> Picture:
     size = price_size(result.y_cutoff, result.low, result.high)
     last, median, low, high = (
         format_price(price, size) for price in (result.y_cutoff, result.median, result.low, result.high)
@@ -315,28 +267,28 @@ def _picture(report: ReportData, result: SeriesResult, anchor: str) -> _Picture:
         f"{result.unique_id}: {last} on {cutoff}, median forecast {median} in {report.horizon} bars, "
         f"80% range {low} to {high}; beside it, if there is one, an earlier forecast over what then happened."
     )
-    return _Picture(anchor, alt, _data_uri(result.chart))
+    return Picture(anchor, alt, data_uri(result.chart))
 
 
-def _findings_table(report: ReportData) -> _Table:
+def _findings_table(report: ReportData) -> Table:
     columns = (
-        _Column("Code"),
-        _Column("Finding"),
-        _Column("Severity"),
-        _Column("What was done"),
-        _Column("Series"),
-        _Column("Rows", numeric=True),
-        _Column("Detail"),
+        Column("Code"),
+        Column("Finding"),
+        Column("Severity"),
+        Column("What was done"),
+        Column("Series"),
+        Column("Rows", numeric=True),
+        Column("Detail"),
     )
     rows = [
         [
-            _Cell(finding.code),
-            _Cell(finding.name),
-            _Cell(finding.severity),
-            _Cell(finding.action),
-            _Cell(finding.unique_id),
-            _Cell(format_number(finding.rows, 0), finding.rows),
-            _Cell(finding.detail),
+            Cell(finding.code),
+            Cell(finding.name),
+            Cell(finding.severity),
+            Cell(finding.action),
+            Cell(finding.unique_id),
+            Cell(format_number(finding.rows, 0), finding.rows),
+            Cell(finding.detail),
         ]
         for finding in worst_first(report.findings)
     ]
@@ -344,47 +296,47 @@ def _findings_table(report: ReportData) -> _Table:
         "What the audit of the incoming prices has to say, the worst first. A finding without a series "
         "concerns the panel. _findings.parquet, beside this page, has the same with what each code means."
     )
-    return _Table(
+    return Table(
         "findings", "Findings", caption, columns, rows, "The audit has nothing to say about the prices."
     )
 
 
-def _left_out_table(report: ReportData) -> _Table:
-    rows = [[_Cell(series.unique_id), _Cell(series.reason)] for series in report.left_out]
+def _left_out_table(report: ReportData) -> Table:
+    rows = [[Cell(series.unique_id), Cell(series.reason)] for series in report.left_out]
     caption = "Their good rows stay in the prices; they have no forecast in this run."
-    columns = (_Column("Series"), _Column("Why"))
-    return _Table("left-out", "Left out", caption, columns, rows, "No series was left out.")
+    columns = (Column("Series"), Column("Why"))
+    return Table("left-out", "Left out", caption, columns, rows, "No series was left out.")
 
 
-def _contenders_table(report: ReportData) -> _Table:
+def _contenders_table(report: ReportData) -> Table:
     columns = (
-        _Column("Model"),
-        _Column("Role"),
-        _Column("Scaled quantile loss", numeric=True, note="lower is better"),
-        _Column("Skill", numeric=True, note="against the random walk; above zero is better"),
-        _Column("MASE", numeric=True, note="mean absolute scaled error of the median; lower is better"),
-        _Column("In 80%", numeric=True, note="share of prices inside the 80% band"),
-        _Column("In 90%", numeric=True, note="share of prices inside the 90% band"),
-        _Column("Publishes"),
+        Column("Model"),
+        Column("Role"),
+        Column("Scaled quantile loss", numeric=True, note="lower is better"),
+        Column("Skill", numeric=True, note="against the random walk; above zero is better"),
+        Column("MASE", numeric=True, note="mean absolute scaled error of the median; lower is better"),
+        Column("In 80%", numeric=True, note="share of prices inside the 80% band"),
+        Column("In 90%", numeric=True, note="share of prices inside the 90% band"),
+        Column("Publishes"),
     )
     rows = [
         [
-            _Cell(f"{contender.model} {contender.version[:_VERSION_LETTERS]}".rstrip()),
-            _Cell(contender.role),
-            _Cell(format_number(contender.scaled_quantile_loss, 4), contender.scaled_quantile_loss),
-            _Cell(format_percent(contender.skill, signed=True), contender.skill),
-            _Cell(format_number(contender.mase, 3), contender.mase),
-            _Cell(format_percent(contender.coverage_80), contender.coverage_80),
-            _Cell(format_percent(contender.coverage_90), contender.coverage_90),
-            _Cell("yes" if contender.publishes else ""),
+            Cell(f"{contender.model} {contender.version[:_VERSION_LETTERS]}".rstrip()),
+            Cell(contender.role),
+            Cell(format_number(contender.scaled_quantile_loss, 4), contender.scaled_quantile_loss),
+            Cell(format_percent(contender.skill, signed=True), contender.skill),
+            Cell(format_number(contender.mase, 3), contender.mase),
+            Cell(format_percent(contender.coverage_80), contender.coverage_80),
+            Cell(format_percent(contender.coverage_90), contender.coverage_90),
+            Cell("yes" if contender.publishes else ""),
         ]
         for contender in report.contenders
     ]
     caption = "All on the same windows of the holdout, which no model trained on."
-    return _Table("gate", "Who publishes", caption, columns, rows, "Nothing was compared on the holdout.")
+    return Table("gate", "Who publishes", caption, columns, rows, "Nothing was compared on the holdout.")
 
 
-def _facts_table(report: ReportData) -> _Table:
+def _facts_table(report: ReportData) -> Table:
     facts = {
         "Panel": report.panel,
         "As of": report.as_of,
@@ -392,10 +344,6 @@ def _facts_table(report: ReportData) -> _Table:
         "Model": f"{report.model} {report.model_version}".rstrip(),
         **report.facts,
     }
-    rows = [[_Cell(name), _Cell(value)] for name, value in facts.items()]
+    rows = [[Cell(name), Cell(value)] for name, value in facts.items()]
     caption = "What it takes to find this forecast, or to make it again."
-    return _Table("run", "This run", caption, (_Column("Fact"), _Column("Value")), rows)
-
-
-def _data_uri(png: bytes | None) -> str:
-    return "" if png is None else f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Table("run", "This run", caption, (Column("Fact"), Column("Value")), rows)

@@ -72,6 +72,8 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
         (["run"], "PANEL"),
         (["backtest", "tiny.toml", "--refit", "often"], "--refit 'often' is neither"),
         (["backtest", "tiny.toml", "--output", "."], "--output . is a folder; give a file in it"),
+        (["backtest", "tiny.toml", "--output", "/dev/null/x.parquet"], "x.parquet cannot be written"),
+        (["backtest", "tiny.toml", "--output", "x.html"], "x.html is where the report goes; give"),
         (["ingest", "tiny.toml", "--store", "/dev/null/x"], "cannot open the store /dev/null/x"),
         (["ingest", "empty.toml"], "empty.csv"),
         (["ingest", "columns.toml"], "wrong.csv"),
@@ -171,7 +173,7 @@ def test_audit_prints_the_findings_that_stop_a_run(
     assert err.startswith("nightcast: P201 too many left out: 2 of 3 live series")
 
 
-def test_backtest_prints_the_table_and_writes_every_prediction(
+def test_backtest_prints_the_table_and_writes_every_prediction_and_a_report(
     tiny_panel: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     output = tmp_path / "out" / "predictions.parquet"
@@ -180,6 +182,9 @@ def test_backtest_prints_the_table_and_writes_every_prediction(
     out = capsys.readouterr().out
     assert "3 cutoffs from 2026-10-15 to 2026-10-25, 3 series, 9 windows of 5 bars" in out
     assert {"ewma_walk", "random_walk", "stacked_lstm"} <= set(out.split())
+    assert "too few cutoffs to tell" in out
+    assert "cutoff 1 of 3, 2026-10-15, training 1 of 1: " in out
+    assert "<title>tiny 2026-10-15 to 2026-10-25: backtest</title>" in output.with_suffix(".html").read_text()
     predictions = pq.read_table(output)
     assert set(SCHEMA.names) <= set(predictions.column_names)
     assert predictions.num_rows == 3 * 3 * 5 * 3

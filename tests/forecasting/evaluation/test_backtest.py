@@ -88,6 +88,17 @@ def test_the_table_says_how_the_model_compares(run: Run, make_bars: MakeBars) ->
     assert (scores["altered"].series, scores["altered"].windows) == (3, 9)
 
 
+def test_the_model_is_tested_against_both_walks_and_targets_overlap_as_strides_say(
+    run: Run, make_bars: MakeBars
+) -> None:
+    tests = run(make_bars(*SPANS), plan=BacktestPlan(cutoffs=30, stride=2)).tests
+    assert [test.candidate for test in tests] == ["altered", "altered", "ewma_walk"]
+    # Targets of 6 bars overlap 3 times, so 6 lags count.
+    assert [(test.dates, test.lag) for test in tests] == [(30, 6)] * 3
+    # The model is the EWMA walk by another name.
+    assert (tests[1].difference, tests[1].verdict) == (0.0, "the same")
+
+
 @pytest.mark.parametrize("back", [0, 1, 2])
 def test_no_price_after_a_cutoff_changes_a_forecast_or_a_membership_up_to_it(
     run: Run, make_bars: MakeBars, back: int
@@ -184,5 +195,16 @@ def test_running_again_gives_the_same(run: Run, make_bars: MakeBars) -> None:
 def test_progress_is_told_at_every_cutoff(run: Run, make_bars: MakeBars) -> None:
     told: list[tuple[int, int, str]] = []
     run(make_bars(*SPANS), on_progress=lambda *what: told.append(what))
-    assert told[0] == (0, 3, "cutoff 2020-06-30")
     assert [done for done, _, _ in told] == [0, 1, 2, 3]
+
+
+def test_progress_says_which_cutoff_and_which_training(run: Run, make_bars: MakeBars) -> None:
+    told: list[str] = []
+    plan = replace(PLAN, refit_every=2)
+    run(make_bars(*SPANS), plan=plan, on_progress=lambda *what: told.append(what[2]))
+    assert told == [
+        "cutoff 1 of 3, 2020-06-30, training 1 of 2",
+        "cutoff 2 of 3, 2020-07-06",
+        "cutoff 3 of 3, 2020-07-12, training 2 of 2",
+        "scored",
+    ]

@@ -6,6 +6,7 @@ from forecasting.publishing.formats import (
     format_change,
     format_date,
     format_number,
+    format_p_value,
     format_percent,
     format_price,
     format_time,
@@ -63,3 +64,10 @@ def test_dates_have_no_hour_for_daily_bars() -> None:
     assert format_date(time, daily=False) == "2 Mar 2026 14:05"
     assert format_time(time, daily=True) == "2026-03-02"
     assert format_time(time, daily=False) == "2026-03-02 14:05"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0123, "0.012"), (0.001, "0.001"), (0.0009, "<0.001"), (None, "\N{EN DASH}")]
+)
+def test_a_p_value_is_never_shown_as_zero(value: float | None, text: str) -> None:
+    assert format_p_value(value) == text

@@ -141,7 +141,7 @@ class Registry:
         return sorted({parts[0] for parts in below if len(parts) > 1} - {_PROMOTIONS})
 
     def record(self, decision: Decision) -> Decision:
-        """Append a decision; it as it was written, which is after what stood for its `as_of` by any clock.
+        """Append a decision; it as it was written, later than what stood for its `as_of` whatever the clock.
 
         Raises:
             ModelError: what stood is damaged.
@@ -155,7 +155,7 @@ class Registry:
             name = f"{decision.as_of}_{stamp}_{decision.challenger}.json"
             data = json.dumps(decision.to_record(), indent=1, sort_keys=True, allow_nan=False).encode()
             if self._storage.put_new(f"{self._root}/{_PROMOTIONS}/{name}", data):
-                return decision
+                return Decision.from_record(json.loads(data))
 
     def decision(self, as_of: str) -> Decision | None:
         """The newest decision made for `as_of` or an earlier one.

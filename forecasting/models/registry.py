@@ -146,16 +146,17 @@ class Registry:
         Raises:
             ModelError: what stood is damaged.
         """
+        standing = self.decision(decision.as_of)
+        if standing is not None and standing.as_of == decision.as_of:
+            decided_at = max(decision.decided_at, _just_after(standing.decided_at))
+            decision = replace(decision, decided_at=decided_at)
         while True:
-            standing = self.decision(decision.as_of)
-            if standing is not None and standing.as_of == decision.as_of:
-                decided_at = max(decision.decided_at, _just_after(standing.decided_at))
-                decision = replace(decision, decided_at=decided_at)
             stamp = decision.decided_at.replace(":", "").replace("+0000", "Z")
             name = f"{decision.as_of}_{stamp}_{decision.challenger}.json"
             data = json.dumps(decision.to_record(), indent=1, sort_keys=True, allow_nan=False).encode()
             if self._storage.put_new(f"{self._root}/{_PROMOTIONS}/{name}", data):
                 return Decision.from_record(json.loads(data))
+            decision = replace(decision, decided_at=_just_after(decision.decided_at))
 
     def decision(self, as_of: str) -> Decision | None:
         """The newest decision made for `as_of` or an earlier one.

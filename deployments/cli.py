@@ -20,6 +20,8 @@ from forecasting import __version__
 from forecasting.as_of import parse_as_of, to_instant
 from forecasting.errors import AuditError, NightcastError
 from forecasting.evaluation.backtest import BacktestPlan, BacktestResult, backtest_panel
+from forecasting.models.promotion import list_versions, promote, rollback
+from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.export import export_file, export_prices
 from forecasting.prices.ingest import ingest as ingest_prices
@@ -127,6 +129,36 @@ def backtest(
     terminal.print_backtest(settings, result)
     if output is not None:
         _write_backtest(settings, result, output)
+
+
+@app.command
+def models(
+    panel: PanelName,
+    action: Annotated[
+        Literal["list", "promote", "rollback"],
+        Parameter(help="list versions and decisions, promote VERSION, or roll back the last change."),
+    ] = "list",
+    version: Annotated[str, Parameter(help="Of promote: who is to publish.")] = "",
+    /,
+    *,
+    reason: Annotated[str, Parameter(help="Of promote and rollback: why; it is recorded.")] = "",
+    store: Store = None,
+    panels: Panels = None,
+) -> None:
+    """The versions of a panel's model, what they were worth, and who publishes; change that by hand."""
+    settings, storage = Panel.load(panel, panels), Storage(store)
+    if (action == "promote") != bool(version):
+        raise NightcastError(
+            f"nightcast models PANEL {action} takes {'a VERSION; list shows them' if not version else 'none'}"
+        )
+    if action == "promote":
+        terminal.print_decision(promote(settings, storage, version, reason))
+    elif action == "rollback":
+        terminal.print_decision(rollback(settings, storage, reason))
+    else:
+        terminal.print_models(
+            settings, list_versions(settings, storage), Registry(storage, settings.name).decisions()
+        )
 
 
 @app.command

@@ -14,6 +14,8 @@ from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
 from forecasting.evaluation.scores import Score
 from forecasting.findings import Finding
+from forecasting.models.promotion import Version
+from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
@@ -65,6 +67,53 @@ def print_ingest(report: IngestReport) -> None:
     if report.readjusted:
         print(f"{report.readjusted} older bars changed with them: the source re-adjusted those series")
     print_findings(report.findings)
+
+
+def print_models(panel: Panel, versions: Sequence[Version], decisions: Sequence[Decision]) -> None:
+    """Every version, then every decision, the newest of both at the end."""
+    if not versions and not decisions:
+        print(f"{panel.name} has no model yet; run: nightcast run {panel.name}")
+        return
+    columns = ("version", "", "trained to", "trained at", "skill", "in 80%", "in 90%", "judged as of")
+    _print_table(columns, [_version_row(version) for version in versions])
+    print("\nDecisions:")
+    _print_table(("as of", "decided at", "publishes", "detail"), [_decision_row(one) for one in decisions])
+    for standing in decisions[-1:]:
+        print(f"\nNow {standing.model} {standing.version} publishes. {standing.next_step}")
+
+
+def print_decision(decision: Decision) -> None:
+    """A decision by hand, and what becomes of it."""
+    print(f"From {decision.as_of} on, {decision.model} {decision.version} publishes. {decision.reason}")
+    print(f"The next run publishes with it. {decision.next_step}")
+
+
+def _version_row(version: Version) -> tuple[str, ...]:
+    marks = {
+        "publishes": version.publishes,
+        "best on record": version.is_best,
+        "damaged": not version.is_whole,
+        "other settings": version.is_whole and not version.has_settings,
+    }
+    return (
+        version.version,
+        ", ".join(mark for mark, holds in marks.items() if holds),
+        version.training_end[:16].removesuffix("T00:00"),
+        version.trained_at[:16],
+        format_percent(version.skill, signed=True),
+        format_percent(version.coverage_80),
+        format_percent(version.coverage_90),
+        version.judged_as_of,
+    )
+
+
+def _decision_row(decision: Decision) -> tuple[str, ...]:
+    return (
+        decision.as_of,
+        decision.decided_at[:19],
+        f"{decision.model} {decision.version}",
+        decision.reason,
+    )
 
 
 def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:

@@ -59,7 +59,7 @@ def nightly(
     compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
     snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
     windows = plan_windows(settings, root, snapshot)
-    if retraining_is_due(settings, root, snapshot, mode):
+    if retraining_is_due(settings, root, snapshot, windows, mode):
         decision = retrain_model(settings, root, snapshot, windows)
     else:
         decision = load_model(settings, root, snapshot)

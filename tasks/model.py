@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 @task(name="decide on retraining", **STEP)
-def retraining_is_due(panel: Panel, store: str, snapshot: Snapshot, mode: Mode) -> bool:
+def retraining_is_due(panel: Panel, store: str, snapshot: Snapshot, windows: WindowPlan, mode: Mode) -> bool:
     """Whether a challenger is to be trained: as `mode` says, or when the standing model is due."""
     if mode != "auto":
         return mode == "retrain"
-    reason = retrain_reason(panel, Storage(store), snapshot.as_of)
+    reason = retrain_reason(panel, Storage(store), snapshot.as_of, windows)
     if reason is not None:
         _log.info("model: retraining, as %s", reason)
     return reason is not None
@@ -34,7 +34,7 @@ def retrain_model(panel: Panel, store: str, snapshot: Snapshot, windows: WindowP
     """Train a challenger in a process of its own and let the gate decide who publishes."""
     progress = TaskProgress("training", panel.name)
     decision = retrain(panel, Storage(store), snapshot, windows, progress)
-    _log.info("gate: %s", decision.reason)
+    _log.info("gate: %s %s", decision.reason, decision.next_step)
     return decision
 
 

@@ -5,7 +5,8 @@ decision made for that `as_of` or an earlier one says: a run for a past date nei
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from forecasting.digests import digest_bytes
@@ -18,6 +19,7 @@ from forecasting.storage import Storage
 _METADATA = "metadata.json"
 _NETWORK = "model.keras"
 LOSS_CURVE = "loss.png"
+_PROMOTIONS = "promotions"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Decision:
 
     Attributes:
         as_of: the `as_of` it was made for, as written in paths.
-        decided_at: when, ISO 8601 in UTC.
+        decided_at: when, ISO 8601 in UTC; later than any earlier decision for that `as_of`.
         challenger: the version that was trained for it.
         model: who publishes: `stacked_lstm`, `lecture_lstm`, `ewma_walk` or `random_walk`.
         version: the version that publishes; the challenger's or an earlier one. A baseline that stands in
@@ -34,6 +36,11 @@ class Decision:
         settings: digest of the panel's model settings that the challenger was trained with.
         reason: one sentence, why.
         verdict: the gate's numbers.
+        best: the best version on record, which challengers have to hold against; empty where there is none.
+        trained_for: the `as_of` of the training that it rests on: its own, but for a decision by hand.
+        training_bars: how many bars there were to train on then; 0 where no window fits into them.
+        by_hand: whether a person made it.
+        next_step: what happens next, one sentence.
     """
 
     as_of: str
@@ -44,6 +51,11 @@ class Decision:
     settings: str
     reason: str
     verdict: dict[str, Any]
+    best: str = ""
+    trained_for: str = ""
+    training_bars: int | None = None
+    by_hand: bool = False
+    next_step: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """As a JSON-able record."""
@@ -52,7 +64,7 @@ class Decision:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """The decision of a record; fields it does not know are ignored."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
 
 
 class Registry:
@@ -123,17 +135,61 @@ class Registry:
             )
         return load_network(panel, network, metadata["state"])
 
-    def record(self, decision: Decision) -> None:
-        """Append a decision."""
-        stamp = decision.decided_at.replace(":", "").replace("+0000", "Z")
-        name = f"{decision.as_of}_{stamp}_{decision.challenger}.json"
-        data = json.dumps(decision.to_record(), indent=1, sort_keys=True, allow_nan=False).encode()
-        self._storage.put(f"{self._root}/promotions/{name}", data)
+    def versions(self) -> list[str]:
+        """The versions that are here, whole or not, sorted."""
+        below = (path.removeprefix(f"{self._root}/").split("/") for path in self._storage.list(self._root))
+        return sorted({parts[0] for parts in below if len(parts) > 1} - {_PROMOTIONS})
+
+    def record(self, decision: Decision) -> Decision:
+        """Append a decision; it as it was written, later than what stood for its `as_of` whatever the clock.
+
+        Raises:
+            ModelError: what stood is damaged.
+        """
+        standing = self.decision(decision.as_of)
+        if standing is not None and standing.as_of == decision.as_of:
+            decided_at = max(decision.decided_at, _just_after(standing.decided_at))
+            decision = replace(decision, decided_at=decided_at)
+        while True:
+            stamp = decision.decided_at.replace(":", "").replace("+0000", "Z")
+            name = f"{decision.as_of}_{stamp}_{decision.challenger}.json"
+            data = json.dumps(decision.to_record(), indent=1, sort_keys=True, allow_nan=False).encode()
+            if self._storage.put_new(f"{self._root}/{_PROMOTIONS}/{name}", data):
+                return Decision.from_record(json.loads(data))
+            decision = replace(decision, decided_at=_just_after(decision.decided_at))
 
     def decision(self, as_of: str) -> Decision | None:
-        """The newest decision made for `as_of` or an earlier one."""
-        paths = self._storage.list(f"{self._root}/promotions")
-        usable = [path for path in paths if path.rsplit("/", 1)[1].split("_")[0] <= as_of]
-        if not usable:
-            return None
-        return Decision.from_record(json.loads(self._storage.get(max(usable))))
+        """The newest decision made for `as_of` or an earlier one.
+
+        Raises:
+            ModelError: it is damaged.
+        """
+        paths = self._decided(as_of)
+        return self._read(paths[-1]) if paths else None
+
+    def decisions(self, as_of: str | None = None) -> list[Decision]:
+        """All decisions made for `as_of` or an earlier one (None: all there are), the newest last.
+
+        Raises:
+            ModelError: one is damaged.
+        """
+        return [self._read(path) for path in self._decided(as_of)]
+
+    def _decided(self, as_of: str | None) -> list[str]:
+        """Their paths sort by `as_of`, then by when they were decided."""
+        paths = self._storage.list(f"{self._root}/{_PROMOTIONS}")
+        return [path for path in paths if as_of is None or path.rsplit("/", 1)[1].split("_")[0] <= as_of]
+
+    def _read(self, path: str) -> Decision:
+        try:
+            return Decision.from_record(json.loads(self._storage.get(path)))
+        except (ValueError, TypeError, AttributeError) as error:
+            where = self._storage.display(path)
+            raise ModelError(
+                f"{where} is damaged: it holds no decision; remove it, and the one before it stands"
+            ) from error
+
+
+def _just_after(decided_at: str) -> str:
+    later = datetime.fromisoformat(decided_at) + timedelta(microseconds=1)
+    return later.isoformat(timespec="microseconds")

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import parse_as_of
+from forecasting.as_of import as_of_label, parse_as_of
 from forecasting.bars import Bars
 from forecasting.digests import digest_record
 from forecasting.errors import ModelError
-from forecasting.evaluation.gate import CHAMPION, judge, training_end
+from forecasting.evaluation.gate import BEST, CHAMPION, Incumbents, judge, training_end
 from forecasting.models.baselines import BASELINES, EwmaWalk
-from forecasting.models.forecaster import Forecaster
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.training import TrainedNetwork, train_network
 from forecasting.panel import Panel
@@ -21,6 +20,10 @@ from forecasting.progress import Progress
 from forecasting.snapshot import Snapshot, bars_digest, read_bars
 from forecasting.storage import Storage
 from forecasting.windows import build_windows
+
+# New data is material, and a challenger due, when there is so much more to train on. The bars of a week are
+# less for any panel that a network is any good for; a series that the panel did not have may well be more.
+MATERIAL = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +34,14 @@ class WindowPlan:
 
     Attributes:
         training_end: the last bar that a version may train on, as datetime64 text.
+        training_bars: bars by then.
         training_windows: windows that end by then.
         holdout_windows: windows after it, none of whose targets a version has seen.
         version: the version that training on these rows with this panel's settings makes.
     """
 
     training_end: str
+    training_bars: int
     training_windows: int
     holdout_windows: int
     version: str
@@ -48,13 +53,15 @@ def index_windows(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowP
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
     end = training_end(calendar, parse_as_of(snapshot.as_of, panel.bars.freq), panel.retrain.holdout)
     windows = build_windows(panel, bars, calendar) if bars.ids else None
+    usable = bars.until(end)
     identity = {
-        "rows": bars_digest(bars.until(end)),
+        "rows": bars_digest(usable),
         "settings": panel.model_keys(),
         "package_version": __version__,
     }
     return WindowPlan(
         training_end=str(end),
+        training_bars=len(usable),
         training_windows=len(windows.before(end)) if windows else 0,
         holdout_windows=len(windows.after(end)) if windows else 0,
         version=digest_record(identity),
@@ -66,8 +73,21 @@ def settings_digest(panel: Panel) -> str:
     return digest_record(panel.model_keys())
 
 
-def retrain_reason(panel: Panel, storage: Storage, as_of: str) -> str | None:
-    """Why a challenger is due at `as_of`, in words; None when the decision that stands is good for longer."""
+def next_step(panel: Panel, trained_for: str) -> str:
+    """When the challenger after a training for that `as_of` is due, in one sentence."""
+    last = parse_as_of(trained_for, panel.bars.freq) + np.timedelta64(panel.retrain.max_age_days, "D")
+    return (
+        f"The next challenger is due after {as_of_label(last, panel.bars.freq)}, or when there is "
+        f"{MATERIAL:.0%} more to train on, or when the model's settings change."
+    )
+
+
+def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan) -> str | None:
+    """Why a challenger is due at `as_of`, in words; None when the decision that stands is good for longer.
+
+    It is the same whoever publishes by that decision: a challenger that was refused, a baseline that stands
+    in or a promotion by hand make none due.
+    """
     registry = Registry(storage, panel.name)
     decision = registry.decision(as_of)
     if decision is None:
@@ -76,12 +96,24 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str) -> str | None:
         return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
-    age = parse_as_of(as_of, panel.bars.freq) - parse_as_of(decision.as_of, panel.bars.freq)
+    trained_for = decision.trained_for or decision.as_of
+    age = parse_as_of(as_of, panel.bars.freq) - parse_as_of(trained_for, panel.bars.freq)
     days = int(age / np.timedelta64(1, "D"))
     if days > panel.retrain.max_age_days:
         limit = panel.retrain.max_age_days
-        return f"the last training was for {decision.as_of}, {days} days ago (max_age_days = {limit})"
+        return f"the last training was for {trained_for}, {days} days ago (max_age_days = {limit})"
+    if _is_material(plan, decision):
+        return (
+            f"there are {plan.training_bars} bars to train on, against {decision.training_bars} at the last "
+            f"training, for {trained_for}"
+        )
     return None
+
+
+def _is_material(plan: WindowPlan, decision: Decision) -> bool:
+    if decision.training_bars is None or not plan.training_windows:
+        return False
+    return plan.training_bars >= (1 + MATERIAL) * decision.training_bars
 
 
 def load_decision(panel: Panel, storage: Storage, as_of: str) -> Decision:
@@ -115,7 +147,11 @@ def retrain(
     """
     registry = Registry(storage, panel.name)
     standing = registry.decision(snapshot.as_of)
-    if standing is not None and _is_whole(registry, standing) and _judged(standing, snapshot.as_of, plan):
+    if (
+        standing is not None
+        and _is_whole(registry, standing)
+        and _is_judged(registry, snapshot.as_of, plan.version)
+    ):
         _log.info(
             "model %s is already trained on exactly these rows and judged; nothing to train", plan.version
         )
@@ -127,16 +163,17 @@ def retrain(
         if not registry.has(plan.version):
             _train(panel, registry, bars, plan, on_progress)
         decision = _decide(panel, registry, bars, snapshot.as_of, plan)
-    registry.record(decision)
-    return decision
+    return registry.record(decision)
 
 
 def _is_whole(registry: Registry, decision: Decision) -> bool:
     return decision.model in BASELINES or registry.has(decision.version)
 
 
-def _judged(decision: Decision, as_of: str, plan: WindowPlan) -> bool:
-    return decision.as_of == as_of and decision.challenger == plan.version
+def _is_judged(registry: Registry, as_of: str, version: str) -> bool:
+    """Whether the gate's last word was on this version and for this `as_of`, whatever a person said since."""
+    judged = [decision for decision in registry.decisions(as_of) if not decision.by_hand]
+    return bool(judged) and (judged[-1].as_of, judged[-1].challenger) == (as_of, version)
 
 
 def _train(panel: Panel, registry: Registry, bars: Bars, plan: WindowPlan, on_progress: Progress) -> None:
@@ -162,13 +199,14 @@ def _loss_curve(network: TrainedNetwork) -> bytes | None:
 
 
 def _decide(panel: Panel, registry: Registry, bars: Bars, as_of: str, plan: WindowPlan) -> Decision:
-    """Let challenger, champion and baselines meet on the holdout."""
+    """Let the challenger, those it finds in place and the baselines meet on the holdout."""
     windows = build_windows(panel, bars, panel.calendar)
-    standing = registry.decision(as_of)
-    champion = _champion(panel, registry, standing, plan)
     challenger = registry.load(panel, plan.version)
-    verdict = judge(panel, challenger, windows, np.datetime64(plan.training_end, "us"), champion)
-    versions = {challenger.name: plan.version, CHAMPION: standing.version if standing else ""}
+    places, absent = _places(panel, registry, registry.decision(as_of), plan)
+    networks = {role: registry.load(panel, version) for role, version in places.versions.items()}
+    incumbents = Incumbents(networks.get(CHAMPION), networks.get(BEST), places.stand_in)
+    verdict = judge(panel, challenger, windows, np.datetime64(plan.training_end, "us"), incumbents)
+    versions = {challenger.name: plan.version, **places.versions}
     return Decision(
         as_of=as_of,
         decided_at=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -176,23 +214,54 @@ def _decide(panel: Panel, registry: Registry, bars: Bars, as_of: str, plan: Wind
         model=verdict.model,
         version=versions.get(verdict.publishes, __version__),
         settings=settings_digest(panel),
-        reason=verdict.reason,
-        verdict=verdict.to_record(),
+        reason=" ".join([verdict.reason, *absent]),
+        verdict={**verdict.to_record(), "versions": versions},
+        best=versions[verdict.best],
+        trained_for=as_of,
+        training_bars=plan.training_bars,
+        next_step=next_step(panel, as_of),
     )
 
 
-def _champion(
+@dataclass(frozen=True)
+class _Places:
+    """Whom a challenger finds in place: versions by role (`champion`, `best`), and a baseline's name."""
+
+    versions: dict[str, str]
+    stand_in: str | None
+
+
+def _places(
     panel: Panel, registry: Registry, standing: Decision | None, plan: WindowPlan
-) -> Forecaster | None:
-    """The network that published until now, where it is another version and still fits the panel."""
-    if standing is None or standing.model in BASELINES or standing.version == plan.version:
-        return None
+) -> tuple[_Places, list[str]]:
+    """Who is in place by the decision that stands, and a sentence for each who cannot compete."""
+    if standing is None:
+        return _Places({}, None), []
+    is_baseline = standing.model in BASELINES
     if standing.settings != settings_digest(panel):
-        return None
-    if not registry.has(standing.version):
-        _log.warning("gate: champion %s is missing, or damaged: it does not compete", standing.version)
-        return None
-    return registry.load(panel, standing.version)
+        gone = [] if is_baseline else [f"Champion {standing.version} did not compete: it has other settings."]
+        return _Places({}, None), gone
+    found = {BEST: standing.best} if is_baseline else {CHAMPION: standing.version, BEST: standing.best}
+    if found.get(CHAMPION) == standing.best:
+        del found[BEST]
+    others = {role: version for role, version in found.items() if version not in {"", plan.version}}
+    why_not = {role: _why_not(registry, version, plan) for role, version in others.items()}
+    absent = [
+        f"{role.capitalize()} {others[role]} did not compete: {why}." for role, why in why_not.items() if why
+    ]
+    versions = {role: version for role, version in others.items() if not why_not[role]}
+    # A baseline that stands in for want of a model has won nothing.
+    return _Places(versions, standing.model if is_baseline and standing.verdict else None), absent
+
+
+def _why_not(registry: Registry, version: str, plan: WindowPlan) -> str | None:
+    """Why a version cannot be judged on the windows after the plan's `training_end`; None where it can."""
+    if not registry.has(version):
+        return "it is missing from the store, or damaged"
+    end = registry.metadata(version)["training_end"]
+    if np.datetime64(end) > np.datetime64(plan.training_end):
+        return f"it was trained up to {end[:16]}, on bars that it would be judged by"
+    return None
 
 
 def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
@@ -217,4 +286,7 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
             " that one training window takes."
         ),
         verdict={},
+        trained_for=as_of,
+        training_bars=0,
+        next_step=next_step(panel, as_of),
     )

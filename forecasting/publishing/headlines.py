@@ -21,6 +21,7 @@ def summary_lines(storage: Storage, manifest: dict[str, Any]) -> list[str]:
         f"**{manifest['panel']} as of {manifest['as_of']}**: {count} series forecast, {left_out} left out",
         f"**Published by {manifest['model']}** (`{version}`): {manifest['decision']['reason']}",
         skill_line(manifest),
+        *gate_lines(manifest["decision"]),
         *(f"**{f['code']} {f['name']}**: {f['detail']}" for f in manifest["findings"] if _is_of_panel(f)),
         f"Forecast: `{storage.display(address.path(FORECAST))}`",
         f"Report: `{storage.display(address.path(REPORT))}`",
@@ -37,7 +38,9 @@ def skill_line(manifest: dict[str, Any]) -> str:
     verdict = manifest["decision"]["verdict"]
     scores = [row for row in verdict.get("table", ()) if row["candidate"] == verdict["publishes"]]
     if not scores:
-        return "It has not been compared with the random walk: there is no holdout to do it on."
+        by_hand = manifest["decision"].get("by_hand", False)
+        why = "it was chosen by hand" if by_hand else "there is no holdout to do it on"
+        return f"It has not been compared with the random walk: {why}."
     score = scores[0]
     return (
         f"Against the random walk, on {score['windows']} windows it was not trained on: "
@@ -45,6 +48,29 @@ def skill_line(manifest: dict[str, Any]) -> str:
         f"{format_percent(score['coverage_80'])} of prices inside the 80% band, "
         f"{format_percent(score['coverage_90'])} inside the 90% band"
     )
+
+
+def gate_lines(decision: dict[str, Any]) -> list[str]:
+    """What the gate measured of whom, and what happens next: a sentence each."""
+    verdict, lines = decision["verdict"], []
+    if verdict.get("duels"):
+        duels = "; ".join(_duel(one, verdict.get("versions", {})) for one in verdict["duels"])
+        lines.append(
+            f"The gate, on {verdict['windows']} windows from {verdict['dates']} dates, in differences of "
+            f"loss as shares of the random walk's, below zero being better: {duels}."
+        )
+    return lines + [line for line in (decision.get("next_step"),) if line]
+
+
+def _duel(duel: dict[str, Any], versions: dict[str, str]) -> str:
+    first, second = (
+        f"{name} {versions[name]}" if name in versions else name
+        for name in (duel["candidate"], duel["opponent"])
+    )
+    difference = format_percent(duel["difference"], 2, signed=True)
+    error = duel["standard_error"]
+    noise = "" if error is None else f", give or take {format_percent(error, 2)}"
+    return f"{first} to {second} {difference}{noise}"
 
 
 def series_rows(

@@ -168,6 +168,12 @@ def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
     raise StoreError(f"{latest_pointer(panel)} changed at every attempt to move it; run the panel again")
 
 
+def latest_as_of(storage: Storage, panel: str) -> str | None:
+    """The `as_of` of the forecast that `latest/` shows; None where there is none."""
+    pointer, _ = _read_pointer(storage, panel)
+    return None if pointer is None else str(pointer["as_of"])
+
+
 def _order(record: dict[str, Any]) -> tuple[str, str]:
     return record["as_of"], record["known_at"]
 

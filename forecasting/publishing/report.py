@@ -63,7 +63,7 @@ class Contender:
     """One line of the model gate's table: what a model or baseline was worth on the holdout.
 
     Attributes:
-        role: challenger, champion or baseline.
+        role: challenger, champion, best on record or baseline.
         model: its name; version: its version, empty for a baseline.
         publishes: whether this is the one that made the forecast.
     """
@@ -98,6 +98,7 @@ class ReportData:
         horizon: steps ahead, in bars of `freq`.
         model: who publishes; model_version: its version.
         verdict: why that one publishes, or why a baseline stands in; whole sentences.
+        gate: what the gate measured and what happens next; whole sentences.
         warnings: what the reader must know before anything else; one sentence each.
         facts: the run's other facts by name (forecast_id, price table version, package version, ...).
         loss_curve: that of the version trained last, whether or not it publishes, PNG.
@@ -113,6 +114,7 @@ class ReportData:
     verdict: str
     series: Sequence[SeriesResult]
     contenders: Sequence[Contender] = ()
+    gate: str = ""
     findings: Sequence[Finding] = ()
     left_out: Sequence[LeftOut] = ()
     warnings: Sequence[str] = ()
@@ -332,7 +334,7 @@ def _contenders_table(report: ReportData) -> Table:
         ]
         for contender in report.contenders
     ]
-    caption = "All on the same windows of the holdout, which no model trained on."
+    caption = f"All on the same windows of the holdout, which no model trained on. {report.gate}".rstrip()
     return Table("gate", "Who publishes", caption, columns, rows, "Nothing was compared on the holdout.")
 
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from forecasting import __version__
 from forecasting.as_of import to_datetime
-from forecasting.evaluation.gate import CHAMPION
+from forecasting.evaluation.gate import BEST, CHAMPION
 from forecasting.findings import Action, Finding
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import LOSS_CURVE, Decision, Registry
 from forecasting.panel import Panel
 from forecasting.publishing import contract
+from forecasting.publishing.headlines import gate_lines
 from forecasting.publishing.publish import FORECAST, ForecastAddress, chart_name
 from forecasting.publishing.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
 from forecasting.snapshot import Snapshot
@@ -47,6 +48,7 @@ def gather_report(
         verdict=decision.reason,
         series=_series(storage, table, decision, address),
         contenders=contenders(decision),
+        gate=" ".join(gate_lines(decision.to_record())),
         findings=findings,
         left_out=[LeftOut(name, why) for name, why in sorted(snapshot.left_out.items())],
         warnings=_warnings(decision, findings),
@@ -70,12 +72,14 @@ def contenders(decision: Decision) -> list[Contender]:
 
 def _contender(score: dict[str, Any], decision: Decision, publishes: str) -> Contender:
     name = score["candidate"]
-    role = "baseline" if name in BASELINES else CHAMPION if name == CHAMPION else "challenger"
-    version = {"baseline": "", "challenger": decision.challenger}.get(role, "")
+    roles = {CHAMPION: "champion", BEST: "best on record"} | dict.fromkeys(BASELINES, "baseline")
+    challenger = decision.verdict["table"][0][
+        "candidate"
+    ]  # the others are networks of the same kind, or walks
     return Contender(
-        role=role,
-        model=decision.model if name == publishes else name,
-        version=version,
+        role=roles.get(name, "challenger"),
+        model=name if name in BASELINES else challenger,
+        version=decision.verdict.get("versions", {}).get(name, ""),
         publishes=name == publishes,
         scaled_quantile_loss=score["scaled_quantile_loss"],
         skill=score["skill"],

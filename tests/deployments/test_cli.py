@@ -9,7 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments import cli
+from forecasting.models.registry import Decision, Registry
+from forecasting.models.selection import settings_digest
+from forecasting.models.training import TrainedNetwork
+from forecasting.panel import Panel
 from forecasting.publishing.contract import SCHEMA
+from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -83,6 +88,11 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
             "--export s3://bucket/x.parquet is no",
         ),
         (["ingest", "tiny.toml", "--export", "."], "--export '.' is a folder; give a file in it"),
+        (["models", "tiny.toml", "promote"], "models PANEL promote takes a VERSION; list shows them"),
+        (["models", "tiny.toml", "rollback", "a"], "models PANEL rollback takes none"),
+        (["models", "tiny.toml", "promote", "a"], "panel tiny has no model yet; run: nightcast run tiny"),
+        (["models", "tiny.toml", "rollback"], "panel tiny has no model yet; run: nightcast run tiny"),
+        (["models", "tiny.toml", "demote"], 'Invalid value "demote" for ACTION'),
     ],
 )
 def test_a_mistake_is_one_clear_line(
@@ -190,10 +200,62 @@ def test_backtest_prints_the_table_and_writes_every_prediction_and_a_report(
     assert predictions.num_rows == 3 * 3 * 5 * 3
 
 
+def test_models_of_a_panel_that_never_ran(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("models", str(tiny_panel), "--store", str(tiny_panel.parent / "store")) == 0
+    assert capsys.readouterr().out == "tiny has no model yet; run: nightcast run tiny\n"
+
+
+def test_models_lists_promotes_and_rolls_back(
+    tiny_panel: Path, local_storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel, registry = Panel.load(tiny_panel), Registry(local_storage, "tiny")
+    network = TrainedNetwork(b"a network", {}, {}, {})
+    for version, day in (("aaaa", "20"), ("bbbb", "27")):
+        facts = {"settings": panel.model_keys(), "training_end": f"2026-08-{day}T00:00:00.000000"}
+        registry.save(version, network, {**facts, "trained_at": f"2026-10-{day}T06:00:00+00:00"}, None)
+        as_of, settings = f"2026-10-{day}", settings_digest(panel)
+        decided_at = f"{as_of}T06:00:00.000000+00:00"
+        registry.record(
+            Decision(as_of, decided_at, version, "stacked_lstm", version, settings, "It won.", {}, version)
+        )
+    words = ("models", str(tiny_panel), "--store", local_storage.uri)
+
+    assert call(*words) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["aaaa", "2026-08-20", "2026-10-20T06:00", *3 * "\N{EN DASH}"] in lines
+    assert [
+        "bbbb",
+        "publishes,",
+        "best",
+        "on",
+        "record",
+        "2026-08-27",
+        "2026-10-27T06:00",
+        *3 * "\N{EN DASH}",
+    ] in lines
+    assert ["2026-10-20", "2026-10-20T06:00:00", "stacked_lstm", "aaaa", "It", "won."] in lines
+
+    assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", *words[2:]) == 0
+    said = "From 2026-10-27 on, stacked_lstm aaaa publishes. Promoted by hand: calmer."
+    assert said in capsys.readouterr().out
+    assert call(*words[:2], "rollback", *words[2:]) == 0
+    assert "From 2026-10-27 on, stacked_lstm bbbb publishes." in capsys.readouterr().out
+
+
+def test_a_damaged_decision_is_one_line(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = tiny_panel.parent / "store"
+    (store / "models" / "tiny" / "promotions").mkdir(parents=True)
+    (store / "models" / "tiny" / "promotions" / "2026-10-30_x_y.json").write_text("junk")
+    assert call("models", str(tiny_panel), "--store", str(store)) == 1
+    err = capsys.readouterr().err
+    assert "2026-10-30_x_y.json is damaged: it holds no decision; remove it" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     out = capsys.readouterr().out
-    for command in ("audit", "backtest", "demo", "ingest", "run"):
+    for command in ("audit", "backtest", "demo", "ingest", "models", "run"):
         assert command in out
 
 

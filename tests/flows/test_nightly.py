@@ -1,6 +1,7 @@
 """The nightly flow, whole, against a real Prefect server."""
 
 import json
+import re
 import shutil
 from datetime import date
 from functools import partial
@@ -15,6 +16,9 @@ from prefect.client.orchestration import get_client
 
 from flows.nightly import nightly
 from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.models.promotion import promote, rollback
+from forecasting.models.registry import Registry
+from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
 from forecasting.storage import Storage
@@ -142,6 +146,25 @@ def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -
     assert frame["cutoff"].max().date() == date(2026, 10, 20)
 
 
+def test_a_version_promoted_by_hand_publishes_the_same_date_anew(night: Path) -> None:
+    panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
+    first = json.loads((night / "store" / "latest" / "tiny.json").read_text())
+    run(night, as_of=date(2026, 10, 20))
+    (past,) = Registry(storage, "tiny").decisions("2026-10-20")
+    promote(panel, storage, past.challenger)
+
+    promoted = run(night)
+    assert (promoted["as_of"], promoted["model_version"]) == ("2026-10-30", past.challenger)
+    assert promoted["decision"]["by_hand"]
+    pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
+    assert pointer["forecast_id"] == promoted["forecast_id"] != first["forecast_id"]
+
+    rollback(panel, storage)
+    assert run(night)["forecast_id"] == first["forecast_id"]
+    pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
+    assert pointer["forecast_id"] == first["forecast_id"]
+
+
 def test_load_with_nothing_to_load_is_an_error(tiny_panel: Path) -> None:
     with pytest.raises(
         ModelError, match="has no model to load as of 2026-10-30; run with --mode auto or retrain"
@@ -195,6 +218,10 @@ def test_the_ui_has_summary_table_and_progress() -> None:
     summary = found["forecast-tiny"]
     assert summary.type == "markdown"
     assert "![AAA](data:image/png;base64," in summary.data
+    assert re.search(
+        r"The gate, on \d+ windows from \d+ dates, .*: stacked_lstm [0-9a-f]{16} to ", summary.data
+    )
+    assert "The next challenger is due after 2026-11-06" in summary.data
     assert {row["unique_id"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
     findings = {row["code"]: row for row in json.loads(found["findings-tiny"].data)}
     assert {"P101", "P012"} <= set(findings)

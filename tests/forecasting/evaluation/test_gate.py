@@ -11,7 +11,16 @@ from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar, bar_calendar
 from forecasting.errors import PanelError
 from forecasting.evaluation import gate
-from forecasting.evaluation.gate import Duel, Verdict, duel, holdout_origins, judge, training_end
+from forecasting.evaluation.gate import (
+    Duel,
+    Incumbents,
+    Verdict,
+    choose,
+    duel,
+    holdout_origins,
+    judge,
+    training_end,
+)
 from forecasting.models.baselines import RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.panel import ModelSettings, Panel
@@ -143,7 +152,7 @@ def test_a_model_that_knows_more_publishes(
         def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
             return np.repeat(windows.targets(origins)[..., None], 11, axis=-1)
 
-    verdict = judge(panel, Clairvoyant(), windows, END, champion=fit_altered(bars, END))
+    verdict = judge(panel, Clairvoyant(), windows, END, Incumbents(fit_altered(bars, END)))
     assert verdict.publishes == verdict.model == "clairvoyant"
     assert [record["skill"] for record in verdict.series.values()] == pytest.approx([1.0] * 5)
 
@@ -152,12 +161,12 @@ def test_a_champion_that_is_better_than_the_challenger_stays(
     panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
 ) -> None:
     bars = make_bars(*SPANS)
-    verdict = judge(
-        panel, fit_altered(bars, END, shift=30.0), windows_of(bars), END, champion=fit_altered(bars, END)
-    )
+    broken, champion = fit_altered(bars, END, shift=30.0), fit_altered(bars, END)
+    verdict = judge(panel, broken, windows_of(bars), END, Incumbents(champion))
     assert (verdict.publishes, verdict.model) == ("champion", "altered")
     assert [(one.candidate, one.opponent) for one in verdict.duels] == [
         ("altered", "champion"),
+        ("champion", "random_walk"),
         ("champion", "ewma_walk"),
     ]
 
@@ -167,7 +176,95 @@ def test_ties_with_the_champion_go_to_the_challenger(
 ) -> None:
     bars = make_bars(*SPANS)
     challenger, champion = fit_altered(bars, END), fit_altered(bars, END)
-    assert judge(panel, challenger, windows_of(bars), END, champion).publishes == "altered"
+    assert judge(panel, challenger, windows_of(bars), END, Incumbents(champion)).publishes == "altered"
+
+
+def test_a_champion_that_fell_behind_makes_way_for_the_best_on_record(
+    panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
+) -> None:
+    bars = make_bars(*SPANS)
+    incumbents = Incumbents(fit_altered(bars, END, shift=5.0), best=fit_altered(bars, END))
+    verdict = judge(panel, fit_altered(bars, END, shift=30.0), windows_of(bars), END, incumbents)
+    assert (verdict.publishes, verdict.best) == ("best", "best")
+    assert (
+        "; the challenger was refused, for the loss of altered was above that of champion" in verdict.reason
+    )
+
+
+def test_a_challenger_that_ties_publishes_and_leaves_the_record_alone(
+    panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
+) -> None:
+    bars = make_bars(*SPANS)
+    incumbents = Incumbents(fit_altered(bars, END), best=fit_altered(bars, END))
+    verdict = judge(panel, fit_altered(bars, END), windows_of(bars), END, incumbents)
+    assert (verdict.publishes, verdict.best) == ("altered", "best")
+
+
+def test_a_challenger_that_is_better_beyond_luck_is_the_record(
+    panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
+) -> None:
+    bars = make_bars(*SPANS)
+    champion = fit_altered(bars, END, shift=5.0)
+    verdict = judge(panel, fit_altered(bars, END), windows_of(bars), END, Incumbents(champion))
+    assert (verdict.publishes, verdict.best) == ("altered", "altered")
+
+
+def test_an_incumbent_that_forecasts_no_number_holds_no_place(
+    panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
+) -> None:
+    bars = make_bars(*SPANS)
+    incumbents = Incumbents(fit_altered(bars, END, shift=np.nan))
+    verdict = judge(panel, fit_altered(bars, END), windows_of(bars), END, incumbents)
+    assert (verdict.publishes, verdict.best) == ("altered", "altered")
+
+
+# How much the model loses more than the EWMA walk, of which one standard error is 0.01.
+@pytest.mark.parametrize(
+    ("more", "stand_in", "publishes"),
+    [
+        (0.005, None, "model"),
+        (0.005, "ewma_walk", "ewma_walk"),
+        (0.02, None, "ewma_walk"),
+        (-0.001, "ewma_walk", "model"),
+        (0.005, "random_walk", "random_walk"),
+        (-0.001, "random_walk", "model"),
+    ],
+    ids=["a tie", "stands in", "worse", "better", "the other walk stands in", "better than both"],
+)
+def test_a_baseline_that_stands_in_does_so_until_a_model_is_better(
+    more: float, stand_in: str | None, publishes: str
+) -> None:
+    # The random walk is worse than the EWMA walk, but not by more than noise.
+    loss = {"model": 1 + more, "ewma_walk": 1.0, "random_walk": 1.008}
+    choice = choose(lambda a, b: Duel(a, b, loss[a] - loss[b], 0.01), "model", [], stand_in)
+    assert choice.publishes == publishes
+
+
+def test_a_baseline_that_is_worse_than_the_other_by_more_than_noise_makes_way() -> None:
+    loss = {"model": 1.005, "ewma_walk": 1.0, "random_walk": 1.02}
+    choice = choose(lambda a, b: Duel(a, b, loss[a] - loss[b], 0.01), "model", [], "random_walk")
+    assert choice.publishes == "ewma_walk"
+
+
+@pytest.mark.parametrize(
+    ("alteration", "said"),
+    [
+        ({"shift": 0.2}, "ewma_walk goes on standing in, for no model is better: on 70 held-out windows "),
+        ({"shift": 30.0}, "ewma_walk stands in: "),
+    ],
+)
+def test_the_reason_says_that_a_baseline_goes_on_standing_in(
+    panel: Panel,
+    make_bars: MakeBars,
+    windows_of: MakeWindows,
+    fit_altered: Fit,
+    alteration: dict[str, float],
+    said: str,
+) -> None:
+    bars = make_bars(*SPANS)
+    challenger = fit_altered(bars, END, **alteration)
+    verdict = judge(panel, challenger, windows_of(bars), END, Incumbents(stand_in="ewma_walk"))
+    assert verdict.reason.startswith(said)
 
 
 def test_a_broken_model_publishes_untested_without_a_whole_window(judge_altered: JudgeAltered) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,52 @@ def test_a_version_that_lost_its_network_is_named(tiny_panel: Path, local_storag
     local_storage.put("models/tiny/abc/metadata.json", b'{"state": {}}')
     with pytest.raises(ModelError, match=r"has lost its model\.keras; run with --mode retrain"):
         Registry(local_storage, "tiny").load(Panel.load(tiny_panel), "abc")
+
+
+def test_two_decisions_for_a_date_at_the_same_instant_are_both_kept_and_the_later_one_stands(
+    storage: Storage,
+) -> None:
+    registry = Registry(storage, "fx")
+    made = [registry.record(decision("2026-10-30", version)) for version in ("b", "a", "a")]
+    assert [one.decided_at[-15:-6] for one in made] == ["00.000000", "00.000001", "00.000002"]
+    assert registry.decisions() == made
+    assert registry.decision("2026-10-30") == made[-1]
+
+
+def test_a_decision_made_by_a_clock_that_is_behind_stands_all_the_same(storage: Storage) -> None:
+    registry = Registry(storage, "fx")
+    registry.record(decision("2026-10-30", "a", "2026-10-30T09:00:00.000000+00:00"))
+    behind = registry.record(decision("2026-10-30", "b", "2026-10-30T08:00:00.000000+00:00"))
+    assert behind.decided_at == "2026-10-30T09:00:00.000001+00:00"
+    assert registry.decision("2026-10-30") == behind
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b"3", b"{}", b"\xff\xfe"])
+def test_a_damaged_decision_is_named_with_what_to_do(local_storage: Storage, junk: bytes) -> None:
+    registry = Registry(local_storage, "fx")
+    registry.record(decision("2026-10-01", "old"))
+    local_storage.put("models/fx/promotions/2026-10-30_x_y.json", junk)
+    with pytest.raises(
+        ModelError, match=r"promotions/2026-10-30_x_y\.json is damaged: it holds no decision; remove it"
+    ):
+        registry.decision("2026-10-30")
+    assert registry.decision("2026-10-29") is not None
+
+
+def test_a_decision_of_an_earlier_nightcast_is_read(local_storage: Storage) -> None:
+    made = decision("2026-10-30", "a")
+    kept = {
+        name: made.to_record()[name] for name in ("as_of", "decided_at", "challenger", "model", "version")
+    }
+    record = {**kept, "settings": "s", "reason": "because", "verdict": {"numbers": 1.5}, "more": 1}
+    local_storage.put("models/fx/promotions/2026-10-30_x_a.json", json.dumps(record).encode())
+    assert Registry(local_storage, "fx").decision("2026-10-30") == made
+
+
+def test_versions_are_the_folders_that_hold_one(local_storage: Storage) -> None:
+    registry = Registry(local_storage, "fx")
+    registry.record(decision("2026-10-30", "a"))
+    local_storage.put("models/fx/b/model.keras", b"")
+    local_storage.put("models/fx/a/metadata.json", b"")
+    local_storage.put("models/fx2/c/metadata.json", b"")
+    assert registry.versions() == ["a", "b"]

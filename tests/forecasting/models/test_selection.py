@@ -6,7 +6,7 @@ import pytest
 
 from forecasting.errors import ModelError
 from forecasting.models.registry import Decision, Registry
-from forecasting.models.selection import index_windows, retrain, retrain_reason, settings_digest
+from forecasting.models.selection import WindowPlan, index_windows, retrain, retrain_reason, settings_digest
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.progress import silent
@@ -14,6 +14,8 @@ from forecasting.snapshot import Snapshot, take_snapshot
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 
+# What there is to train on, where that is not what matters.
+PLAN = WindowPlan("2026-08-31", training_bars=1000, training_windows=900, holdout_windows=100, version="w")
 NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 
 
@@ -30,11 +32,13 @@ def decided(panel: Panel, as_of: str, settings: str | None = None) -> Decision:
 def reason_after(panel: Panel, storage: Storage, as_of: str, decision: Decision) -> str | None:
     """Why a panel is due after a decision whose model is there."""
     Registry(storage, "tiny").record(Decision(**{**decision.to_record(), "model": "ewma_walk"}))
-    return retrain_reason(panel, storage, as_of)
+    return retrain_reason(panel, storage, as_of, PLAN)
 
 
 def test_a_panel_without_a_model_is_due(tiny_panel: Path, local_storage: Storage) -> None:
-    assert retrain_reason(Panel.load(tiny_panel), local_storage, "2026-10-30") == "there is no model yet"
+    assert (
+        retrain_reason(Panel.load(tiny_panel), local_storage, "2026-10-30", PLAN) == "there is no model yet"
+    )
 
 
 def test_changed_settings_are_due(tiny_panel: Path, local_storage: Storage) -> None:
@@ -48,12 +52,12 @@ def test_a_model_that_is_missing_or_damaged_is_due(tiny_panel: Path, local_stora
     panel = Panel.load(tiny_panel)
     Registry(local_storage, "tiny").record(decided(panel, "2026-10-30"))
     said = "model v is missing from the store, or damaged"
-    assert retrain_reason(panel, local_storage, "2026-10-30") == said
+    assert retrain_reason(panel, local_storage, "2026-10-30", PLAN) == said
     local_storage.put("models/tiny/v/metadata.json", b'{"sha256": "of the network as it was saved"}')
     local_storage.put("models/tiny/v/model.keras", b"half of it")
-    assert retrain_reason(panel, local_storage, "2026-10-30") == said
+    assert retrain_reason(panel, local_storage, "2026-10-30", PLAN) == said
     local_storage.put("models/tiny/v/metadata.json", b"")
-    assert retrain_reason(panel, local_storage, "2026-10-30") == said
+    assert retrain_reason(panel, local_storage, "2026-10-30", PLAN) == said
 
 
 @pytest.mark.parametrize(

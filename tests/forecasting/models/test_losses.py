@@ -109,6 +109,7 @@ def moved(numbers: np.ndarray, start: float = 0.0, horizon: int = 64) -> np.ndar
     """(horizon, 11) of a fan from -5 to 5, at the network's and the start's numbers."""
     fan = QuantileFan(horizon, moves=True)
     fan.build((None, KNOTS))
+    fan.limit.assign(SHIFT_LIMIT)
     fan.table.assign(np.tile(np.linspace(-5, 5, 11), (horizon, 1)))
     starts = np.full((1, START_KNOTS), start, np.float32)
     quantiles: np.ndarray = fan((starts, numbers.astype(np.float32)[None])).numpy()[0]

@@ -83,10 +83,13 @@ def _regress(inputs: np.ndarray, realised: np.ndarray) -> np.ndarray:
 
 
 def _realised(windows: Windows, origins: np.ndarray, h: int) -> np.ndarray:
-    """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there."""
-    squares = np.where(windows.run >= 1, np.diff(windows.level, prepend=windows.level[0]) ** 2, 0)
-    summed = np.concatenate([[0.0], np.cumsum(squares)])
-    realised = np.sqrt((summed[origins + 1 + h] - summed[origins + 1]).clip(min=0) / h)
+    """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there.
+
+    No long gap lies between them.
+    """
+    level = windows.level
+    squares = sum((level[origins + ahead] - level[origins + ahead - 1]) ** 2 for ahead in range(1, h + 1))
+    realised = np.sqrt(squares / h)
     so_far = np.exp(windows.features[origins, LOG_SCALE + VOLATILITIES - 1].astype(np.float64))
     logs: np.ndarray = np.log(np.maximum(realised, LEAST_REALISED * so_far) / windows.scale[origins])
     return logs

@@ -6,11 +6,12 @@ depends only on that bar and earlier ones of its series, and a window is scaled 
 origin, so that no price after an origin can move its context.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from forecasting.as_of import as_of_label
@@ -32,6 +33,8 @@ SCALE_FLOOR = 0.1
 LOG_SCALE = 1
 VOLATILITIES = 2 + len(FEATURE_HALF_LIVES)
 
+# Bars summed one after another, in all series at once: few steps for Python, and little to pad.
+_BLOCK = 128
 _PERIODS = tuple(np.timedelta64(hours, "h") for hours in (12, 24, 7 * 24))
 _A_MONDAY = np.datetime64("1970-01-05", "us")
 
@@ -131,21 +134,27 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
         )
     level = np.log(bars.y) if log else bars.y
     run = _run_lengths(bars, calendar.position(bars.ds), panel.audit.max_gap_bars)
-    change = _change(level, run, 1)
-    so_far = _so_far(change, bars.series)
-    scale = np.maximum(_volatility(change, bars.series, SCALE_HALF_LIFE), SCALE_FLOOR * so_far)
-    others = [_volatility(change, bars.series, half_life) for half_life in FEATURE_HALF_LIVES] + [so_far]
-    features = [
-        np.nan_to_num(_change(level, run, panel.model.sampling_step)),
-        _log(scale),
-        *(_log(np.maximum(volatility, SCALE_FLOOR * scale)) for volatility in others),
-        *(_calendar_waves(bars.ds) if _has_calendar_waves(panel) else ()),
-    ]
+    moves = _Moves.of(_change(level, run, 1), bars)
+    so_far = moves.volatility(np.inf)
+    scale = np.maximum(moves.volatility(SCALE_HALF_LIFE), SCALE_FLOOR * so_far)
+
+    def columns() -> Iterator[np.ndarray]:
+        yield np.nan_to_num(_change(level, run, panel.model.sampling_step))
+        yield _log(scale)
+        for half_life in FEATURE_HALF_LIVES:
+            yield _log(np.maximum(moves.volatility(half_life), SCALE_FLOOR * scale))
+        yield _log(np.maximum(so_far, SCALE_FLOOR * scale))
+        if _has_calendar_waves(panel):
+            yield from _calendar_waves(bars.ds)
+
+    features = np.empty((len(bars), feature_count(panel)), dtype=np.float32)
+    for place, column in enumerate(columns()):
+        features[:, place] = column
     return Windows(
         bars=bars,
         level=level,
         scale=scale,
-        features=np.stack(features, axis=1, dtype=np.float32),
+        features=features,
         run=run,
         context_bars=panel.model.context_bars,
         sampling_step=panel.model.sampling_step,
@@ -178,17 +187,64 @@ def _change(level: np.ndarray, run: np.ndarray, bars: int) -> np.ndarray:
     return np.where(run >= bars, change, np.nan)
 
 
-def _so_far(change: np.ndarray, series: np.ndarray) -> np.ndarray:
-    """(N,) root mean square of all changes of the series so far; 0 before the first one."""
-    squares = pd.Series(np.nan_to_num(change**2)).groupby(series).cumsum().to_numpy()
-    counts = pd.Series(np.isfinite(change)).groupby(series).cumsum().to_numpy()
-    return np.sqrt(squares / np.maximum(counts, 1))
+@dataclass(frozen=True)
+class _Moves:
+    """The one-bar changes of S series, without the bars that have none.
+
+    Attributes:
+        squares: (M,) float64; their squares, series by series.
+        lengths: (S,) int64; how many each series has.
+        last: (N,) int64; each bar's last one so far, of its own series or of one before.
+        counts: (N,) int64; how many each bar's series has so far.
+    """
+
+    squares: np.ndarray
+    lengths: np.ndarray
+    last: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, change: np.ndarray, bars: Bars) -> Self:
+        moved = np.isfinite(change)
+        so_far = np.concatenate([[0], np.cumsum(moved)])
+        before = so_far[bars.offsets]
+        return cls(
+            squares=change[moved] ** 2,
+            lengths=np.diff(before),
+            last=so_far[1:] - 1,
+            counts=so_far[1:] - before[:-1][bars.series],
+        )
+
+    def volatility(self, half_life: float) -> np.ndarray:
+        """(N,) square root of the exponentially weighted mean of squared changes; 0 before the first one."""
+        if not len(self.squares):
+            return np.zeros(len(self.counts))
+        decay = 0.5 ** (1 / half_life)
+        weights = np.cumsum(decay ** np.arange(self.lengths.max()))
+        sums = _decayed_sums(self.squares, self.lengths, decay)[self.last]
+        return np.sqrt(np.where(self.counts > 0, sums / weights[self.counts - 1], 0))
 
 
-def _volatility(change: np.ndarray, series: np.ndarray, half_life: int) -> np.ndarray:
-    """(N,) square root of the exponentially weighted mean of squared changes; 0 before the first one."""
-    mean = pd.Series(change**2).groupby(series).ewm(halflife=half_life, ignore_na=True).mean()
-    return np.nan_to_num(np.sqrt(mean.to_numpy()))
+def _decayed_sums(values: np.ndarray, lengths: np.ndarray, decay: float) -> np.ndarray:
+    """(M,) sums s[i] = values[i] + decay * s[i - 1] that begin anew with each series, of such `lengths` (S,).
+
+    Each series is cut into blocks. All blocks are summed side by side, and then each gets what those before
+    it in its series hand on, which are such sums again.
+    """
+    blocks = -(-lengths // _BLOCK)
+    firsts = np.cumsum(blocks) - blocks
+    place = np.arange(len(values)) + np.repeat(firsts * _BLOCK - (np.cumsum(lengths) - lengths), lengths)
+    sums = np.zeros(blocks.sum() * _BLOCK)
+    sums[place] = values
+    sums = sums.reshape(-1, _BLOCK).T.copy()  # a step at a time is contiguous
+    for step in range(1, _BLOCK):
+        sums[step] += decay * sums[step - 1]
+    if (blocks > 1).any():
+        handed_on = np.concatenate([[0.0], _decayed_sums(sums[-1], blocks, decay**_BLOCK)[:-1]])
+        handed_on[firsts[blocks > 0]] = 0
+        for step in range(_BLOCK):
+            sums[step] += decay ** (step + 1) * handed_on
+    return sums.T.ravel()[place]
 
 
 def _calendar_waves(ds: np.ndarray) -> list[np.ndarray]:

@@ -41,7 +41,8 @@ class Split:
         """Split the windows whose targets end by `end`."""
         origins = windows.before(end)
         ds = windows.bars.ds[origins]
-        begin = np.sort(ds)[int(len(ds) * (1 - VALIDATION_SHARE))] if len(ds) else end
+        place = int(len(ds) * (1 - VALIDATION_SHARE))
+        begin = np.partition(ds, place)[place] if len(ds) else end
         training = origins[windows.target_end(origins) < begin]
         validation = origins[ds >= begin] if len(training) else training
         return cls(training, validation, begin)

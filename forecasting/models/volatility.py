@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import pandas as pd
 
 from forecasting.models.baselines import known_after, pooled_origins, pooled_table
 from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
@@ -96,11 +95,13 @@ def _regress(inputs: np.ndarray, realised: np.ndarray) -> np.ndarray:
 
 
 def _realised(windows: Windows, origins: np.ndarray, h: int) -> np.ndarray:
-    """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there."""
-    squares = np.where(windows.run >= 1, np.diff(windows.level, prepend=windows.level[0]) ** 2, 0)
-    # By series: else the last bars of one would move the last digits of the next.
-    summed = pd.Series(squares).groupby(windows.bars.series).cumsum().to_numpy()
-    realised = np.sqrt((summed[origins + h] - summed[origins]).clip(min=0) / h)
+    """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there.
+
+    No long gap lies between them.
+    """
+    level = windows.level
+    squares = sum((level[origins + ahead] - level[origins + ahead - 1]) ** 2 for ahead in range(1, h + 1))
+    realised = np.sqrt(squares / h)
     so_far = np.exp(windows.features[origins, LOG_SCALE + VOLATILITIES - 1].astype(np.float64))
     logs: np.ndarray = np.log(np.maximum(realised, LEAST_REALISED * so_far) / windows.scale[origins])
     return logs

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,6 +108,17 @@ def test_the_scale_is_the_root_of_the_weighted_mean_square_change() -> None:
     changes = np.diff(np.log(y))
     weights = 0.5 ** (np.arange(39)[::-1] / 20)
     assert build(make_bars(y)).scale[-1] == pytest.approx(np.sqrt(np.average(changes**2, weights=weights)))
+
+
+def test_scales_of_long_and_short_series_are_those_of_pandas() -> None:
+    series = [walk(700), walk(1), walk(129, seed=1), walk(1000, seed=2)]
+    windows = build(make_bars(*series, gap_after=40, gap=30))
+    for y, start in zip(series, windows.bars.offsets, strict=False):
+        squares = pd.Series(np.log(y)).diff() ** 2
+        squares[41:42] = np.nan  # the change across the gap
+        expected = squares.ewm(halflife=20, ignore_na=True).mean() ** 0.5
+        found = windows.scale[start : start + len(y)]
+        np.testing.assert_allclose(found, expected.fillna(0), rtol=1e-12)
 
 
 def test_a_peg_does_not_let_the_scale_fade_to_nothing() -> None:

@@ -1,0 +1,125 @@
+"""The model's whole path, bars to forecasts, for 10,000 series x 750 bars: each part in its own process."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
+from forecasting.bars import Bars
+from forecasting.evaluation.gate import judge, training_end
+from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.fitting import Split
+from forecasting.models.forecaster import Forecaster
+from forecasting.models.training import load_network, train_network
+from forecasting.models.volatility import VolatilityRegression
+from forecasting.progress import silent
+from forecasting.windows import Windows, build_windows
+
+MODULE = "benchmarks.big_panel"
+BARS, NETWORK = "bars.npz", "network.keras"
+DAY = np.timedelta64(1, "D")
+SERIES, COUNT = 10_000, 750
+PARTS = (
+    "train",
+    "nothing",
+    "windows",
+    "ewma_walk fit",
+    "volatility regression fit",
+    "split",
+    "gate",
+    "network forecasts all",
+    "ewma_walk forecasts all",
+    "random_walk forecasts all",
+)
+
+
+class Case:
+    """One panel, what is made of it once it is asked for, and a folder that keeps its bars and network."""
+
+    def __init__(self, folder: str, series: int, bars: int) -> None:
+        self._folder, self._shape = Path(folder), (series, bars)
+        self.panel = daily_panel("nowhere.csv")
+        self.end = training_end(self.panel.calendar, FIRST_DAY + (bars - 1) * DAY, self.panel.retrain.holdout)
+
+    def write(self) -> None:
+        """Leave the bars in the folder."""
+        bars = Bars.from_table(closes(*self._shape), "close")
+        np.savez(self._folder / BARS, ids=np.array(bars.ids), offsets=bars.offsets, ds=bars.ds, y=bars.y)
+
+    @cached_property
+    def bars(self) -> Bars:
+        """Those written."""
+        with np.load(self._folder / BARS) as arrays:
+            return Bars(
+                ids=tuple(arrays["ids"].tolist()), **{key: arrays[key] for key in ("offsets", "ds", "y")}
+            )
+
+    @cached_property
+    def windows(self) -> Windows:
+        """Of those bars."""
+        return build_windows(self.panel, self.bars, self.panel.calendar)
+
+    @cached_property
+    def network(self) -> Forecaster:
+        """As training left it, and compiled."""
+        network = load_network(self.panel, (self._folder / NETWORK).read_bytes(), {})
+        network.predict(self.windows, self.bars.last[:1])
+        return network
+
+    def train(self) -> None:
+        """Train as the nightly run does, in one more process, and leave the network in the folder."""
+        trained = train_network(self.panel, self.bars, self.end, silent)
+        (self._folder / NETWORK).write_bytes(trained.model_bytes)
+
+    def work(self, part: str) -> Callable[[], object]:
+        """One part; all that it begins with is there already."""
+        if part in ("write", "train", "nothing"):
+            return {"write": self.write, "train": self.train, "nothing": lambda: None}[part]
+        bars = self.bars
+        if part == "windows":
+            return lambda: build_windows(self.panel, bars, self.panel.calendar)
+        windows = self.windows
+        if part.endswith("forecasts all"):
+            forecaster = {
+                "network": lambda: self.network,
+                "ewma_walk": lambda: EwmaWalk.fit(windows, self.end),
+                "random_walk": RandomWalk,
+            }[part.split(maxsplit=1)[0]]()
+            return lambda: forecaster.predict(windows, bars.last)
+        if part == "gate":
+            network = self.network
+            return lambda: judge(self.panel, network, windows, self.end)
+        fitted = {
+            "ewma_walk fit": EwmaWalk.fit,
+            "volatility regression fit": VolatilityRegression.fit,
+            "split": Split.of,
+        }
+        return lambda: fitted[part](windows, self.end)
+
+
+def report(series: int, bars: int) -> None:
+    """Print what each part takes, by what training takes."""
+    print(f"{series:,} series x {bars:,} bars")
+    with tempfile.TemporaryDirectory() as folder:
+        measured(MODULE, "write", folder, series, bars)
+        found = {part: measured(MODULE, part, folder, series, bars) for part in PARTS}
+    training, _ = found["train"]
+    for part, (seconds, megabytes) in found.items():
+        print(f"  {part:27}{seconds:7.2f} s {seconds / training:6.2f} x training   peak {megabytes:6,.0f} MB")
+
+
+def main() -> None:
+    """Print them."""
+    report(SERIES, COUNT)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        part, folder, *shape = sys.argv[1:]
+        run_part(Case(folder, *map(int, shape)).work(part))

@@ -14,7 +14,14 @@ import pandas as pd
 
 from forecasting.calendar import BarCalendar
 from forecasting.evaluation import metrics
-from forecasting.evaluation.scores import Score, compare, following, forecast_prices, score_windows
+from forecasting.evaluation.scores import (
+    Score,
+    compare,
+    following,
+    forecast_prices,
+    loss_difference,
+    score_windows,
+)
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.panel import Panel
@@ -235,9 +242,7 @@ def duel(losses: pd.DataFrame, candidate: str, opponent: str, overlap: float) ->
     Targets of neighbouring dates share bars, and losses move together as sums of `overlap` terms do: T dates
     are worth T / overlap independent ones, and the standard error is that of so few.
     """
-    wide = losses.set_index(["as_of", "unique_id", "candidate"])["scaled_quantile_loss"].unstack()  # noqa: PD010
-    reference = wide[RandomWalk.name].groupby("unique_id").transform("mean")
-    difference = ((wide[candidate] - wide[opponent]) / reference)[reference > 0]
+    difference = loss_difference(losses, candidate, opponent)
     if not np.isfinite(difference).all():
         return Duel(candidate, opponent, None, None)
     by_date = difference.groupby("as_of").mean().to_numpy()

@@ -87,21 +87,22 @@ def test_an_object_gone_is_a_series_vanished_on_every_night_after(bucket: Bucket
     assert [codes(bucket.ingest()) for _ in range(2)] == [["P204"], ["P204"]]
 
 
-def test_the_object_of_one_of_many_years_may_change(bucket: Bucket) -> None:
+def change_one_of_four_years(bucket: Bucket, first_close: str) -> IngestReport:
+    """The ingest after the oldest object of four gave another first close."""
     years = {f"y{year}": csv("A", range(300 * year, 300 * (year + 1))) for year in range(4)}
     bucket.put(**years)
     bucket.ingest()
-    bucket.put(y0=years["y0"].replace(f"{FIRST},10", f"{FIRST},9"))
-    report = bucket.ingest()
+    bucket.put(y0=years["y0"].replace(f"{FIRST},10", f"{FIRST},{first_close}"))
+    return bucket.ingest()
+
+
+def test_the_object_of_one_of_many_years_may_change(bucket: Bucket) -> None:
+    report = change_one_of_four_years(bucket, "9")
     assert (report.appended, report.revised) == (1, 1)
 
 
 def test_rows_that_only_a_part_could_tell_to_be_refused_are_counted_once(bucket: Bucket) -> None:
-    years = {f"y{year}": csv("A", range(300 * year, 300 * (year + 1))) for year in range(4)}
-    bucket.put(**years)
-    bucket.ingest()
-    bucket.put(y0=years["y0"].replace(f"{FIRST},10", f"{FIRST},x"))
-    report = bucket.ingest()
+    report = change_one_of_four_years(bucket, "x")
     assert (report.quarantined, report.newly_quarantined) == (1, 1)
     assert Quarantine(bucket.storage, "tiny").rows().num_rows == 1
 

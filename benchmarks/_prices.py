@@ -5,7 +5,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,19 @@ def run_part(work: Callable[[], object], times: int = 1) -> None:
     seconds = min(_seconds(work) for _ in range(times))
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps([seconds, peak / 1024]))
+
+
+def start(main: Callable[[], None], parts: Mapping[str, Callable[..., object]], times: int = 1) -> None:
+    """Run a benchmark: all of it, or in a process of its own the part that the command line names.
+
+    The part gets the folder and the numbers after its name, and is done `times` times, unless it writes.
+    """
+    if len(sys.argv) == 1:
+        main()
+        return
+    part, folder, *numbers = sys.argv[1:]
+    work = {**parts, "nothing": lambda *_: None}[part]
+    run_part(lambda: work(folder, *map(int, numbers)), 1 if part == "write" else times)
 
 
 def _seconds(work: Callable[[], object]) -> float:

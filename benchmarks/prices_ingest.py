@@ -1,6 +1,5 @@
 """A long CSV from the source to the price table: ours against pyarrow and deltalake alone; and its memory."""
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 from deltalake import write_deltalake
 
-from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, start
 from forecasting.prices.ingest import ingest
 from forecasting.storage import Storage
 
@@ -66,14 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    else:
-        part, folder = sys.argv[1:3]
-        parts = {
-            "write": lambda: write_csv(folder, *map(int, sys.argv[3:])),
-            "plain": lambda: ingest_plain(folder),
-            "ours": lambda: ingest_ours(folder),
-            "nothing": lambda: None,
-        }
-        run_part(parts[part])
+    start(main, {"write": write_csv, "plain": ingest_plain, "ours": ingest_ours})

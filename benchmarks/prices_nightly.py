@@ -1,14 +1,13 @@
 """The nightly increment: one new bar of each series onto stores of one, two and three years; its memory."""
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, start
 from forecasting.prices.ingest import ingest
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
@@ -64,13 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    else:
-        part, folder = sys.argv[1:3]
-        parts = {
-            "write": lambda: write_store(folder, *map(int, sys.argv[3:])),
-            "ingest": lambda: ingest_night(folder),
-            "nothing": lambda: None,
-        }
-        run_part(parts[part])
+    start(main, {"write": write_store, "ingest": ingest_night})

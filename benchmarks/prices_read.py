@@ -1,6 +1,5 @@
 """Reading prices ready for windows: ours against `pyarrow.dataset` reading the same files; and its memory."""
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
+from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, start
 from forecasting.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
@@ -61,14 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    else:
-        part, folder = sys.argv[1:3]
-        parts = {
-            "write": lambda: write_store(folder, int(sys.argv[3])),
-            "plain": lambda: read_plain(folder),
-            "ours": lambda: read_ours(folder),
-            "nothing": lambda: None,
-        }
-        run_part(parts[part], 1 if part == "write" else TIMES)
+    start(main, {"write": write_store, "plain": read_plain, "ours": read_ours}, TIMES)

@@ -79,6 +79,8 @@ class Bars:
 
     def keep(self, mask: np.ndarray) -> "Bars":
         """The bars where `mask` (N,) holds; series that have none left are gone."""
+        if mask.all():
+            return self
         counts = np.bincount(self.series[mask], minlength=len(self.ids))
         kept = counts > 0
         return Bars(

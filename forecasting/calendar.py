@@ -122,6 +122,13 @@ class BarCalendar:
     def contains(self, ds: ArrayLike) -> np.ndarray:
         """Whether each of `ds` is the start of a bar; never so before `begin` or after `end`."""
         ds = _instant(ds)
+        # Each time is looked up once: the series of a panel have mostly the same.
+        codes, times = pd.factorize(ds.ravel())
+        starts = np.append(self._starts(np.asarray(times)), np.False_)  # the last one is that of NaT
+        found: np.ndarray = starts[codes].reshape(ds.shape)
+        return found
+
+    def _starts(self, ds: np.ndarray) -> np.ndarray:
         span = self._span(ds)
         into = ds - self._opens[span]
         starts: np.ndarray = (into >= 0) & (into % self._step == 0) & (ds < self._closes[span])

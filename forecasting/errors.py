@@ -4,6 +4,7 @@ Every message is one line that names the thing, the place and the fix; the comma
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from forecasting.findings import Finding
 
@@ -30,6 +31,11 @@ class AuditError(NightcastError):
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
+
+    @classmethod
+    def of(cls, stop: Finding, others: Sequence[Finding]) -> Self:
+        """For the finding that stops a run; the others led to it, or came with it."""
+        return cls(f"{stop.code} {stop.name}: {stop.detail}", [stop, *others])
 
 
 class StoreError(NightcastError):

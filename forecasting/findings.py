@@ -1,5 +1,6 @@
 """Findings: what the audit has to say about prices, each with a code that never changes its meaning."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,6 +24,11 @@ class Severity(StrEnum):
     WARNING = "warning"  # somebody should look at it
     ERROR = "error"  # rows or a series did not make it into the forecast
     CRITICAL = "critical"  # there is no new forecast
+
+
+def name_some(names: Sequence[str], most: int) -> str:
+    """The first of the names, at most so many, with dots where there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 @dataclass(frozen=True)

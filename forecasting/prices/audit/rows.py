@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from forecasting.as_of import as_of_label, to_instant
 from forecasting.calendar import BarCalendar
-from forecasting.findings import Finding, Rule
+from forecasting.findings import Finding, Rule, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.order import BarOrder, arrange, instants, order_bars, same_as_before, series_ranks
@@ -111,7 +111,7 @@ def _checks(
         (rules.CLOCK_CHANGE, _at_clock_change(rows, panel)),
         (rules.UNREADABLE, rows["raw"].is_valid().to_numpy()),
         (rules.IN_THE_FUTURE, ds > forming),
-        (rules.OFF_CALENDAR, ~_on_calendar(rows["ds"], calendar)),
+        (rules.OFF_CALENDAR, ~calendar.contains(ds)),
         (rules.NO_TARGET, rows[panel.forecast.target].is_null().to_numpy()),
         (rules.NOT_FINITE, _any(not_finite)),
         (rules.NOT_POSITIVE, _any([values[name] <= 0 for name in logarithms])),
@@ -141,15 +141,6 @@ def _below(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _any(of: Iterable[np.ndarray]) -> np.ndarray:
     return reduce(np.logical_or, of, np.array([False]))
-
-
-def _on_calendar(ds: pa.ChunkedArray, calendar: BarCalendar) -> np.ndarray:
-    """(N,) bool; each time is looked up once, as a panel has the same in every series."""
-    encoded = ds.combine_chunks().dictionary_encode()
-    times = encoded.dictionary.to_numpy(zero_copy_only=False).astype("datetime64[us]")
-    on_calendar = np.append(calendar.contains(times), np.False_)  # the last one for null
-    found: np.ndarray = on_calendar[encoded.indices.fill_null(len(times)).to_numpy()]
-    return found
 
 
 def _where(table: pa.Table, rows: np.ndarray) -> pa.Table:
@@ -255,7 +246,6 @@ def _unsafe_ids(ids: pa.ChunkedArray) -> Iterator[Finding]:
     unique = pc.unique(ids)
     unsafe = unique.filter(pc.match_substring_regex(unique, _UNSAFE))
     if len(unsafe):
-        some = ", ".join(repr(name) for name in unsafe[:_NAMED].to_pylist())
-        more = ", ..." if len(unsafe) > _NAMED else ""
-        detail = f"files of {some}{more} have encoded names; the data has the ids as they are"
+        some = name_some([repr(name) for name in unsafe.to_pylist()], _NAMED)
+        detail = f"files of {some} have encoded names; the data has the ids as they are"
         yield Finding.of(rules.UNSAFE_ID, "", len(unsafe), detail)

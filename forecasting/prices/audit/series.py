@@ -9,7 +9,7 @@ from forecasting.as_of import as_of_label
 from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError
-from forecasting.findings import Finding
+from forecasting.findings import Finding, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_splits, split_name
@@ -221,14 +221,12 @@ def _check_enough_left(
     lost = [finding for name, finding in reasons.items() if name in live]
     if len(reasons) < len(bars.ids) and len(lost) <= panel.audit.max_left_out * len(live):
         return
-    rule = rules.TOO_MANY_LEFT_OUT
     detail = (
         f"{len(lost)} of {len(live)} live series of panel {panel.name} have no "
         f"forecast as of {day} ({_summary(lost or list(reasons.values()))}); "
         "the last forecast stands: check the source, or change [audit] in the panel"
     )
-    stop = Finding.of(rule, "", len(lost), detail)
-    raise AuditError(f"{rule.code} {rule.name}: {detail}", [stop, *reasons.values()])
+    raise AuditError.of(Finding.of(rules.TOO_MANY_LEFT_OUT, "", len(lost), detail), [*reasons.values()])
 
 
 def _summary(findings: list[Finding]) -> str:
@@ -237,7 +235,7 @@ def _summary(findings: list[Finding]) -> str:
     for finding in findings:
         by_rule.setdefault(f"{finding.code} {finding.name}", []).append(finding.unique_id)
     return "; ".join(
-        f"{len(names)} {rule}: {', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
+        f"{len(names)} {rule}: {name_some(names, _NAMED)}"
         for rule, names in sorted(by_rule.items(), key=lambda item: -len(item[1]))
     )
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from forecasting.as_of import as_of_label
 from forecasting.errors import AuditError
-from forecasting.findings import Finding
+from forecasting.findings import Finding, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.rows import RowAudit
@@ -55,7 +55,7 @@ class Loss:
         """One for the panel where series vanished."""
         if not self.series:
             return ()
-        some = ", ".join(self.series[:_NAMED]) + (", ..." if len(self.series) > _NAMED else "")
+        some = name_some(self.series, _NAMED)
         detail = f"the source no longer offers {len(self.series)} live series: {some}; check the source"
         return (Finding.of(rules.VANISHED, "", len(self.series), detail),)
 
@@ -123,7 +123,7 @@ def check_overlap(audit: RowAudit, stored: pa.Table, missing: int, panel: Panel)
 
 
 def _shrank(what: str, audit: RowAudit) -> AuditError:
-    rule, refused = rules.SHRANK, ""
+    refused = ""
     if audit.refused.num_rows:
         most = max(pc.value_counts(audit.refused["code"]).to_pylist(), key=lambda each: each["counts"])
         name = rules.RULES[most["values"]].name
@@ -135,8 +135,7 @@ def _shrank(what: str, audit: RowAudit) -> AuditError:
         f"{what}{refused}; the last forecast stands: check the source, or set "
         "[audit].max_shrink = 1 in the panel for one run if that is meant"
     )
-    stop = Finding.of(rule, "", audit.offered, detail)
-    return AuditError(f"{rule.code} {rule.name}: {detail}", [stop, *audit.findings])
+    return AuditError.of(Finding.of(rules.SHRANK, "", audit.offered, detail), audit.findings)
 
 
 def _absent(ids: pa.Array, audit: RowAudit) -> tuple[str, ...]:

@@ -1,0 +1,19 @@
+"""The options that commands share."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+PanelName = Annotated[str, Parameter(help="A panel's name, or a path to its TOML file.")]
+Store = Annotated[str | None, Parameter(help="The store's URI. Default: NIGHTCAST_STORE, or ./store.")]
+Panels = Annotated[
+    str | None, Parameter(help="The folder of panel files. Default: NIGHTCAST_PANELS, or deployments/panels.")
+]
+Mode = Annotated[
+    Literal["auto", "retrain", "load"],
+    Parameter(help="auto: retrain when it is due. retrain: now. load: use the model there is."),
+]
+AsOf = Annotated[
+    str | None,
+    Parameter(help="The last date whose bars may be used (intraday: YYYY-MM-DDTHHMMZ). Default: the newest."),
+]

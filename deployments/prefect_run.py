@@ -9,8 +9,9 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
 
-from flows.nightly import Mode, nightly
+from flows.nightly import nightly
 from forecasting.as_of import to_datetime
+from tasks.model import Mode
 
 _log = logging.getLogger("flows")
 

@@ -2,27 +2,20 @@
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.steps import publish_forecast
 from forecasting.as_of import as_of_label, to_instant
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
-from tasks.charts import draw_charts
 from tasks.compact import compact_prices
-from tasks.forecast import forecast
 from tasks.ingest import ingest_prices
-from tasks.model import load_model, retrain_model, retraining_is_due
-from tasks.publish import find_published, publish
-from tasks.report import write_report
-from tasks.summarise import summarise
-from tasks.windows import plan_windows
-
-Mode = Literal["auto", "retrain", "load"]
+from tasks.model import Mode
 
 
 def _run_name() -> str:
@@ -58,20 +51,7 @@ def nightly(
     ingested = ingest_prices(settings, root, now)
     compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
     snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
-    windows = plan_windows(settings, root, snapshot)
-    if retraining_is_due(settings, root, snapshot, windows, mode):
-        decision = retrain_model(settings, root, snapshot, windows)
-    else:
-        decision = load_model(settings, root, snapshot)
-
-    manifest = find_published(settings, root, snapshot, decision)
-    if manifest is None:
-        address = forecast(settings, root, snapshot, decision)
-        draw_charts(settings, root, snapshot, decision, address)
-        write_report(settings, root, snapshot, decision, address, ingested)
-        manifest = publish(settings, root, address, snapshot, decision, ingested)
-    summarise(settings, root, manifest)
-    return manifest
+    return publish_forecast(settings, root, snapshot, mode, ingested.findings)
 
 
 def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | None:

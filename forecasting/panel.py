@@ -8,6 +8,8 @@ import difflib
 import json
 import os
 import tomllib
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
 from forecasting.digests import digest_record
 from forecasting.errors import PanelError
+from forecasting.schedule import check_cron, due_times, last_due
 
 Frequency = Literal["1D", "1h", "15min", "5min", "1min"]
 PriceColumn = Literal["open", "high", "low", "close", "volume"]
@@ -78,9 +81,7 @@ class Source(_Section):
     @field_validator("time_zone")
     @classmethod
     def _time_zone_exists(cls, name: str) -> str:
-        if name and name not in available_timezones():
-            raise ValueError(f'no time zone {name!r}; use an IANA name such as "Europe/Berlin"')
-        return name
+        return _check_time_zone(name) if name else name
 
     @field_validator("query")
     @classmethod
@@ -177,10 +178,39 @@ class RetrainSettings(_Section):
 
 
 class Schedule(_Section):
-    """When the nightly run starts."""
+    """When the nightly run starts, and by when it must have published something."""
 
     cron: str = "0 6 * * *"
     timezone: str = "UTC"
+    deadline_minutes: Annotated[float, Field(ge=0)] = 0
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_is_readable(cls, line: str) -> str:
+        check_cron(line)
+        return line
+
+    @field_validator("timezone")
+    @classmethod
+    def _time_zone_exists(cls, name: str) -> str:
+        return _check_time_zone(name)
+
+
+class Scoring(_Section):
+    """How bad published forecasts may turn out to be before the next run retrains."""
+
+    days: Annotated[int, Field(ge=1)] = 365
+    min_skill: Annotated[float, Field(lt=1)] = -0.1
+    max_coverage_gap: Annotated[float, Field(gt=0, le=1)] = 0.1
+    rest_days: Annotated[int, Field(ge=0)] = 30
+
+
+class Retention(_Section):
+    """How long published forecasts and trained versions are kept that nothing needs."""
+
+    forecast_days: Annotated[int, Field(ge=1)] = 730
+    superseded_days: Annotated[int, Field(ge=1)] = 30
+    model_days: Annotated[int, Field(ge=1)] = 180
 
 
 class Panel(_Section):
@@ -194,6 +224,8 @@ class Panel(_Section):
     model: ModelSettings = ModelSettings()
     retrain: RetrainSettings = RetrainSettings()
     schedule: Schedule = Schedule()
+    scoring: Scoring = Scoring()
+    retention: Retention = Retention()
 
     @model_validator(mode="before")
     @classmethod
@@ -240,6 +272,14 @@ class Panel(_Section):
         del keys["audit"]
         return keys
 
+    def due_times(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """When its nightly run is due, in UTC, oldest first: later than `after`, not later than `until`."""
+        return due_times(self.schedule.cron, self.schedule.timezone, after, until)
+
+    def last_due(self, now: datetime) -> datetime | None:
+        """The newest time, not later than `now`, at which its nightly run was due, in UTC."""
+        return last_due(self.schedule.cron, self.schedule.timezone, now)
+
     @property
     def calendar(self) -> BarCalendar:
         """The calendar that the bars follow.
@@ -255,6 +295,24 @@ class Panel(_Section):
         return digest_record(self.result_keys())
 
     @classmethod
+    def load_all(cls, folder: str | Path | None = None) -> list[Self]:
+        """Every panel in `folder`, by name.
+
+        `folder` is `NIGHTCAST_PANELS`, or else `deployments/panels`, when not given.
+
+        Raises:
+            PanelError: there is none, or a file does not hold a valid panel of the file's name.
+        """
+        where = _folder(folder)
+        panels = [cls.load(path) for path in sorted(where.glob("*.toml"))]
+        if not panels:
+            raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
+        for panel, path in zip(panels, sorted(where.glob("*.toml")), strict=True):
+            if panel.name != path.stem:
+                raise PanelError(f"{path}: holds the panel {panel.name!r}; rename it to {panel.name}.toml")
+        return panels
+
+    @classmethod
     def load(cls, reference: str | Path, folder: str | Path | None = None) -> Self:
         """The panel of that name in `folder`, or of the TOML file at that path.
 
@@ -263,7 +321,7 @@ class Panel(_Section):
         Raises:
             PanelError: no such file, or it does not hold a valid panel.
         """
-        path = _find(str(reference), Path(folder or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER)))
+        path = _find(str(reference), _folder(folder))
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -276,9 +334,19 @@ class Panel(_Section):
         return panel.model_copy(update={"source": source})
 
 
+def _check_time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f'no time zone {name!r}; use an IANA name such as "Europe/Berlin"')
+    return name
+
+
 def _listed(value: Any) -> list[Any]:
     """`value` as a list, be it one value or several."""
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _folder(given: str | Path | None) -> Path:
+    return Path(given or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER))
 
 
 def _find(reference: str, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ from forecasting.prices.audit.stored import is_usable, unused_findings
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
+Origin = Literal["live", "backfill"]
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -29,8 +31,10 @@ class Snapshot:
 
     Attributes:
         as_of: the last date (intraday: time) whose bars the run may use, as written in paths.
+        origin: `live`, or `backfill` when there were later bars already: then the prices are the first values
+            that the store learned, as a run on that day would have seen them.
         price_version: the version of the price table that was read.
-        known_at: when the store learned the newest row up to `as_of`, ISO 8601 in UTC; reading the prices as
+        known_at: when the store learned the newest row up to `as_of`, ISO 8601 in UTC; reading the values
             known then gives the rows used, whatever has been added since.
         rows_digest: digest of the bars used, whatever the layout of the files that hold them.
         network_ids: the series that the panel's model forecasts.
@@ -40,6 +44,7 @@ class Snapshot:
     """
 
     as_of: str
+    origin: Origin
     price_version: int
     known_at: str
     rows_digest: str
@@ -58,6 +63,34 @@ class Snapshot:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Prices:
+    """One truth about a panel's prices.
+
+    Attributes:
+        bars: those that the panel accepts.
+        volume: (N,) theirs; NaN where there is none.
+        known: `ds` and `known_at` of all rows, with a target or without.
+        findings: on stored bars that the panel does not accept.
+    """
+
+    bars: Bars
+    volume: np.ndarray
+    known: pa.Table
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def read(cls, panel: Panel, rows: pa.Table) -> Self:
+        """From one row a bar, by series and time."""
+        target = panel.forecast.target
+        valued = rows.filter(pc.is_valid(rows[target]))
+        stored = Bars.from_table(valued, target)
+        usable = is_usable(stored, panel)
+        volume = valued["volume"].to_numpy()[usable]
+        known = rows.select(["ds", "known_at"])
+        return cls(stored.keep(usable), volume, known, tuple(unused_findings(stored, usable, panel)))
+
+
 def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: datetime) -> Snapshot:
     """Decide `as_of` (unless given) and which series are fit to forecast, from the price table as it is.
 
@@ -68,42 +101,49 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
         StoreError: the price table cannot be read.
     """
     table = PriceTable(storage, panel.name)
-    target = panel.forecast.target
-    rows = table.newest(values=sorted({target, "volume"}))
-    known = rows.select(["ds", "known_at"])
-    rows = rows.filter(pc.is_valid(rows[target]))
-    stored = Bars.from_table(rows, target)
-    usable = is_usable(stored, panel)
-    bars, volume = stored.keep(usable), rows["volume"].to_numpy()[usable]
-    calendar = panel.calendar
+    prices = _Prices.read(panel, table.newest(values=_values(panel)))
+    now_at, calendar = to_instant(now), panel.calendar
+    newest = resolve_as_of(prices.bars, panel, calendar, now_at)
     if as_of is None:
-        instant = resolve_as_of(bars, panel, calendar, to_instant(now))
-        behind = _behind(panel, calendar, instant, to_instant(now))
+        instant, behind = newest, _behind(panel, calendar, newest, now_at)
     else:
-        instant, behind = _given_as_of(panel, bars, as_of, now), []
-    audit = audit_series(bars, panel, calendar, instant, volume)
-    used = bars.until(instant).select([*audit.forecast, *audit.baseline])
+        instant, behind = _given_as_of(panel, prices.bars, as_of, now), []
+    known = prices.known
+    origin: Origin = "live" if instant >= newest else "backfill"
+    if origin == "backfill":
+        prices = _Prices.read(panel, table.first_vintage(instant, _values(panel)))
+    audit = audit_series(prices.bars, panel, calendar, instant, prices.volume)
+    used = prices.bars.until(instant).select([*audit.forecast, *audit.baseline])
     return Snapshot(
         as_of=as_of_label(instant, panel.bars.freq),
+        origin=origin,
         price_version=table.version,
         known_at=_newest_known(known, instant),
         rows_digest=bars_digest(used),
         network_ids=tuple(audit.forecast),
         baseline_ids=tuple(audit.baseline),
         left_out=dict(audit.left_out),
-        findings=(*audit.findings, *unused_findings(stored, usable, panel), *behind),
+        findings=(*audit.findings, *prices.findings, *behind),
     )
 
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
     """The bars of a snapshot: those of all series that get a forecast."""
-    rows = PriceTable(storage, panel.name).as_known_at(
+    table, known_at = (
+        PriceTable(storage, panel.name),
         np.datetime64(snapshot.known_at.removesuffix("Z"), "us"),
-        until=parse_as_of(snapshot.as_of, panel.bars.freq),
-        values=[panel.forecast.target],
     )
+    until, values = parse_as_of(snapshot.as_of, panel.bars.freq), [panel.forecast.target]
+    if snapshot.origin == "backfill":
+        rows = table.first_vintage(until, values, known_by=known_at)
+    else:
+        rows = table.as_known_at(known_at, until, values)
     bars = Bars.from_table(rows, panel.forecast.target)
     return bars.keep(is_usable(bars, panel)).select(list(snapshot.ids))
+
+
+def _values(panel: Panel) -> list[str]:
+    return sorted({panel.forecast.target, "volume"})
 
 
 def bars_digest(bars: Bars) -> str:

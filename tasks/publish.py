@@ -1,14 +1,15 @@
 """Publish: commit the forecast with its manifest, and move the pointer to it."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
 from prefect.runtime import flow_run
 
+from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
-from forecasting.prices.ingest import IngestReport
 from forecasting.publishing.forecast import address_of
 from forecasting.publishing.manifest import manifest_record
 from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
@@ -39,11 +40,11 @@ def publish(
     address: ForecastAddress,
     snapshot: Snapshot,
     decision: Decision,
-    ingested: IngestReport,
+    row_findings: Sequence[Finding],
 ) -> dict[str, Any]:
     """Commit the forecast and make `latest` show it; its manifest."""
     storage = Storage(store)
-    record = manifest_record(panel, snapshot, decision, ingested.findings, flow_run.id)
+    record = manifest_record(panel, snapshot, decision, row_findings, flow_run.id)
     manifest = commit(storage, address, record)
     shown = point_latest(storage, manifest)
     _log.info(

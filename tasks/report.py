@@ -1,12 +1,13 @@
 """Write the report: one page on the forecast, in its folder."""
 
 import logging
+from collections.abc import Sequence
 
 from prefect import task
 
+from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
-from forecasting.prices.ingest import IngestReport
 from forecasting.publishing.findings_file import FINDINGS, findings_file
 from forecasting.publishing.publish import REPORT, ForecastAddress
 from forecasting.publishing.report import render_report
@@ -25,11 +26,11 @@ def write_report(
     snapshot: Snapshot,
     decision: Decision,
     address: ForecastAddress,
-    ingested: IngestReport,
+    row_findings: Sequence[Finding],
 ) -> None:
     """Render the run's results and findings as one self-contained page, and the findings as a file too."""
     storage = Storage(store)
-    report = gather_report(panel, storage, snapshot, decision, address, ingested.findings)
+    report = gather_report(panel, storage, snapshot, decision, address, row_findings)
     storage.put(address.path(FINDINGS), findings_file(report.findings))
     storage.put(address.path(REPORT), render_report(report).encode())
     _log.info("report: %s", storage.display(address.path(REPORT)))

@@ -115,16 +115,21 @@ class PriceTable:
         self, instant: np.datetime64, until: np.datetime64 | None = None, values: Sequence[str] = VALUES
     ) -> pa.Table:
         """The newest value of each bar known at `instant`: what reproduces a published forecast."""
-        rows = self._rows(values, until, pc.field("known_at") <= instant_scalar(instant))
+        rows = self._rows(values, until, _known_by(instant))
         return arrange(rows, order_bars(rows).last)
 
-    def first_vintage(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
+    def first_vintage(
+        self,
+        until: np.datetime64 | None = None,
+        values: Sequence[str] = VALUES,
+        known_by: np.datetime64 | None = None,
+    ) -> pa.Table:
         """The first value stored for each bar: what a live run would have seen (backtests, backfills).
 
         A vintage that restates a series' whole past stands for what came before it, as it did for the runs
-        after it: see `vintages`.
+        after it: see `vintages`. With `known_by`, what came later restates nothing.
         """
-        rows = self._rows(values, until)
+        rows = self._rows(values, until, None if known_by is None else _known_by(known_by))
         return arrange(rows, first_rows(rows))
 
     def append(self, rows: pa.Table, now: np.datetime64) -> np.datetime64:
@@ -155,6 +160,10 @@ class PriceTable:
             by_then = pc.field("ds") <= instant_scalar(until)
             condition = by_then if condition is None else by_then & condition
         return encode_ids(scan_rows(self._table, wanted, condition))
+
+
+def _known_by(instant: np.datetime64) -> pc.Expression:
+    return pc.field("known_at") <= instant_scalar(instant)
 
 
 def _path(panel: str) -> str:

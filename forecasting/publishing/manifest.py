@@ -20,7 +20,7 @@ def manifest_record(
     verdict = decision.verdict
     published = [row for row in verdict.get("table", ()) if row["candidate"] == verdict["publishes"]]
     return {
-        "origin": "live",
+        "origin": snapshot.origin,
         "flow_run_id": flow_run_id,
         "known_at": snapshot.known_at,
         "price_version": snapshot.price_version,

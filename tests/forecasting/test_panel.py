@@ -77,6 +77,23 @@ def test_a_name_is_looked_up_in_the_folder(tmp_path: Path) -> None:
     assert Panel.load("tiny", tmp_path).name == "tiny"
 
 
+def test_all_panels_of_a_folder_come_by_name(tmp_path: Path) -> None:
+    write(tmp_path, MINIMAL)
+    (tmp_path / "other.toml").write_text(MINIMAL.replace("tiny", "other"), encoding="utf-8")
+    assert [panel.name for panel in Panel.load_all(tmp_path)] == ["other", "tiny"]
+
+
+def test_a_file_that_holds_a_panel_of_another_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(MINIMAL, encoding="utf-8")
+    with pytest.raises(PanelError, match=r"other\.toml: holds the panel 'tiny'; rename it to tiny\.toml"):
+        Panel.load_all(tmp_path)
+
+
+def test_a_folder_without_panels_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PanelError, match=r"no panels in .*; set --panels or NIGHTCAST_PANELS"):
+        Panel.load_all(tmp_path)
+
+
 def test_an_unknown_name_says_which_panels_there_are(tmp_path: Path) -> None:
     write(tmp_path, MINIMAL)
     with pytest.raises(PanelError, match=r"no panel 'tinny' in .*; it has: tiny"):
@@ -121,6 +138,8 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
             '[model]\npreset = "lecture"\nloss = "huber"\n',
             'model: preset = "lecture" fixes loss = "mae"; remove loss, or use preset = "default"',
         ),
+        ('[schedule]\ncron = "0 25 * * *"\n', "schedule.cron: '0 25 * * *' is no cron line"),
+        ('[schedule]\ntimezone = "Berlin"\n', "schedule.timezone: no time zone 'Berlin'; use an IANA name"),
         ('[model]\nloss = "mse"\n', "model.loss = 'mse' is not allowed: input should be 'pinball', 'mae' or"),
     ],
 )

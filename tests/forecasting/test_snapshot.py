@@ -133,3 +133,37 @@ def test_a_short_series_is_for_a_baseline(panel: Panel, local_storage: Storage, 
     ingest(panel, local_storage, np.datetime64("2026-10-31T07:00:00", "us"))
     snapshot: Snapshot = take_snapshot(panel, local_storage, None, NOW)
     assert (snapshot.network_ids, snapshot.baseline_ids) == (("AAA", "BBB", "C/C"), ("NEW",))
+
+
+def test_a_date_before_the_newest_is_a_backfill_with_the_first_values(
+    panel: Panel, local_storage: Storage, tiny_panel: Path
+) -> None:
+    first = take_snapshot(panel, local_storage, "2026-10-30", NOW)
+    revise(panel, local_storage, tiny_panel.parent)
+    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401}, last="2026-10-31")
+    ingest(panel, local_storage, np.datetime64("2026-11-01T06:00:00", "us"))
+    later = datetime(2026, 11, 1, 6, tzinfo=UTC)
+
+    past = take_snapshot(panel, local_storage, "2026-10-30", later)
+    assert (first.origin, past.origin) == ("live", "backfill")
+    assert past.rows_digest == first.rows_digest
+    assert bars_digest(read_bars(panel, local_storage, past)) == past.rows_digest
+
+
+def test_the_newest_date_is_live_though_it_is_given(panel: Panel, local_storage: Storage) -> None:
+    assert take_snapshot(panel, local_storage, "2026-10-30", NOW) == take_snapshot(
+        panel, local_storage, None, NOW
+    )
+
+
+def test_what_restates_the_past_later_does_not_change_a_backfills_bars(
+    panel: Panel, local_storage: Storage, tiny_panel: Path
+) -> None:
+    past = take_snapshot(panel, local_storage, "2026-10-20", NOW)
+    source = tiny_panel.parent / "prices.csv"
+    header, *rows = source.read_text().splitlines()
+    halved = [f"{row.rsplit(',', 1)[0]},{float(row.rsplit(',', 1)[1]) / 2:.6f}" for row in rows]
+    source.write_text("\n".join([header, *halved]) + "\n")
+    ingest(panel, local_storage, np.datetime64("2026-11-01T06:00:00", "us"))
+    assert bars_digest(read_bars(panel, local_storage, past)) == past.rows_digest
+    assert take_snapshot(panel, local_storage, "2026-10-20", NOW).rows_digest != past.rows_digest

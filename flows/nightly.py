@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.parameters import PANEL, PANELS, STORE
 from flows.steps import publish_forecast
 from forecasting.as_of import as_of_label, to_instant
 from forecasting.panel import Panel
@@ -25,7 +26,7 @@ def _run_name() -> str:
 
 @flow(name="nightly", flow_run_name=_run_name)
 def nightly(
-    panel: str = Field(description="A panel's name, or a path to its TOML file."),
+    panel: str = PANEL,
     as_of: date | None = Field(
         None, description="The last date whose bars may be used. Empty: the newest one that most series have."
     ),
@@ -35,10 +36,8 @@ def nightly(
     mode: Mode = Field(
         "auto", description="auto: retrain when it is due. retrain: now. load: use the model there is."
     ),
-    store: str | None = Field(None, description="The store's URI. Empty: NIGHTCAST_STORE, or ./store."),
-    panels: str | None = Field(
-        None, description="The folder of panels. Empty: NIGHTCAST_PANELS, or deployments/panels."
-    ),
+    store: str | None = STORE,
+    panels: str | None = PANELS,
 ) -> dict[str, Any]:
     """Ingest, audit, retrain or load, forecast, draw, report and publish one panel; the manifest.
 

@@ -14,6 +14,7 @@ import pytest
 
 from forecasting.digests import digest_bytes
 from forecasting.storage import Storage
+from tests.prefect_server import PrefectServer, prefect_server
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -75,6 +76,13 @@ def s3_storage(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     bucket = f"test-{digest_bytes(str(tmp_path).encode())[:20]}"
     httpx.put(f"{s3_server}/{bucket}").raise_for_status()
     return Storage(f"s3://{bucket}/store")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A real Prefect server for whatever does not mind that others use it too."""
+    with prefect_server(tmp_path_factory.mktemp("server")) as started:
+        yield started
 
 
 @pytest.fixture(params=["local", "s3"])

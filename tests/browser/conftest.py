@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.conftest import TINY_PANEL, write_prices
+from tests.prefect_server import prefect_server
 
 _BIN = Path(sys.executable).parent
 # Without these Chromium calls home at every start.
@@ -63,39 +62,11 @@ def night(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("night")
     write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
     (folder / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_API_URL": f"{address}/api",
-    }
-    command = [str(_BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (
-        (folder / "server.log").open("wb") as log,
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as server,
-    ):
-        try:
-            _wait_for(f"{address}/api/health")
-            environment["PREFECT_API_URL"] = f"{address}/api"
-            run = [str(_BIN / "nightcast"), "run", "tiny.toml"]
-            subprocess.run(run, cwd=folder, env=environment, check=True, capture_output=True, timeout=240)
-            yield Night(address, folder / "store")
-        finally:
-            server.terminate()
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(240):
-        try:
-            if httpx.get(url).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(0.5)
-    raise TimeoutError(f"{url} does not answer after two minutes")
+    with prefect_server(folder) as server:
+        environment = {**os.environ, **server.environment}
+        run = [str(_BIN / "nightcast"), "run", "tiny.toml"]
+        subprocess.run(run, cwd=folder, env=environment, check=True, capture_output=True, timeout=240)
+        yield Night(server.address, folder / "store")
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,13 @@ class MissingAsOfs:
     published: int
     too_early: int
 
+    @property
+    def summary(self) -> str:
+        """How many of each, in a few words."""
+        span = f", from {self.as_ofs[0]} to {self.as_ofs[-1]}" if self.as_ofs else ""
+        early = f", {self.too_early} with too little history before them" if self.too_early else ""
+        return f"{len(self.as_ofs)} dates are missing{span}; {self.published} are published already{early}"
+
 
 def find_missing(
     panel: Panel, storage: Storage, start: date, end: date, now: datetime, *, force: bool = False

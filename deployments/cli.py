@@ -12,6 +12,7 @@ from typing import Never
 from cyclopts import App, CycloptsError
 
 from deployments import environment
+from deployments.commands.backfill import backfill
 from deployments.commands.backtest import backtest
 from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
@@ -25,7 +26,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, backtest, models, demo):
+for command in (run, ingest, audit, backtest, backfill, models, demo):
     app.command(command)
 
 

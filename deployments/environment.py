@@ -6,9 +6,10 @@ Only defaults: whatever the user has set stands.
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from forecasting.panel import DEFAULT_FOLDER
 
@@ -32,6 +33,28 @@ def prepare() -> None:
         os.environ.setdefault("NIGHTCAST_PANELS", str(BUNDLED_PANELS))
 
 
+class _OwnLines(logging.StreamHandler[Any]):
+    """Writes to whatever is standard output at the time: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+@contextmanager
+def lines_where(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """Within `own_lines_only`, show fewer lines."""
+    shown = {one for name in _OUR_LOGGERS for one in logging.getLogger(name).handlers}
+    handlers = [handler for handler in shown if isinstance(handler, _OwnLines)]
+    for handler in handlers:
+        handler.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_shown)
+
+
 @contextmanager
 def own_lines_only() -> Iterator[None]:
     """Show our own lines on the terminal in place of Prefect's: for a person who runs one command.
@@ -40,7 +63,7 @@ def own_lines_only() -> Iterator[None]:
     Prefect starts inherits this, and it is chatty.
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _OwnLines()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     for name in _OUR_LOGGERS:
         logger = logging.getLogger(name)

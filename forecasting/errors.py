@@ -48,3 +48,7 @@ class ModelError(NightcastError):
 
 class ContractError(NightcastError):
     """A forecast breaks the contract that its readers rely on."""
+
+
+class BackfillError(NightcastError):
+    """Some past dates got no forecast; what the others got stands."""

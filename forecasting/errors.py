@@ -48,3 +48,7 @@ class ModelError(NightcastError):
 
 class ContractError(NightcastError):
     """A forecast breaks the contract that its readers rely on."""
+
+
+class ServerError(NightcastError):
+    """Prefect's server does not answer, cannot be started, or is not the one it should be."""

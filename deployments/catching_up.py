@@ -89,11 +89,13 @@ def _tell(name: str, panel: Panel, plan: Plan, options: str) -> str:
     command = backfill_command(panel, plan, options)
     fix = f"to fill it, run: {command}" if command else "a later run is for the same bars"
     if plan.create is not None:
-        _log.info("%s: due %s and not done; it runs now", name, _time(plan.create))
+        _log.info("%s: missed, and made up for now: due %s", name, _time(plan.create))
     if plan.skipped:
         first, last = _time(plan.skipped[0]), _time(plan.skipped[-1])
-        which = first if len(plan.skipped) == 1 else f"{first} to {last}, {len(plan.skipped)} times"
-        _log.info("%s: due %s and missed; %s", name, which, fix)
+        which = (
+            f"due {first}" if len(plan.skipped) == 1 else f"{len(plan.skipped)} due from {first} to {last}"
+        )
+        _log.info("%s: missed, and not made up for: %s; %s", name, which, fix)
     return f"Nothing served this run when it was due; {fix}"
 
 

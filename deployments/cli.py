@@ -17,6 +17,7 @@ from deployments.commands.backtest import backtest
 from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
+from deployments.commands.serve import serve
 from forecasting import __version__
 from forecasting.errors import NightcastError
 
@@ -26,7 +27,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, backtest, backfill, models, demo):
+for command in (run, ingest, audit, backtest, backfill, models, serve, demo):
     app.command(command)
 
 

@@ -20,9 +20,11 @@ _DEFAULTS = {
     # The library's and the tasks' lines belong to the run, in the UI too.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # The default keeps leases in memory: a server that restarts forgets them, and their slots stay taken.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 BUNDLED_PANELS = Path(__file__).parent / "panels"
-_OUR_LOGGERS = ("forecasting", "tasks", "flows")
+_OUR_LOGGERS = ("forecasting", "tasks", "flows", "deployments")
 
 
 def prepare() -> None:

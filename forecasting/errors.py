@@ -52,3 +52,7 @@ class ContractError(NightcastError):
 
 class BackfillError(NightcastError):
     """Some past dates got no forecast; what the others got stands."""
+
+
+class ServerError(NightcastError):
+    """Prefect's server does not answer, cannot be started, or is not the one it should be."""

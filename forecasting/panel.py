@@ -303,7 +303,7 @@ class Panel(_Section):
         Raises:
             PanelError: there is none, or a file does not hold a valid panel of the file's name.
         """
-        where = _folder(folder)
+        where = panels_folder(folder)
         panels = [cls.load(path) for path in sorted(where.glob("*.toml"))]
         if not panels:
             raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
@@ -321,7 +321,7 @@ class Panel(_Section):
         Raises:
             PanelError: no such file, or it does not hold a valid panel.
         """
-        path = _find(str(reference), _folder(folder))
+        path = _find(str(reference), panels_folder(folder))
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -345,7 +345,8 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _folder(given: str | Path | None) -> Path:
+def panels_folder(given: str | Path | None = None) -> Path:
+    """The folder of panels: the one given, or `NIGHTCAST_PANELS`, or else `deployments/panels`."""
     return Path(given or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER))
 
 

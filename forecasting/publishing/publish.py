@@ -117,9 +117,9 @@ def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]
     Older is by `known_at`, then by when they were published. One that is removed meanwhile is not among them.
     """
     paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
-    read = [(path.removesuffix(MANIFEST), storage.find(path)) for path in paths]
-    decoded = [(folder, _decode(data)) for folder, data in read if data is not None]
-    found = [(folder, manifest) for folder, manifest in decoded if manifest is not None]
+    decoded = [None if data is None else _decode(data) for data in storage.find_all(paths)]
+    read = zip(paths, decoded, strict=True)
+    found = [(path.removesuffix(MANIFEST), manifest) for path, manifest in read if manifest is not None]
     return sorted(found, key=lambda pair: (pair[1]["known_at"], pair[1]["published_at"]))
 
 

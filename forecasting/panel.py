@@ -294,6 +294,19 @@ class Panel(_Section):
         """Digest of `result_keys`."""
         return digest_record(self.result_keys())
 
+    @staticmethod
+    def names(folder: str | Path | None = None) -> list[str]:
+        """The names of the panels in `folder`, as `load` takes them, sorted; some may not load.
+
+        Raises:
+            PanelError: there is none.
+        """
+        where = _folder(folder)
+        found = sorted(path.stem for path in where.glob("*.toml"))
+        if not found:
+            raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
+        return found
+
     @classmethod
     def load_all(cls, folder: str | Path | None = None) -> list[Self]:
         """Every panel in `folder`, by name.

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from prefect.client.orchestration import get_client
 
 from flows.nightly import nightly
 from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.maintenance import maintain
 from forecasting.models.promotion import promote, rollback
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
@@ -136,6 +137,18 @@ def test_a_compaction_that_fails_does_not_stop_the_night(
     (warning,) = [record for record in caplog.records if record.name == "tasks.compact"]
     assert warning.levelname == "WARNING"
     assert "no room left" in warning.message
+
+
+def test_a_night_after_maintenance_of_years_later_finds_its_own_result(night: Path) -> None:
+    run(night)
+    run(night, as_of=date(2026, 10, 20))
+    before = files(night / "store")
+    storage, later = Storage(str(night / "store")), datetime(2100, 1, 1, tzinfo=UTC)
+    maintain(Panel.load(night / "tiny.toml"), storage, later)
+    run(night)
+    after = files(night / "store")
+    published = [name for name in before if name.startswith(("latest", "forecasts", "models"))]
+    assert {name: after.get(name) for name in published} == {name: before[name] for name in published}
 
 
 def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -> None:

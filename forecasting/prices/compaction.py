@@ -63,7 +63,7 @@ def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Comp
     Raises:
         StoreError: a newer version of this package wrote the tables.
     """
-    paths = [f"{kind}/{panel}" for kind in ("prices", "quarantine")]
+    paths = [f"{kind}/{panel}" for kind in ("prices", "quarantine", "scores")]
     tables = [(path, table) for path in paths if (table := find_table(storage, path)) is not None]
     scattered = [(path, table, _scattered(table, spare)) for path, table in tables]
     return [_compact(path, table, parts) for path, table, parts in scattered if parts]

@@ -8,12 +8,17 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from flows.nightly import nightly
+from flows.score import score
 from forecasting.panel import Panel
 
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:
     """The deployments of these panels, which lie in `folder`, on a store; nothing is registered yet."""
-    return [_nightly(panel, {"panel": panel.name, "store": store, "panels": folder}) for panel in panels]
+    made = []
+    for panel in panels:
+        parameters = {"panel": panel.name, "store": store, "panels": folder}
+        made += [_nightly(panel, parameters), _score(panel, parameters)]
+    return made
 
 
 def _nightly(panel: Panel, parameters: dict[str, str]) -> RunnerDeployment:
@@ -27,3 +32,14 @@ def _nightly(panel: Panel, parameters: dict[str, str]) -> RunnerDeployment:
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     return cast("RunnerDeployment", made)  # which it is, outside an event loop
+
+
+def _score(panel: Panel, parameters: dict[str, str]) -> RunnerDeployment:
+    made = score.to_deployment(
+        name=panel.name,
+        description=score.description,
+        tags=[f"panel:{panel.name}"],
+        parameters=parameters,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    return cast("RunnerDeployment", made)

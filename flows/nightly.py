@@ -17,6 +17,7 @@ from tasks.audit import audit_prices
 from tasks.compact import compact_prices
 from tasks.ingest import ingest_prices
 from tasks.model import Mode
+from tasks.score import score_forecasts
 
 
 def _run_name() -> str:
@@ -49,6 +50,7 @@ def nightly(
 
     ingested = ingest_prices(settings, root, now)
     compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+    score_forecasts(settings, root, return_state=True)  # nor does one of this
     snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
     return publish_forecast(settings, root, snapshot, mode, ingested.findings)
 

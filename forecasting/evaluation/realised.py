@@ -5,13 +5,17 @@ bars apart are about almost the same bars: what they got right or wrong together
 only windows that do not overlap are independent.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import DeltaError
 
 from forecasting.calendar import BarCalendar
+from forecasting.errors import NightcastError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.diebold_mariano import MIN_INDEPENDENT, student_p_value
 from forecasting.evaluation.score_table import ScoreTable, no_sums
@@ -20,6 +24,8 @@ from forecasting.prices.delta import instant_scalar
 from forecasting.storage import Storage
 
 SPANS = (90, 365, None)  # days of `as_of`s; None: all there are
+
+_log = logging.getLogger(__name__)
 
 _KEYS = ["origin", "as_of", "forecast_id", "known_at", "published_at", "unique_id", "model"]
 # What is summed over the steps of a forecast of a series; the change is the same at each of them.
@@ -49,6 +55,11 @@ class Estimate:
         if not self.error:
             return True
         return student_p_value((limit - self.value) / self.error, self.freedom) / 2 < chance
+
+    def is_above(self, limit: float, chance: float) -> bool:
+        """Whether it is above `limit` by more than luck."""
+        turned = None if self.value is None else -self.value
+        return Estimate(turned, self.error, self.freedom).is_below(-limit, chance)
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,20 @@ def read_tally(
     for name in ("loss", "random_walk_loss", "ewma_walk_loss", "error"):
         frame[name] /= change
     return _that_count(frame)
+
+
+def try_tally(
+    storage: Storage,
+    panel: str,
+    until: np.datetime64 | None = None,
+    since: np.datetime64 | None = None,
+) -> pd.DataFrame | None:
+    """The same, or None with a warning where the scores are damaged: no forecast needs them."""
+    try:
+        return read_tally(storage, panel, until, since)
+    except (NightcastError, DeltaError, pa.ArrowInvalid) as error:
+        _log.warning("scores: they cannot be read and count for nothing: %s", error)
+        return None
 
 
 def _condition(until: np.datetime64 | None, since: np.datetime64 | None) -> pc.Expression | None:

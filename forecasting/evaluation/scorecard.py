@@ -8,7 +8,7 @@ the newest at scoring: what came is brought to the forecast's own units by what 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -61,6 +61,10 @@ class ScoreReport:
     open: int
     scored: int
     skipped: tuple[str, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON-able record."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.backfill import backfill
 from flows.nightly import nightly
+from flows.score import score
 from forecasting.panel import Panel
 
 ALL_PANELS = "all"  # the name of a deployment that is not one panel's
@@ -39,7 +40,7 @@ class Entry:
 
 NIGHTLY = "nightly"  # by the panel's own [schedule]
 # One line for each flow, in the order in which a newcomer meets them.
-CATALOGUE = (Entry(nightly, cron=NIGHTLY), Entry(backfill))
+CATALOGUE = (Entry(nightly, cron=NIGHTLY), Entry(backfill), Entry(score))
 
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:

@@ -18,6 +18,7 @@ from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
 from deployments.commands.serve import serve
+from deployments.commands.score import score
 from forecasting import __version__
 from forecasting.errors import NightcastError
 
@@ -27,7 +28,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, backtest, backfill, models, serve, demo):
+for command in (run, ingest, audit, score, backtest, backfill, models, serve, demo):
     app.command(command)
 
 

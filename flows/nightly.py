@@ -19,6 +19,7 @@ from tasks.compact import compact_prices
 from tasks.deadline import mark_late_source
 from tasks.limit import panel_slot
 from tasks.model import Mode
+from tasks.score import score_forecasts
 
 
 def _run_name() -> str:
@@ -54,6 +55,7 @@ def nightly(
     with panel_slot(settings.name, until=deadline):
         ingested = ingest_by(settings, root, now, deadline)
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+        score_forecasts(settings, root, return_state=True)  # nor does one of this
         snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
         if deadline is not None:
             snapshot = mark_late_source(settings, root, snapshot, now, deadline)

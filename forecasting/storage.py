@@ -119,6 +119,11 @@ class Storage:
             return False
         return True
 
+    def folders(self, prefix: str) -> list[str]:
+        """The paths of the folders right below `prefix`, sorted; no look is taken into them."""
+        found = obstore.list_with_delimiter(self._objects, prefix=prefix)
+        return sorted(found["common_prefixes"])
+
     def list(self, prefix: str) -> list[str]:
         """The paths of all objects below the folder `prefix`, sorted."""
         batches = obstore.list(self._objects, prefix=prefix)

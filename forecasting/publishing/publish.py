@@ -20,6 +20,7 @@ from forecasting.publishing import contract
 from forecasting.storage import Storage, file_name
 
 FORECAST = "forecast.parquet"
+WALKS = "_walks.parquet"
 REPORT = "_report.html"
 CHARTS = "_charts"
 MANIFEST = "_manifest.json"

@@ -17,6 +17,7 @@ from forecasting.publishing import contract
 from forecasting.publishing.headlines import gate_lines, provisional_line
 from forecasting.publishing.publish import FORECAST, ForecastAddress, chart_name
 from forecasting.publishing.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
+from forecasting.publishing.score_summary import summarise_scores
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
 
@@ -61,6 +62,7 @@ def gather_report(
             "Package version": __version__,
         },
         loss_curve=loss_curve,
+        scores=summarise_scores(panel, storage, snapshot.as_of),
     )
 
 

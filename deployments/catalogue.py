@@ -9,6 +9,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
+from flows.freshness import freshness
 from flows.nightly import nightly
 from forecasting.panel import Panel
 
@@ -38,7 +39,7 @@ class Entry:
 
 NIGHTLY = "nightly"  # by the panel's own [schedule]
 # One line for each flow, in the order in which a newcomer meets them.
-CATALOGUE = (Entry(nightly, cron=NIGHTLY),)
+CATALOGUE = (Entry(nightly, cron=NIGHTLY), Entry(freshness, cron="20 * * * *"))
 
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:

@@ -16,6 +16,7 @@ from deployments.commands.backtest import backtest
 from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
+from deployments.commands.status import status
 from forecasting import __version__
 from forecasting.errors import NightcastError
 
@@ -25,7 +26,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, backtest, models, demo):
+for command in (run, ingest, audit, backtest, models, status, demo):
     app.command(command)
 
 

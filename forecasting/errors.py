@@ -48,3 +48,7 @@ class ModelError(NightcastError):
 
 class ContractError(NightcastError):
     """A forecast breaks the contract that its readers rely on."""
+
+
+class StaleError(NightcastError):
+    """A panel's newest forecast is not the one that there should be by now."""

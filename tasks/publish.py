@@ -12,9 +12,10 @@ from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.publishing.forecast import address_of
 from forecasting.publishing.manifest import manifest_record
-from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
+from forecasting.publishing.publish import ForecastAddress, commit, find_manifest
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
+from tasks.announce import show_latest
 from tasks.policy import STEP
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decis
     storage = Storage(store)
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
     if manifest is not None:
-        point_latest(storage, manifest)
+        show_latest(storage, manifest)
         _log.info(
             "publish: this forecast was published before, at %s; nothing to do", manifest["published_at"]
         )
@@ -46,7 +47,7 @@ def publish(
     storage = Storage(store)
     record = manifest_record(panel, snapshot, decision, row_findings, flow_run.id)
     manifest = commit(storage, address, record)
-    shown = point_latest(storage, manifest)
+    shown = show_latest(storage, manifest)
     _log.info(
         "publish: %s, %s", address.folder, "now the latest" if shown else "a later one stays the latest"
     )

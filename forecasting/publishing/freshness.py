@@ -14,7 +14,7 @@ import pandas as pd
 from obstore.exceptions import BaseError
 
 from forecasting.as_of import parse_as_of, to_instant
-from forecasting.errors import NightcastError, StoreError
+from forecasting.errors import NightcastError, StaleError, StoreError
 from forecasting.models.baselines import BASELINES
 from forecasting.panel import Panel
 from forecasting.prices.sources.uris import shown
@@ -22,12 +22,14 @@ from forecasting.publishing.publish import FORECAST, MANIFEST, latest_pointer
 from forecasting.publishing.run_record import RunRecord, read_run_record
 from forecasting.storage import Storage
 
-State = Literal["fresh", "stale", "failed", "never"]
+State = Literal["fresh", "stale", "failed", "never", "unreadable"]
 
 # What a run takes besides training: a slow source with its retries, the forecast and the charts.
 _GRACE = timedelta(minutes=30)
 # By how much the newest bar of a source may lag though it has closed, where bars are short; else by one bar.
 _SOURCE_LAG = timedelta(hours=1)
+
+_UNKNOWN = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Freshness:
 
     Attributes:
         panel: the panel's name.
-        state: `fresh`; `stale`, older than it should be; `failed`, as the last run did, or what is published
-            cannot be read; `never`, nothing is published.
+        state: `fresh`; `stale`, older than it should be; `failed`, as the last run did; `never`, nothing is
+            published; `unreadable`, what is published or the store cannot be read.
         reason: one line why, and what to do; empty where it is fresh.
         as_of: the forecast's; behind: how many bars it lacks of the one that is due by now.
         published_at: when it was published; age: how long ago that is.
@@ -61,7 +63,24 @@ class Freshness:
         return f"{self.panel} {_VERBS[self.state]}" + (f": {self.reason}" if self.reason else "")
 
 
-_VERBS = {"fresh": "is fresh", "stale": "is stale", "failed": "failed", "never": "has no forecast"}
+_VERBS = {
+    "fresh": "is fresh",
+    "stale": "is stale",
+    "failed": "failed",
+    "never": "has no forecast",
+    "unreadable": "cannot be read",
+}
+
+
+def require_fresh(found: Sequence[Freshness]) -> None:
+    """Check that every panel is fresh.
+
+    Raises:
+        StaleError: one is not; the line tells of all that are not.
+    """
+    lines = [one.line for one in found if one.state != "fresh"]
+    if lines:
+        raise StaleError(f"{len(lines)} of {len(found)} panels not fresh: {'; '.join(lines)}")
 
 
 def assess_all(
@@ -75,10 +94,10 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     try:
         return assess(panel, storage, now, max_age)
     except NightcastError as error:
-        return Freshness(panel.name, "failed", str(error))
+        return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
         reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
-        return Freshness(panel.name, "failed", f"the store {storage.uri} cannot be read: {reason}")
+        return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
 
 
 def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None = None) -> Freshness:
@@ -119,6 +138,23 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
         model=latest.model,
         notes=notes,
     )
+
+
+def freshness_rows(found: Sequence[Freshness]) -> list[dict[str, str]]:
+    """A row a panel, for a table; times are UTC, and what is not known is a dash."""
+    return [
+        {
+            "panel": one.panel,
+            "state": one.state,
+            "as of": one.as_of or _UNKNOWN,
+            "bars behind": _UNKNOWN if one.behind is None else str(one.behind),
+            "published at": f"{one.published_at:%Y-%m-%d %H:%M}" if one.published_at else _UNKNOWN,
+            "age": format_age(one.age) if one.age is not None else _UNKNOWN,
+            "by": one.model or _UNKNOWN,
+            "detail": "; ".join(filter(None, (one.reason, *one.notes))),
+        }
+        for one in found
+    ]
 
 
 def format_age(age: timedelta) -> str:

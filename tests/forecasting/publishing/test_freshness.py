@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 from obstore.exceptions import GenericError
 
+from forecasting.errors import StaleError
 from forecasting.panel import Panel
-from forecasting.publishing.freshness import Freshness, assess, assess_all, format_age
+from forecasting.publishing.freshness import (
+    Freshness,
+    assess,
+    assess_all,
+    format_age,
+    freshness_rows,
+    require_fresh,
+)
 from forecasting.publishing.run_record import RunRecord, write_run_record
 from forecasting.storage import Storage
 
@@ -197,19 +205,19 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
         ),
     ],
 )
-def test_what_is_damaged_is_a_failure_of_its_panel_alone(
+def test_what_is_damaged_is_told_of_its_panel_alone(
     local_storage: Storage, path: str, damage: bytes, reason: str
 ) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31")
     local_storage.put(path, damage)
     other = ECB_FX.model_copy(update={"name": "q"})
     damaged, never = assess_all([ECB_FX, other], local_storage, at("2026-11-20T16:31"))
-    assert damaged.state == "failed"
+    assert damaged.state == "unreadable"
     assert reason in damaged.reason
     assert never.state == "never"
 
 
-def test_a_store_that_does_not_answer_is_a_failure_in_one_line(
+def test_a_store_that_does_not_answer_is_told_in_one_line(
     local_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -217,8 +225,9 @@ def test_a_store_that_does_not_answer_is_a_failure_in_one_line(
 
     monkeypatch.setattr(Storage, "find", refuse)
     (found,) = assess_all([ECB_FX], local_storage, at("2026-11-20T16:31"))
-    assert found.state == "failed"
-    assert found.reason == f"the store {local_storage.uri} cannot be read: connection refused"
+    assert (
+        found.line == f"p cannot be read: the store {local_storage.uri} does not answer: connection refused"
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,5 +243,36 @@ def test_an_age_is_told_in_its_two_largest_units(age: timedelta, text: str) -> N
     assert format_age(age) == text
 
 
-def test_a_line_of_a_fresh_panel() -> None:
-    assert Freshness("p", "fresh").line == "p is fresh"
+def test_all_that_is_not_fresh_is_one_line() -> None:
+    fresh, stale, never = (
+        Freshness("a", "fresh"),
+        Freshness("b", "stale", "old"),
+        Freshness("c", "never", "none"),
+    )
+    require_fresh([fresh])
+    with pytest.raises(StaleError) as error:
+        require_fresh([fresh, stale, never])
+    assert str(error.value) == "2 of 3 panels not fresh: b is stale: old; c has no forecast: none"
+
+
+def test_a_row_has_dashes_for_what_is_not_known(local_storage: Storage) -> None:
+    publish(local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk")
+    fresh = assess(ECB_FX, local_storage, at("2026-11-20T18:36"))
+    assert freshness_rows([fresh, Freshness("q", "never", "nothing")]) == [
+        {
+            "panel": "p",
+            "state": "fresh",
+            "as of": "2026-11-20",
+            "bars behind": "0",
+            "published at": "2026-11-20 15:31",
+            "age": "3 h 5 min",
+            "by": "ewma_walk",
+            "detail": "a baseline stands in",
+        },
+        {
+            "panel": "q",
+            "state": "never",
+            "detail": "nothing",
+            **dict.fromkeys(("as of", "bars behind", "published at", "age", "by"), "\N{EN DASH}"),
+        },
+    ]

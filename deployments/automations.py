@@ -54,8 +54,10 @@ def apply_automations(webhook: str, flows: Iterable[str]) -> list[str]:
         for automation in wanted:
             standing = client.read_automations_by_name(automation.name)
             if standing:
-                automation.enabled = standing[0].enabled
-                client.update_automation(standing[0].id, automation)
+                # The client sends what counts as set, and the server wants all of it but the owner.
+                whole = AutomationCore.model_validate(automation.model_dump(exclude={"owner_resource"}))
+                whole.enabled = standing[0].enabled
+                client.update_automation(standing[0].id, whole)
             else:
                 client.create_automation(automation)
     return [automation.name for automation in wanted]

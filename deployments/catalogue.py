@@ -10,6 +10,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from flows.backfill import backfill
+from flows.freshness import freshness
 from flows.nightly import nightly
 from flows.score import score
 from forecasting.panel import Panel
@@ -40,7 +41,12 @@ class Entry:
 
 NIGHTLY = "nightly"  # by the panel's own [schedule]
 # One line for each flow, in the order in which a newcomer meets them.
-CATALOGUE = (Entry(nightly, cron=NIGHTLY), Entry(backfill), Entry(score))
+CATALOGUE = (
+    Entry(nightly, cron=NIGHTLY),
+    Entry(backfill),
+    Entry(score),
+    Entry(freshness, cron="20 * * * *"),
+)
 
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:

@@ -19,6 +19,7 @@ from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
 from deployments.commands.serve import serve
 from deployments.commands.score import score
+from deployments.commands.status import status
 from forecasting import __version__
 from forecasting.errors import NightcastError
 
@@ -28,7 +29,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, score, backtest, backfill, models, serve, demo):
+for command in (run, ingest, audit, score, backtest, backfill, models, status, serve, demo):
     app.command(command)
 
 

@@ -21,6 +21,7 @@ from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
 from forecasting.publishing.findings_file import worst_first
 from forecasting.publishing.formats import format_number, format_p_value, format_percent
+from forecasting.publishing.freshness import Freshness, freshness_rows
 from forecasting.publishing.headlines import summary_lines
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
@@ -123,6 +124,12 @@ def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
         f"{len(snapshot.baseline_ids)} for a baseline, {len(snapshot.left_out)} left out"
     )
     print_findings([*row_findings, *snapshot.findings])
+
+
+def print_freshness(found: Sequence[Freshness]) -> None:
+    """A row a panel; times are UTC."""
+    rows = freshness_rows(found)
+    _print_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.hooks import WATCHED
 from flows.parameters import PANEL, PANELS, STORE
 from flows.steps import ingest_by, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
@@ -27,7 +28,7 @@ def _run_name() -> str:
     return f"nightly-{Path(flow_run.parameters['panel']).stem}"
 
 
-@flow(name="nightly", flow_run_name=_run_name)
+@flow(name="nightly", flow_run_name=_run_name, **WATCHED)
 def nightly(
     panel: str = PANEL,
     as_of: date | None = Field(

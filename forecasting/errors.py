@@ -56,3 +56,7 @@ class BackfillError(NightcastError):
 
 class ServerError(NightcastError):
     """Prefect's server does not answer, cannot be started, or is not the one it should be."""
+
+
+class StaleError(NightcastError):
+    """A panel's newest forecast is not the one that there should be by now."""

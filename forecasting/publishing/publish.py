@@ -218,6 +218,14 @@ def latest_as_of(storage: Storage, panel: str) -> str | None:
     return None if pointer is None else str(pointer["as_of"])
 
 
+def latest_manifest(storage: Storage, panel: str) -> dict[str, Any] | None:
+    """The manifest of the forecast that `latest/` shows; None where there is none, or it is damaged."""
+    pointer, _ = _read_pointer(storage, panel)
+    if pointer is None:
+        return None
+    return find_manifest(storage, ForecastAddress(panel, pointer["as_of"], pointer["forecast_id"]))
+
+
 def _newest(storage: Storage, panel: str) -> dict[str, Any]:
     """The manifest of the latest forecast there is, in the pointer's order."""
     return max((manifest for _, manifest in manifests(storage, forecasts_folder(panel))), key=_order)

@@ -22,6 +22,7 @@ from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
+from forecasting.publishing.run_record import read_run_record
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 
@@ -97,8 +98,21 @@ def test_the_same_run_again_changes_nothing(night: Path) -> None:
     run(night)  # the source is a copy, and so another file than that of the first night
     before = files(night / "store")
     manifest = run(night)
-    assert files(night / "store") == before
+    after = files(night / "store")
+    assert after.pop("status/tiny.json") != before.pop("status/tiny.json")  # which says when
+    assert after == before
     assert manifest["forecast_id"] == json.loads(before["latest/tiny.json"])["forecast_id"]
+
+
+def test_how_the_run_ended_is_recorded(night: Path) -> None:
+    storage = Storage(str(night / "store"))
+    first, published = read_run_record(storage, "tiny"), json.loads(storage.get("latest/tiny.json"))
+    assert first is not None
+    assert (first.outcome, first.forecast_id) == ("published", published["forecast_id"])
+    run(night)
+    again = read_run_record(storage, "tiny")
+    assert again is not None
+    assert (again.outcome, again.forecast_id) == ("nothing new", published["forecast_id"])
 
 
 def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 
 from deployments import environment
 from deployments.commands.backtest import backtest
+from deployments.commands.deploy import deploy
 from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
@@ -25,7 +26,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, backtest, models, demo):
+for command in (run, ingest, audit, backtest, models, deploy, demo):
     app.command(command)
 
 

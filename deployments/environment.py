@@ -12,13 +12,16 @@ from pathlib import Path
 
 from forecasting.panel import DEFAULT_FOLDER
 
+LOGGING = {
+    # The library's and the tasks' lines belong to the run, in the UI too.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
 _DEFAULTS = {
     # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # The library's and the tasks' lines belong to the run, in the UI too.
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    **LOGGING,
 }
 BUNDLED_PANELS = Path(__file__).parent / "panels"
 _OUR_LOGGERS = ("forecasting", "tasks", "flows")

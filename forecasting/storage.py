@@ -34,11 +34,7 @@ class Storage:
     """
 
     def __init__(self, uri: str | None = None) -> None:
-        uri = uri or os.environ.get("NIGHTCAST_STORE") or DEFAULT_STORE
-        if uri.startswith("file://"):
-            uri = unquote(uri.removeprefix("file://"))
-        self.local_root = None if "://" in uri else Path(uri).expanduser().resolve()
-        self.uri = uri.rstrip("/") if self.local_root is None else str(self.local_root)
+        self.uri, self.local_root = locate(uri)
         self._objects = _connect(self.uri, self.local_root)
 
     def display(self, path: str) -> str:
@@ -115,6 +111,17 @@ class Storage:
         if self.local_root is not None:
             return {}
         return {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http()}
+
+
+def locate(uri: str | None = None) -> tuple[str, Path | None]:
+    """A root's whole URI, and its folder where it is local; given as for `Storage`, and not opened."""
+    uri = uri or os.environ.get("NIGHTCAST_STORE") or DEFAULT_STORE
+    if uri.startswith("file://"):
+        uri = unquote(uri.removeprefix("file://"))
+    if "://" in uri:
+        return uri.rstrip("/"), None
+    folder = Path(uri).expanduser().resolve()
+    return str(folder), folder
 
 
 def _connect(uri: str, local_root: Path | None) -> ObjectStore:

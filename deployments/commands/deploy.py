@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from deployments.commands.options import Panels, Store
 from forecasting.errors import NightcastError
 from forecasting.panel import DEFAULT_FOLDER, Panel
-from forecasting.storage import Storage
+from forecasting.storage import locate
 
 if TYPE_CHECKING:
     from deployments.registration import Registered
@@ -62,13 +62,14 @@ def deploy(
 
 
 def _store(store: str | None, image: str | None) -> str:
-    storage = Storage(store)
-    if image is not None and storage.local_root is not None:
+    """The store's URI. It is not opened: this machine may have no key to it."""
+    uri, folder = locate(store)
+    if image is not None and folder is not None:
         raise NightcastError(
-            f"the store {storage.uri} is a folder of this machine, which a container does not see; "
+            f"the store {uri} is a folder of this machine, which a container does not see; "
             "give --store s3://... or NIGHTCAST_STORE"
         )
-    return storage.uri
+    return uri
 
 
 def _print(pool: str, done: "Registered", *, prune: bool) -> None:

@@ -13,15 +13,18 @@ from typing import Any
 
 from forecasting.panel import DEFAULT_FOLDER
 
+LOGGING = {
+    # The library's and the tasks' lines belong to the run, in the UI too.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
 _DEFAULTS = {
     # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # The library's and the tasks' lines belong to the run, in the UI too.
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # The default keeps leases in memory: a server that restarts forgets them, and their slots stay taken.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    **LOGGING,
 }
 BUNDLED_PANELS = Path(__file__).parent / "panels"
 _OUR_LOGGERS = ("forecasting", "tasks", "flows", "deployments")

@@ -45,11 +45,7 @@ class Storage:
     """
 
     def __init__(self, uri: str | None = None, *, must_exist: bool = False) -> None:
-        uri = uri or os.environ.get("NIGHTCAST_STORE") or DEFAULT_STORE
-        if uri.startswith("file://"):
-            uri = unquote(uri.removeprefix("file://"))
-        self.local_root = None if "://" in uri else Path(uri).expanduser().resolve()
-        self.uri = uri.rstrip("/") if self.local_root is None else str(self.local_root)
+        self.uri, self.local_root = locate(uri)
         if must_exist and self.local_root is not None and not self.local_root.is_dir():
             raise StoreError(f"there is no store at {self.uri}; check store=, --store or NIGHTCAST_STORE")
         self._objects = _connect(self.uri, self.local_root)
@@ -159,6 +155,17 @@ class Storage:
         if self.local_root is not None:
             return {}
         return {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http()}
+
+
+def locate(uri: str | None = None) -> tuple[str, Path | None]:
+    """A root's whole URI, and its folder where it is local; given as for `Storage`, and not opened."""
+    uri = uri or os.environ.get("NIGHTCAST_STORE") or DEFAULT_STORE
+    if uri.startswith("file://"):
+        uri = unquote(uri.removeprefix("file://"))
+    if "://" in uri:
+        return uri.rstrip("/"), None
+    folder = Path(uri).expanduser().resolve()
+    return str(folder), folder
 
 
 def _connect(uri: str, local_root: Path | None) -> ObjectStore:

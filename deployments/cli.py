@@ -18,8 +18,8 @@ from deployments.commands.deploy import deploy
 from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
-from deployments.commands.serve import serve
 from deployments.commands.score import score
+from deployments.commands.serve import serve
 from deployments.commands.status import status
 from forecasting import __version__
 from forecasting.errors import NightcastError

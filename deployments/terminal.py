@@ -129,7 +129,7 @@ def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
 def print_freshness(found: Sequence[Freshness]) -> None:
     """A row a panel; times are UTC."""
     rows = freshness_rows(found)
-    _print_table(list(rows[0]), [list(row.values()) for row in rows])
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

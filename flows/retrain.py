@@ -27,7 +27,7 @@ def _run_name() -> str:
 @flow(name="retrain", flow_run_name=_run_name)
 def retrain(
     panel: str = PANEL,
-    publish: bool = Field(  # noqa: FBT001 - Prefect's form has a switch for it
+    publish: bool = Field(
         default=True, description="Publish a new forecast with the outcome. Off: the next nightly run does."
     ),
     store: str | None = STORE,

@@ -301,7 +301,7 @@ class Panel(_Section):
         Raises:
             PanelError: there is none.
         """
-        where = _folder(folder)
+        where = panels_folder(folder)
         found = sorted(path.stem for path in where.glob("*.toml"))
         if not found:
             raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
@@ -316,12 +316,11 @@ class Panel(_Section):
         Raises:
             PanelError: there is none, or a file does not hold a valid panel of the file's name.
         """
-        where = panels_folder(folder)
-        panels = [cls.load(path) for path in sorted(where.glob("*.toml"))]
-        if not panels:
-            raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
-        for panel, path in zip(panels, sorted(where.glob("*.toml")), strict=True):
-            if panel.name != path.stem:
+        where, names = panels_folder(folder), cls.names(folder)
+        panels = [cls.load(name, where) for name in names]
+        for panel, name in zip(panels, names, strict=True):
+            if panel.name != name:
+                path = where / f"{name}.toml"
                 raise PanelError(f"{path}: holds the panel {panel.name!r}; rename it to {panel.name}.toml")
         return panels
 

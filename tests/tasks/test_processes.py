@@ -79,9 +79,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
-def test_one_that_dies_is_a_crash_and_the_next_task_has_another(
-    program: Path, server: PrefectServer
-) -> None:
+def test_one_that_dies_is_a_crash_and_the_next_task_has_another(program: Path, server: PrefectServer) -> None:
     out, _ = start(program, server).communicate(timeout=120)
     parent, (_, alone), (crashed, error), (completed, process) = json.loads(out.splitlines()[-1])
     assert alone == str(parent)

@@ -9,13 +9,15 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.parameters import PANEL, PANELS, STORE
-from flows.steps import publish_forecast
+from flows.steps import ingest_by, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
+from forecasting.deadline import deadline_of
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.compact import compact_prices
-from tasks.ingest import ingest_prices
+from tasks.deadline import mark_late_source
+from tasks.limit import panel_slot
 from tasks.model import Mode
 
 
@@ -41,16 +43,21 @@ def nightly(
 ) -> dict[str, Any]:
     """Ingest, audit, retrain or load, forecast, draw, report and publish one panel; the manifest.
 
-    Running it again for the same `as_of` finds its own result and changes nothing.
+    Running it again for the same `as_of` finds its own result and changes nothing. A run that is given no
+    `as_of` has the panel's deadline: what is late then is done without, and the forecast marked provisional.
     """
     settings = Panel.load(panel, panels)
     root = Storage(store).uri
     now = flow_run.scheduled_start_time or datetime.now(UTC)
+    deadline = deadline_of(settings, now) if as_of is None else None
 
-    ingested = ingest_prices(settings, root, now)
-    compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
-    snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
-    return publish_forecast(settings, root, snapshot, mode, ingested.findings)
+    with panel_slot(settings.name, until=deadline):
+        ingested = ingest_by(settings, root, now, deadline)
+        compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+        snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
+        if deadline is not None:
+            snapshot = mark_late_source(settings, root, snapshot, now, deadline)
+        return publish_forecast(settings, root, snapshot, mode, ingested.findings, deadline)
 
 
 def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | None:

@@ -41,6 +41,7 @@ class Snapshot:
         baseline_ids: the series with too short a history for it, which a baseline forecasts.
         left_out: the series without a forecast, and why.
         findings: what the audit had to say.
+        provisional: why what is made of it is published early, in words; empty where it is not.
     """
 
     as_of: str
@@ -52,6 +53,7 @@ class Snapshot:
     baseline_ids: tuple[str, ...]
     left_out: dict[str, str]
     findings: tuple[Finding, ...]
+    provisional: str = ""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -125,6 +127,16 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
         left_out=dict(audit.left_out),
         findings=(*audit.findings, *prices.findings, *behind),
     )
+
+
+def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
+    """The `as_of` of a run that was due at `now` and is given none, from the price table as it is.
+
+    Raises:
+        AuditError: no bar is closed by then.
+    """
+    bars = _Prices.read(panel, PriceTable(storage, panel.name).newest(values=_values(panel))).bars
+    return as_of_label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)), panel.bars.freq)
 
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:

@@ -44,12 +44,12 @@ _LEASE_SECONDS = 90.0
 
 
 @contextmanager
-def panel_slot(panel: str, *, gives_way: bool = False) -> Iterator[None]:
+def panel_slot(panel: str, *, gives_way: bool = False, until: datetime | None = None) -> Iterator[None]:
     """Do the work of one run of `panel` while no other run of it does.
 
-    Waits for the run that is at work; one that `gives_way` also waits for those that wait. After six hours it
-    goes on without, as it does where the server refuses. On the temporary server of a single command there is
-    nobody to share with, and no limit.
+    Waits for the run that is at work; one that `gives_way` also waits for those that wait. At `until`, or
+    after six hours, it goes on without, as it does where the server refuses. On the temporary server of a
+    single command there is nobody to share with, and no limit.
     """
     if PREFECT_API_URL.value() is None:
         yield
@@ -57,7 +57,7 @@ def panel_slot(panel: str, *, gives_way: bool = False) -> Iterator[None]:
     with get_client(sync_client=True) as client:
         slot = _Slot(client, panel)
         try:
-            lease = slot.take(gives_way=gives_way)
+            lease = slot.take(gives_way, _longest_wait(until))
         except httpx.HTTPError as error:
             _log.warning("limit: runs without one, as the Prefect server gave none: %s", _line(error))
             lease = None
@@ -66,6 +66,11 @@ def panel_slot(panel: str, *, gives_way: bool = False) -> Iterator[None]:
             return
         with _held(slot, lease):
             yield
+
+
+def _longest_wait(until: datetime | None) -> float:
+    left = _LONGEST_WAIT_SECONDS if until is None else (until - datetime.now(UTC)).total_seconds()
+    return max(0.0, min(left, _LONGEST_WAIT_SECONDS))
 
 
 class Sign:
@@ -131,12 +136,12 @@ class _Slot:
         self._waiting = sign_of("waiting", panel, client)
         self._forgotten = False
 
-    def take(self, *, gives_way: bool) -> UUID | None:
+    def take(self, gives_way: bool, longest: float) -> UUID | None:  # noqa: FBT001 - it is passed on
         """The lease on the slot, once it is free; None when that took too long."""
         self._create()
         began, named = time.monotonic(), ""
         try:
-            while time.monotonic() - began < _LONGEST_WAIT_SECONDS:
+            while not named or time.monotonic() - began < longest:
                 ahead = self._ahead_of_us() if gives_way else None
                 lease = self._try() if ahead is None else None
                 if lease is not None:
@@ -154,8 +159,7 @@ class _Slot:
         finally:
             if named and not gives_way:
                 self._waiting.remove()
-        hours = _LONGEST_WAIT_SECONDS / 3600
-        _log.warning("limit: %s goes on beside %s, after %.0f hours of waiting", self._panel, named, hours)
+        _log.warning("limit: %s goes on beside %s, after waiting for %.0f s", self._panel, named, longest)
         return None
 
     def renew(self, lease: UUID) -> bool:

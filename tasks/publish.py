@@ -11,6 +11,7 @@ from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.publishing.forecast import address_of
+from forecasting.publishing.headlines import standing_line
 from forecasting.publishing.manifest import manifest_record
 from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
 from forecasting.snapshot import Snapshot
@@ -22,15 +23,18 @@ _log = logging.getLogger(__name__)
 
 @task(name="look for this forecast", **STEP)
 def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> dict[str, Any] | None:
-    """The manifest of the very forecast that this run would make, when it is published already."""
+    """The manifest of the very forecast that this run would make, when it is published already.
+
+    It has `standing` besides: a sentence that says so.
+    """
     storage = Storage(store)
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
-    if manifest is not None:
-        point_latest(storage, manifest)
-        _log.info(
-            "publish: this forecast was published before, at %s; nothing to do", manifest["published_at"]
-        )
-    return manifest
+    if manifest is None:
+        return None
+    point_latest(storage, manifest)
+    standing = standing_line(manifest)
+    _log.info("publish: %s", standing)
+    return {**manifest, "standing": standing}
 
 
 @task(name="publish", **STEP)

@@ -92,7 +92,7 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
     decision = registry.decision(as_of)
     if decision is None:
         return "there is no model yet"
-    if not _is_whole(registry, decision):
+    if not is_whole(registry, decision):
         return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
@@ -149,7 +149,7 @@ def retrain(
     standing = registry.decision(snapshot.as_of)
     if (
         standing is not None
-        and _is_whole(registry, standing)
+        and is_whole(registry, standing)
         and _is_judged(registry, snapshot.as_of, plan.version)
     ):
         _log.info(
@@ -166,7 +166,8 @@ def retrain(
     return registry.record(decision)
 
 
-def _is_whole(registry: Registry, decision: Decision) -> bool:
+def is_whole(registry: Registry, decision: Decision) -> bool:
+    """Whether who publishes by that decision is there: a baseline always is."""
     return decision.model in BASELINES or registry.has(decision.version)
 
 

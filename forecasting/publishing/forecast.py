@@ -20,7 +20,8 @@ from forecasting.windows import Windows, build_windows
 def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
     """Where the forecast that these make lives, whether or not it has been made."""
     as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
-    return forecast_address(panel, as_of, snapshot.rows_digest, decision.model, decision.version)
+    who = (decision.model, decision.version)
+    return forecast_address(panel, as_of, snapshot.rows_digest, who, provisional=bool(snapshot.provisional))
 
 
 def open_forecaster(

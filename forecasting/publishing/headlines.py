@@ -1,5 +1,6 @@
 """Headlines: the few lines, figures and charts of a published forecast that fit where a person glances."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.compute as pc
@@ -17,8 +18,11 @@ def summary_lines(storage: Storage, manifest: dict[str, Any]) -> list[str]:
     """What was published, who made it and why, how it compares, and where to look: Markdown, a line each."""
     address = ForecastAddress(manifest["panel"], manifest["as_of"], manifest["forecast_id"])
     count, left_out, version = manifest["series"], len(manifest["left_out"]), manifest["model_version"]
+    provisional, standing = manifest.get("provisional"), manifest.get("standing")
     return [
+        *([f"**{standing}**"] if standing else []),
         f"**{manifest['panel']} as of {manifest['as_of']}**: {count} series forecast, {left_out} left out",
+        *([f"**{provisional_line(provisional)}**"] if provisional else []),
         f"**Published by {manifest['model']}** (`{version}`): {manifest['decision']['reason']}",
         skill_line(manifest),
         *gate_lines(manifest["decision"]),
@@ -27,6 +31,20 @@ def summary_lines(storage: Storage, manifest: dict[str, Any]) -> list[str]:
         f"Report: `{storage.display(address.path(REPORT))}`",
         f"Charts: `{storage.display(address.path(CHARTS))}/`",
     ]
+
+
+def provisional_line(reason: str) -> str:
+    """That a forecast is provisional, and why, in one sentence."""
+    return f"Provisional: {reason}. A final forecast for this as_of takes its place when it comes."
+
+
+def standing_line(manifest: dict[str, Any]) -> str:
+    """That a run found its forecast published already, and which one that is, in one sentence."""
+    published = datetime.fromisoformat(manifest["published_at"]).astimezone(UTC)
+    return (
+        f"Nothing new: the prices up to {manifest['as_of']} and the model are those of forecast "
+        f"{manifest['forecast_id']}, published {published:%Y-%m-%d %H:%M} UTC, which stands."
+    )
 
 
 def _is_of_panel(finding: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ def manifest_record(
     published = [row for row in verdict.get("table", ()) if row["candidate"] == verdict["publishes"]]
     return {
         "origin": snapshot.origin,
+        "provisional": snapshot.provisional or None,
         "flow_run_id": flow_run_id,
         "known_at": snapshot.known_at,
         "price_version": snapshot.price_version,

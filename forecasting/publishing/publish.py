@@ -77,10 +77,19 @@ def latest_pointer(panel: str) -> str:
 
 
 def forecast_address(
-    panel: Panel, as_of: np.datetime64, rows_digest: str, model: str, model_version: str
+    panel: Panel,
+    as_of: np.datetime64,
+    rows_digest: str,
+    who: tuple[str, str],
+    *,
+    provisional: bool = False,
 ) -> ForecastAddress:
-    """The address of the forecast that these inputs make: the same inputs, the same address."""
+    """The address of the forecast that these inputs make: the same inputs, the same address.
+
+    `who` publishes is a model and its version.
+    """
     label = as_of_label(as_of, panel.bars.freq)
+    model, model_version = who
     identity = {
         "panel": panel.digest,
         "as_of": label,
@@ -88,6 +97,7 @@ def forecast_address(
         "model": model,
         "model_version": model_version,
         "package_version": __version__,
+        **({"provisional": True} if provisional else {}),
     }
     return ForecastAddress(panel.name, label, digest_record(identity))
 
@@ -105,12 +115,12 @@ def find_manifest(storage: Storage, address: ForecastAddress) -> dict[str, Any] 
 def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]:
     """The folders (with a `/`) and manifests of all committed forecasts below `folder`, oldest first.
 
-    Older is by `known_at`, then by when they were published.
+    Older is by `known_at`, then by when they were published; provisional ones come before the final ones.
     """
     paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
     read = [(path.removesuffix(MANIFEST), _decode(storage.get(path))) for path in paths]
     found = [(folder, manifest) for folder, manifest in read if manifest is not None]
-    return sorted(found, key=lambda pair: (pair[1]["known_at"], pair[1]["published_at"]))
+    return sorted(found, key=lambda pair: (_is_final(pair[1]), pair[1]["known_at"], pair[1]["published_at"]))
 
 
 def commit(storage: Storage, address: ForecastAddress, record: dict[str, Any]) -> dict[str, Any]:
@@ -149,8 +159,9 @@ def commit(storage: Storage, address: ForecastAddress, record: dict[str, Any]) -
 def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
     """Make `latest/` show the forecast of `manifest`, unless it shows a later one; whether it shows this one.
 
-    Later is by (`as_of`, `known_at`); of two with the same, the last one published. The copy is written
-    before the pointer; one that lost a race puts the winner's copy back.
+    Later is by (`as_of`, `known_at`); of two with the same, the last one published. Of one `as_of`, any final
+    forecast is later than a provisional one. The copy is written before the pointer; one that lost a race
+    puts the winner's copy back.
 
     Raises:
         StoreError: the store refused every attempt.
@@ -174,8 +185,12 @@ def latest_as_of(storage: Storage, panel: str) -> str | None:
     return None if pointer is None else str(pointer["as_of"])
 
 
-def _order(record: dict[str, Any]) -> tuple[str, str]:
-    return record["as_of"], record["known_at"]
+def _order(record: dict[str, Any]) -> tuple[str, bool, str]:
+    return record["as_of"], _is_final(record), record["known_at"]
+
+
+def _is_final(record: dict[str, Any]) -> bool:
+    return not record.get("provisional")
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -189,6 +204,7 @@ def _pointer_to(manifest: dict[str, Any]) -> dict[str, Any]:
         **{key: manifest[key] for key in kept},
         "path": address.path(FORECAST),
         "sha256": manifest["objects"][FORECAST],
+        **({} if _is_final(manifest) else {"provisional": manifest["provisional"]}),
     }
 
 

@@ -14,7 +14,7 @@ from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import LOSS_CURVE, Decision, Registry
 from forecasting.panel import Panel
 from forecasting.publishing import contract
-from forecasting.publishing.headlines import gate_lines
+from forecasting.publishing.headlines import gate_lines, provisional_line
 from forecasting.publishing.publish import FORECAST, ForecastAddress, chart_name
 from forecasting.publishing.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
 from forecasting.snapshot import Snapshot
@@ -51,7 +51,7 @@ def gather_report(
         gate=" ".join(gate_lines(decision.to_record())),
         findings=findings,
         left_out=[LeftOut(name, why) for name, why in sorted(snapshot.left_out.items())],
-        warnings=_warnings(decision, findings),
+        warnings=_warnings(snapshot, decision, findings),
         facts={
             "forecast_id": address.forecast_id,
             "Price table version": str(snapshot.price_version),
@@ -117,9 +117,10 @@ def _series(
     return results
 
 
-def _warnings(decision: Decision, findings: Sequence[Finding]) -> list[str]:
+def _warnings(snapshot: Snapshot, decision: Decision, findings: Sequence[Finding]) -> list[str]:
     """What the reader must know before anything else."""
-    warnings = [finding.detail for finding in findings if finding.code.startswith("P2")]
+    warnings = [provisional_line(snapshot.provisional)] if snapshot.provisional else []
+    warnings += [finding.detail for finding in findings if finding.code.startswith("P2")]
     if decision.model in BASELINES:
         warnings.append(f"A baseline stands in for the model: {decision.reason}")
     refused = sum(finding.rows for finding in findings if finding.action == Action.REFUSE)

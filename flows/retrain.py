@@ -1,0 +1,51 @@
+"""Retrain: train a challenger now, let the gate decide, and publish with the outcome."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.parameters import PANEL, PANELS, STORE
+from flows.steps import publish_forecast
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+from tasks.audit import audit_prices
+from tasks.ingest import ingest_prices
+from tasks.limit import panel_slot
+from tasks.model import retrain_model
+from tasks.windows import plan_windows
+
+
+def _run_name() -> str:
+    """The panel's name, be it given so or by its file."""
+    return f"retrain-{Path(flow_run.parameters['panel']).stem}"
+
+
+@flow(name="retrain", flow_run_name=_run_name)
+def retrain(
+    panel: str = PANEL,
+    publish: bool = Field(  # noqa: FBT001 - Prefect's form has a switch for it
+        default=True, description="Publish a new forecast with the outcome. Off: the next nightly run does."
+    ),
+    store: str | None = STORE,
+    panels: str | None = PANELS,
+) -> dict[str, Any]:
+    """Ingest, audit and train a challenger on the newest prices; the gate decides who publishes from now on.
+
+    Returns the manifest of what was published, or else the decision. A challenger that was trained on exactly
+    these rows before is neither trained nor judged again.
+    """
+    settings = Panel.load(panel, panels)
+    root = Storage(store).uri
+    now = flow_run.scheduled_start_time or datetime.now(UTC)
+
+    with panel_slot(settings.name):
+        ingested = ingest_prices(settings, root, now)
+        snapshot = audit_prices(settings, root, None, now)
+        if publish:
+            return publish_forecast(settings, root, snapshot, "retrain", ingested.findings)
+        windows = plan_windows(settings, root, snapshot)
+        return retrain_model(settings, root, snapshot, windows).to_record()

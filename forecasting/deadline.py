@@ -1,0 +1,94 @@
+"""Deadline: by when a night must have published something, what is late, and who stands in.
+
+What is published early is marked provisional, which is part of its identity; the final forecast for the same
+`as_of` takes its place wherever readers look.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from forecasting import __version__
+from forecasting.as_of import as_of_label, parse_as_of, to_instant
+from forecasting.models.baselines import EwmaWalk
+from forecasting.models.registry import Decision, Registry
+from forecasting.models.selection import WindowPlan, is_whole, settings_digest
+from forecasting.panel import Panel
+from forecasting.publishing.publish import as_of_folder, manifests
+from forecasting.snapshot import Snapshot
+from forecasting.storage import Storage
+
+
+def deadline_of(panel: Panel, due: datetime) -> datetime | None:
+    """When the run that was due at `due` must have published; None where the panel sets no deadline."""
+    minutes = panel.schedule.deadline_minutes
+    return due + timedelta(minutes=minutes) if minutes else None
+
+
+def missing_bar(panel: Panel, as_of: str, due: datetime) -> str | None:
+    """The newest bar that was closed at `due`, as an `as_of`; None where `as_of` has it.
+
+    The source is late then. A calendar without the market's holidays names a bar that never comes.
+    """
+    newest = panel.calendar.newest_closed(to_instant(due))
+    return as_of_label(newest, panel.bars.freq) if newest > parse_as_of(as_of, panel.bars.freq) else None
+
+
+def has_final(panel: Panel, storage: Storage, as_of: str) -> bool:
+    """Whether a forecast for `as_of` is published that is not provisional."""
+    found = manifests(storage, as_of_folder(panel.name, as_of))
+    return any(not manifest.get("provisional") for _, manifest in found)
+
+
+def without_late_source(
+    panel: Panel, storage: Storage, snapshot: Snapshot, due: datetime, deadline: datetime
+) -> Snapshot:
+    """The snapshot, provisional where the source was late, unless its `as_of` has a final forecast already.
+
+    With one, as on most nights with a late source, there is nothing to stand in for.
+    """
+    missing = missing_bar(panel, snapshot.as_of, due)
+    if missing is None or has_final(panel, storage, snapshot.as_of):
+        return snapshot
+    return _marked(snapshot, f"the source had no bar of {missing} by the deadline, {_clock(deadline)}")
+
+
+def without_late_training(snapshot: Snapshot, deadline: datetime) -> Snapshot:
+    """The snapshot, provisional as the training was late."""
+    return _marked(snapshot, f"the training was not done by the deadline, {_clock(deadline)}")
+
+
+def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan) -> Decision | None:
+    """Who publishes while the training goes on: the champion, or the EWMA walk where there is none to use.
+
+    None where nobody has to, as a final forecast for this `as_of` is published, or nobody may: nothing stands
+    in for the lecture's network.
+    """
+    if has_final(panel, storage, snapshot.as_of):
+        return None
+    registry = Registry(storage, panel.name)
+    standing = registry.decision(snapshot.as_of)
+    if standing is not None and standing.settings == settings_digest(panel) and is_whole(registry, standing):
+        return standing
+    if panel.model.preset == "lecture":
+        return None
+    return Decision(
+        as_of=snapshot.as_of,
+        decided_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        challenger=plan.version,
+        model=EwmaWalk.name,
+        version=__version__,
+        settings=settings_digest(panel),
+        reason=f"{EwmaWalk.name} stands in: the panel has no model yet that could, and the training goes on.",
+        verdict={},
+        trained_for=snapshot.as_of,
+        next_step="What the training brings is published for the same as_of.",
+    )
+
+
+def _marked(snapshot: Snapshot, reason: str) -> Snapshot:
+    reasons = [snapshot.provisional, reason] if snapshot.provisional else [reason]
+    return replace(snapshot, provisional="; ".join(reasons))
+
+
+def _clock(deadline: datetime) -> str:
+    return f"{deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,71 @@
+"""Deadline: wait for a late source, and for a late training, but no longer."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import task
+from prefect.futures import PrefectFuture
+
+from forecasting import deadline as rules
+from forecasting.models.registry import Decision
+from forecasting.models.selection import WindowPlan
+from forecasting.panel import Panel
+from forecasting.snapshot import Snapshot, newest_as_of
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+_ASK_AGAIN_SECONDS = 3 * 60.0
+
+
+@task(name="look for the newest bar", **STEP)
+def find_missing_bar(panel: Panel, store: str, due: datetime) -> str | None:
+    """The bar that the source should have brought by now, as an `as_of`; None where it is there."""
+    return rules.missing_bar(panel, newest_as_of(panel, Storage(store), due), due)
+
+
+@task(name="mark what is provisional", **STEP)
+def mark_late_source(
+    panel: Panel, store: str, snapshot: Snapshot, due: datetime, deadline: datetime
+) -> Snapshot:
+    """The snapshot, provisional where the source is late and its `as_of` has no final forecast yet."""
+    marked = rules.without_late_source(panel, Storage(store), snapshot, due, deadline)
+    if marked.provisional:
+        _log.warning("deadline: publishes provisionally, as %s", marked.provisional)
+    return marked
+
+
+@task(name="choose a stand-in", **STEP)
+def choose_stand_in(panel: Panel, store: str, snapshot: Snapshot, windows: WindowPlan) -> Decision | None:
+    """Who publishes while the training goes on; None where nobody has to."""
+    found = rules.stand_in(panel, Storage(store), snapshot, windows)
+    if found is None:
+        _log.warning("deadline: passed before the training was done; nobody stands in for the model")
+    else:
+        _log.warning("deadline: passed before the training was done; %s publishes meanwhile", found.model)
+    return found
+
+
+def wait_to_ask_again(deadline: datetime, why: str) -> bool:
+    """Wait a few minutes for the source; False at once when the deadline has passed."""
+    left = _seconds_to(deadline)
+    if left <= 0:
+        _log.warning("source: %s, and the deadline has passed", why)
+        return False
+    pause = min(_ASK_AGAIN_SECONDS, left)
+    _log.info("source: %s; asked again in %.0f s, until %s", why, pause, f"{deadline:%H:%M} UTC")
+    time.sleep(pause)
+    return True
+
+
+def is_done_by(deadline: datetime, work: PrefectFuture[Any]) -> bool:
+    """Wait for `work` until the deadline; whether it is done, be it well or not."""
+    work.wait(timeout=max(0.0, _seconds_to(deadline)))
+    return work.state.is_final()
+
+
+def _seconds_to(deadline: datetime) -> float:
+    return (deadline - datetime.now(UTC)).total_seconds()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployments import backfill_lines, cli, environment
+from forecasting.panel import Panel
 
 DATES = ("--start", "2026-10-28", "--end", "2026-10-30")
 WITHOUT_PREFECT = """
@@ -94,3 +95,16 @@ def test_a_terminal_has_a_bar_too(
     out = capsys.readouterr().out
     assert "2/2" in out
     assert "charts: something is odd" in out
+
+
+def test_the_form_asks_for_dates_and_bounds_the_number(tiny_panel: Path) -> None:
+    from deployments.catalogue import deployments_of  # noqa: PLC0415 - Prefect, which the command does without
+
+    made = deployments_of([Panel.load(tiny_panel)], "store", str(tiny_panel.parent))
+    (entry,) = [one for one in made if one.flow_name == "backfill"]
+    form = entry._parameter_openapi_schema  # noqa: SLF001 - Prefect has no public way to it
+    fields = form.properties
+    assert form.required == ["panel", "start", "end"]
+    assert (fields["start"]["format"], fields["end"]["format"]) == ("date", "date")
+    assert (fields["parallel"]["minimum"], fields["parallel"]["maximum"]) == (1, 8)
+    assert all("description" in field for field in fields.values())

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -31,16 +31,19 @@ def _run_name() -> str:
 
 
 @flow(name="backfill", flow_run_name=_run_name)
-def backfill(
+def backfill(  # noqa: PLR0913, PLR0917 - its form's fields, which Prefect passes by name
     panel: str = PANEL,
     start: date = Field(description="The first date that may be missing."),
     end: date = Field(description="The last one. It must not lie in the future."),
-    force: bool = Field(
-        False, description="Also the dates that have a forecast: each gets one more where that differs."
+    force: bool = Field(  # noqa: FBT001 - Prefect's form has a switch for it
+        default=False,
+        description="Also the dates that have a forecast: each gets one more where that differs.",
     ),
-    dry_run: bool = Field(False, description="Only list what is missing, as an artifact of this run."),
-    parallel: int = Field(
-        1, ge=1, le=8, description="How many forecasts are made at once, each in a process of its own."
+    dry_run: bool = Field(  # noqa: FBT001 - as above
+        default=False, description="Only list what is missing, as an artifact of this run."
+    ),
+    parallel: Annotated[int, Field(ge=1, le=8)] = Field(  # bounds that stand below would not reach the form
+        1, description="How many forecasts are made at once, 1 to 8, each in a process of its own."
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,

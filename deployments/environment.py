@@ -15,7 +15,9 @@ from forecasting.panel import DEFAULT_FOLDER
 _DEFAULTS = {
     # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # Neither the server nor the client tells anyone that it is used.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
     # The library's and the tasks' lines belong to the run, in the UI too.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 CATCH_UP = "catch-up"  # the tag of a run that makes up for a missed one
 STOPPED = "Runner is shutting down."  # how Prefect's runner explains a run that it stops as it ends
+_LOST = "It was under way when Nightcast or the machine was stopped; nothing is left of it."
+_LATER = "A later run stands in for it: nothing served it when it was due."
 _PAGE = 200
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
@@ -47,17 +49,17 @@ async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> 
     ours = FlowRunFilterDeploymentId(any_=[one.id for one in deployed])
     alive = _runs_with_a_process()
     found = await _read_all(client, FlowRunFilter(deployment_id=ours, state=under_way))
+    names = {one.id: one.name for one in deployed}
     for run in found:
-        if str(run.id) in alive:
-            _log.info("%s: still running since before, and left to finish", run.name)
+        fate = "is still running, and left to finish"
+        if str(run.id) not in alive:
+            fate = "was under way when Nightcast or the machine was stopped; marked as crashed"
+        name = names[run.deployment_id] if run.deployment_id else run.name
+        _log.info("%s: the run due %s %s", name, _time(run.expected_start_time), fate)
     lost = [run for run in found if str(run.id) not in alive]
     while lost:
         for run in lost:
-            message = "It was running when Nightcast or the machine was stopped; nothing is left of it."
-            await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
-            _log.info(
-                "%s: was running when Nightcast or the machine was stopped; marked as crashed", run.name
-            )
+            await client.set_flow_run_state(run.id, Crashed(message=_LOST), force=True)
         parents = FlowRunFilterParentFlowRunId(any_=[run.id for run in lost])
         lost = await _read_all(client, FlowRunFilter(parent_flow_run_id=parents, state=under_way))
 
@@ -68,10 +70,7 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options:
     runs = [_record(run) for run in await _scheduled_runs(client, deployed.id, now)]
     panel = deployed.nightly_of
     if panel is None:
-        plan, message = (
-            plan_others(now, runs),
-            "A later run stands in for it: nothing served it when it was due.",
-        )
+        plan, message = plan_others(now, runs), _LATER
     else:
         made = (await client.read_deployment(deployed.id)).created
         plan = plan_nightly(panel.due_times, made or now, now, runs)
@@ -99,8 +98,8 @@ def _tell(name: str, panel: Panel, plan: Plan, options: str) -> str:
     return f"Nothing served this run when it was due; {fix}"
 
 
-def _time(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _time(when: datetime | None) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else "now"
 
 
 async def _scheduled_runs(client: PrefectClient, deployment: UUID, now: datetime) -> list[FlowRun]:

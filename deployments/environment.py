@@ -21,7 +21,9 @@ LOGGING = {
 _DEFAULTS = {
     # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # Neither the server nor the client tells anyone that it is used.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
     # The default keeps leases in memory: a server that restarts forgets them, and their slots stay taken.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     **LOGGING,

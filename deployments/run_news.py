@@ -17,6 +17,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
+from deployments.catching_up import STOPPED
+
 _log = logging.getLogger(__name__)
 
 _SECONDS = 2.0
@@ -34,7 +36,8 @@ class RunNews:
     def __init__(self, client: PrefectClient, deployments: Sequence[UUID]) -> None:
         self._client = client
         self._ours = FlowRunFilterDeploymentId(any_=list(deployments))
-        self._since = datetime.now(UTC)
+        self._born = datetime.now(UTC)
+        self._since = self._born
         self._started: set[UUID] = set()
         self._ended: set[UUID] = set()
 
@@ -50,9 +53,8 @@ class RunNews:
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, state=running)):
             self._tell_start(run)
         ended = FlowRunFilterEndTime(after_=self._since)
-        self._since = datetime.now(UTC) - timedelta(
-            minutes=1
-        )  # clocks may differ, and runs end between looks
+        # Clocks may differ, and runs end between looks.
+        self._since = max(self._born, datetime.now(UTC) - timedelta(minutes=1))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, end_time=ended)):
             self._tell_end(run)
 
@@ -71,7 +73,8 @@ class RunNews:
             return
         self._ended.add(run.id)
         took = f" after {run.total_run_time.total_seconds():.0f} s" if run.total_run_time else ""
-        reason = "" if state.is_completed() else f": {_one_line(state.message)}"
+        message = "nightcast serve ends" if state.message == STOPPED else _one_line(state.message)
+        reason = "" if state.is_completed() else f": {message}"
         _log.log(
             logging.INFO if state.is_completed() else logging.ERROR,
             "%s: %s%s%s",

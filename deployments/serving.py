@@ -102,14 +102,24 @@ async def _run(runner: _Runner, news: RunNews, server: Server, end: asyncio.Even
         done, _ = await asyncio.wait([running, *others], return_when=asyncio.FIRST_COMPLETED)
         if runner.started:
             _log.info("ending")
-            await asyncio.wait_for(runner.astop(), _STOP_SECONDS)
-            await asyncio.wait_for(running, _STOP_SECONDS)
+            await _stop(runner, running)
         for task in done:
             task.result()
         await news.tell()
     finally:
         for task in others:
             task.cancel()
+
+
+async def _stop(runner: _Runner, running: asyncio.Task[None]) -> None:
+    """End the runs, each of which has half a minute to do so itself."""
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await runner.astop()
+            await running
+    except TimeoutError:
+        _log.error("not all runs have ended after %d s; they are killed", _STOP_SECONDS)
+        running.cancel()
 
 
 async def _wait_for_end(end: asyncio.Event, server: Server) -> None:

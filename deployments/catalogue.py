@@ -9,6 +9,8 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
+from flows.backtest import backtest
+from flows.maintenance import maintenance
 from flows.nightly import nightly
 from forecasting.panel import Panel
 
@@ -38,7 +40,11 @@ class Entry:
 
 NIGHTLY = "nightly"  # by the panel's own [schedule]
 # One line for each flow, in the order in which a newcomer meets them.
-CATALOGUE = (Entry(nightly, cron=NIGHTLY),)
+CATALOGUE = (
+    Entry(nightly, cron=NIGHTLY),
+    Entry(backtest),
+    Entry(maintenance, cron="40 3 * * 0"),  # Sundays, when markets rest and most nightly runs do
+)
 
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:

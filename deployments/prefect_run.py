@@ -2,9 +2,11 @@
 
 import logging
 from datetime import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
@@ -31,14 +33,15 @@ def run_nightly(
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     when = to_datetime(as_of) if as_of is not None else None
     try:
-        return nightly(
-            panel=panel,
-            as_of=when.date() if when else None,
-            as_of_time=time(when.hour, when.minute) if when else None,
-            mode=mode,
-            store=store,
-            panels=panels,
-        )
+        with tags(f"panel:{Path(panel).stem}"):  # as its deployments' runs are: maintenance goes by that
+            return nightly(
+                panel=panel,
+                as_of=when.date() if when else None,
+                as_of_time=time(when.hour, when.minute) if when else None,
+                mode=mode,
+                store=store,
+                panels=panels,
+            )
     finally:
         APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
         EventsWorker.drain_all(timeout=_DRAIN_SECONDS)

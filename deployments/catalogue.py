@@ -10,8 +10,11 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from flows.backfill import backfill
+from flows.backtest import backtest
 from flows.freshness import freshness
+from flows.maintenance import maintenance
 from flows.nightly import nightly
+from flows.retrain import retrain
 from flows.score import score
 from forecasting.panel import Panel
 
@@ -43,9 +46,12 @@ NIGHTLY = "nightly"  # by the panel's own [schedule]
 # One line for each flow, in the order in which a newcomer meets them.
 CATALOGUE = (
     Entry(nightly, cron=NIGHTLY),
+    Entry(retrain),
     Entry(backfill),
+    Entry(backtest),
     Entry(score),
     Entry(freshness, cron="20 * * * *"),
+    Entry(maintenance, cron="40 3 * * 0"),  # Sundays, when markets rest and most nightly runs do
 )
 
 

@@ -26,6 +26,8 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     # The default keeps leases in memory: a server that restarts forgets them, and their slots stay taken.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    # What late lines leave of runs that the maintenance flow has removed; runs themselves are its affair.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
     **LOGGING,
 }
 BUNDLED_PANELS = Path(__file__).parent / "panels"

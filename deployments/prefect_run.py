@@ -4,9 +4,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
@@ -31,7 +33,10 @@ def run_nightly(
         NightcastError: the run could not publish, and why.
     """
     when = to_datetime(as_of) if as_of is not None else None
-    with _served():
+    with (
+        _served(),
+        tags(f"panel:{Path(panel).stem}"),
+    ):  # as its deployments' runs are: maintenance goes by that
         return nightly(
             panel=panel,
             as_of=when.date() if when else None,
@@ -48,7 +53,7 @@ def run_backfill(**parameters: Any) -> dict[str, Any]:
     Raises:
         NightcastError: it could not begin, or some dates could not be published, and why.
     """
-    with _served():
+    with _served(), tags(f"panel:{Path(parameters['panel']).stem}"):
         return backfill(**parameters)
 
 

@@ -58,19 +58,19 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
 
 
 def upkeep_rows(upkeep: Upkeep, at_most: int) -> list[dict[str, str]]:
-    """What became of a panel's part of the store, as a table's rows: panel, what, where and why.
+    """What became of a panel's part of the store, as a table's rows: panel, what, why and where.
 
     Of more than `at_most` removals the last row but those of the tables says how many are not shown.
     """
     shown, more = upkeep.removed[:at_most], len(upkeep.removed[at_most:])
     rows = [
-        ("kept", f"{upkeep.forecasts} forecasts, {upkeep.versions} models", ""),
+        ("kept", "", f"forecasts: {upkeep.forecasts}, models: {upkeep.versions}"),
         *((one.what, one.folder, one.why) for one in shown),
-        *([("and more", f"{more} more folders", "")] if more else []),
+        *([("and more", "", f"folders: {more}")] if more else []),
         *(
             ("compacted", one.table, f"from {one.files_before} files to {one.files_after}")
             for one in upkeep.compactions
         ),
         *(("swept", table, f"{count} replaced files deleted") for table, count in upkeep.swept),
     ]
-    return [{"panel": upkeep.panel, "what": what, "where": where, "why": why} for what, where, why in rows]
+    return [{"panel": upkeep.panel, "what": what, "why": why, "where": where} for what, where, why in rows]

@@ -5,6 +5,7 @@ Growing tables are Delta tables under the same root; `table_uri` and `table_opti
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -28,6 +29,7 @@ DEFAULT_STORE = "store"
 _REMOTE_TIMEOUT = "60s"
 _LONGEST_NAME = 200
 _AT_ONCE = 16
+_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class Storage:
@@ -38,7 +40,8 @@ class Storage:
 
     Args:
         uri: a folder, `file://...`, `s3://bucket/prefix`, ...
-        must_exist: for those who only read: a folder that is not there is an error and not made.
+        must_exist: for those who only read: a folder that is not there is an error and not made, and so is a
+            bucket that is not there or not ours.
 
     Raises:
         StoreError: it cannot be opened.
@@ -49,6 +52,8 @@ class Storage:
         if must_exist and self.local_root is not None and not self.local_root.is_dir():
             raise StoreError(f"there is no store at {self.uri}; check store=, --store or NIGHTCAST_STORE")
         self._objects = _connect(self.uri, self.local_root)
+        if must_exist and self.local_root is None:
+            _check_readable(self._objects, self.uri)
 
     def display(self, path: str) -> str:
         """Where an object lies, as a person would write it."""
@@ -178,6 +183,18 @@ def _connect(uri: str, local_root: Path | None) -> ObjectStore:
         reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
         raise StoreError(
             f"cannot open the store {uri}: {reason}; check --store or NIGHTCAST_STORE"
+        ) from error
+
+
+def _check_readable(objects: ObjectStore, uri: str) -> None:
+    try:
+        obstore.list_with_delimiter(objects)
+    except BaseError as error:
+        code = _ERROR_CODE.search(str(error))  # in an S3 server's answer
+        reason = code[1] if code else str(error).splitlines()[0]
+        raise StoreError(
+            f"cannot read the store {uri}: {reason}; "
+            "check store=, --store or NIGHTCAST_STORE, and the credentials"
         ) from error
 
 

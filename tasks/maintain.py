@@ -38,7 +38,7 @@ def show_upkeep(done: Mapping[str, Upkeep | str], runs: int | str, *, dry_run: b
     rows += (
         _failed("(Prefect)", runs)
         if isinstance(runs, str)
-        else [{"panel": "(Prefect)", "what": "old runs", "where": f"{runs} runs", "why": ""}]
+        else [{"panel": "(Prefect)", "what": "old runs", "why": f"runs: {runs}", "where": ""}]
     )
     create_table_artifact(
         key="maintenance",
@@ -50,4 +50,4 @@ def show_upkeep(done: Mapping[str, Upkeep | str], runs: int | str, *, dry_run: b
 
 
 def _failed(panel: str, why: str) -> list[dict[str, str]]:
-    return [{"panel": panel, "what": "FAILED", "where": "", "why": why}]
+    return [{"panel": panel, "what": "FAILED", "why": why, "where": ""}]

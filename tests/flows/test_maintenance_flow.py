@@ -62,7 +62,7 @@ def test_every_panel_of_the_folder_is_cleared_up(folder: Path) -> None:
         ("twin", "old forecast"),
         ("(Prefect)", "old runs"),
     ]
-    assert shown()[0]["where"] == "1 forecasts, 0 models"
+    assert shown()[0]["why"] == "forecasts: 1, models: 0"
 
 
 def test_one_panel_alone(folder: Path) -> None:

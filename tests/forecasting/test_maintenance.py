@@ -1,15 +1,17 @@
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.errors import ModelError
-from forecasting.maintenance import Upkeep, maintain
+from forecasting.maintenance import Upkeep, maintain, upkeep_rows
 from forecasting.models.baselines import BASELINES
 from forecasting.models.promotion import rollback, rollback_target
+from forecasting.prices.compaction import Compaction
 from forecasting.publishing import publish, reader
 from forecasting.storage import Storage
 from tests.shelf import NOW, Shelf, ago, panel_of
@@ -58,6 +60,20 @@ def test_a_dry_run_lists_the_same_and_changes_nothing(shelf: Shelf) -> None:
 
 def test_an_empty_store_has_nothing_to_clear_up(local_storage: Storage) -> None:
     assert maintain(panel_of(), local_storage, NOW) == Upkeep("tiny", (), 0, 0)
+
+
+def test_the_rows_say_what_became_of_it(shelf: Shelf) -> None:
+    done = maintain(shelf.panel, shelf.storage, NOW)
+    tables = (Compaction("prices/tiny", 40, 2, 3),)
+    rows = upkeep_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
+    assert [(row["what"], row["why"]) for row in rows if row["panel"] == "tiny"] == [
+        ("kept", "forecasts: 2, models: 1"),
+        *((one.what, one.why) for one in done.removed[:2]),
+        ("and more", "folders: 2"),
+        ("compacted", "from 40 files to 2"),
+        ("swept", "5 replaced files deleted"),
+    ]
+    assert [row["where"] for row in rows[1:3]] == [one.folder for one in done.removed[:2]]
 
 
 DAYS = st.integers(0, 1200)

@@ -138,3 +138,11 @@ def test_a_store_that_must_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no store at .*typo; check .* NIGHTCAST_STORE"):
         Storage(str(tmp_path / "typo"), must_exist=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("s3_storage")
+def test_a_bucket_that_must_exist_is_named() -> None:
+    with pytest.raises(
+        StoreError, match=r"cannot read the store s3://no-such-bucket/store: NoSuchBucket; check"
+    ):
+        Storage("s3://no-such-bucket/store", must_exist=True)

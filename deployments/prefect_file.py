@@ -18,7 +18,8 @@ _PLACES = {"store": "NIGHTCAST_STORE", "panels": "NIGHTCAST_PANELS"}
 _HEADER = """\
 # Made from the panels; change those, not this file: nightcast deploy --yaml deployments/prefect.yaml
 #
-# Registers the same deployments as `nightcast deploy` in a work pool that is there already, and nothing else.
+# Registers the same deployments as `nightcast deploy`, but for the choice of panels in their forms, in a work
+# pool that is there already, and nothing else.
 # NIGHTCAST_STORE and NIGHTCAST_PANELS must be set, to where workers find the store and the panels' folder:
 #
 #     prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml

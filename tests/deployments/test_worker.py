@@ -79,10 +79,13 @@ def machines(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     bucket = f"machines-{os.getpid()}"
     httpx.put(f"{s3_server}/{bucket}").raise_for_status()
     with new_database() as database:
-        settings = {
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.set(
-                drivername="postgresql+asyncpg"
-            ).render_as_string(hide_password=False),
+        settings = {  # in parts, as in compose.yaml
+            "PREFECT_SERVER_DATABASE_DRIVER": "postgresql+asyncpg",
+            "PREFECT_SERVER_DATABASE_HOST": database.host or "",
+            "PREFECT_SERVER_DATABASE_PORT": str(database.port or 5432),
+            "PREFECT_SERVER_DATABASE_NAME": database.database or "",
+            "PREFECT_SERVER_DATABASE_USER": database.username or "",
+            "PREFECT_SERVER_DATABASE_PASSWORD": database.password or "any: it trusts loopback",
             "PREFECT_SERVER_API_AUTH_STRING": f"{_NAME}:{_PASSWORD}",
         }
         with prefect_server(folder, **settings) as server:

@@ -33,10 +33,7 @@ def run_nightly(
         NightcastError: the run could not publish, and why.
     """
     when = to_datetime(as_of) if as_of is not None else None
-    with (
-        _served(),
-        tags(f"panel:{Path(panel).stem}"),
-    ):  # as its deployments' runs are: maintenance goes by that
+    with _served(panel):
         return nightly(
             panel=panel,
             as_of=when.date() if when else None,
@@ -53,16 +50,17 @@ def run_backfill(**parameters: Any) -> dict[str, Any]:
     Raises:
         NightcastError: it could not begin, or some dates could not be published, and why.
     """
-    with _served(), tags(f"panel:{Path(parameters['panel']).stem}"):
+    with _served(parameters["panel"]):
         return backfill(**parameters)
 
 
 @contextmanager
-def _served() -> Iterator[None]:
+def _served(panel: str) -> Iterator[None]:
     if PREFECT_API_URL.value() is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     try:
-        yield
+        with tags(f"panel:{Path(panel).stem}"):  # as its deployments' runs are: maintenance goes by that
+            yield
     finally:
         APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
         EventsWorker.drain_all(timeout=_DRAIN_SECONDS)

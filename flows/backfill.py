@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE
 from forecasting.panel import Panel
 from forecasting.publishing.missing import check_dates
@@ -30,7 +31,7 @@ def _run_name() -> str:
     return f"backfill-{Path(given['panel']).stem}-{given['start']}-{given['end']}"
 
 
-@flow(name="backfill", flow_run_name=_run_name)
+@flow(name="backfill", flow_run_name=_run_name, **ALARMED)
 def backfill(  # noqa: PLR0913, PLR0917 - its form's fields, which Prefect passes by name
     panel: str = PANEL,
     start: date = Field(description="The first date that may be missing."),

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE
 from forecasting.evaluation.backtest import BacktestPlan
 from forecasting.panel import Panel
@@ -22,7 +23,7 @@ def _run_name() -> str:
 
 
 # The bounds are in the types: those in a default show in the form, but a call from Python passes them by.
-@flow(name="backtest", flow_run_name=_run_name)
+@flow(name="backtest", flow_run_name=_run_name, **ALARMED)
 def backtest(
     panel: str = PANEL,
     cutoffs: Annotated[int, Field(ge=1, le=500)] = Field(

@@ -8,6 +8,7 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.hooks import ALARMED
 from flows.parameters import PANELS, STORE
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
@@ -23,7 +24,7 @@ def _run_name() -> str:
     return f"maintenance-{name}" + ("-dry" if flow_run.parameters["dry_run"] else "")
 
 
-@flow(name="maintenance", flow_run_name=_run_name)
+@flow(name="maintenance", flow_run_name=_run_name, **ALARMED)
 def maintenance(
     *,
     only_panel: str | None = Field(

@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE
 from forecasting.panel import Panel
 from forecasting.storage import Storage
@@ -17,7 +18,7 @@ def _run_name() -> str:
     return f"score-{Path(flow_run.parameters['panel']).stem}"
 
 
-@flow(name="score", flow_run_name=_run_name)
+@flow(name="score", flow_run_name=_run_name, **ALARMED)
 def score(panel: str = PANEL, store: str | None = STORE, panels: str | None = PANELS) -> dict[str, Any]:
     """Score the published forecasts of one panel by the prices that are in the store; what came of it.
 

@@ -123,7 +123,7 @@ def test_what_nobody_expected_is_one_line_too_and_keeps_its_traceback(
     def break_down(*_: object) -> None:
         raise RuntimeError("boom\nand more")
 
-    monkeypatch.setattr(cli, "Storage", break_down)
+    monkeypatch.setattr("deployments.commands.prices.Storage", break_down)
     assert call("ingest", str(tiny_panel)) == 1
     err = capsys.readouterr().err
     assert err.startswith("nightcast: unexpected RuntimeError: boom; the traceback is in ")

@@ -61,6 +61,7 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
         "forecast.parquet",
         "_findings.parquet",
         "_report.html",
+        "_walks.parquet",
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }
     frame = reader.latest("tiny", str(folder / "store"))
@@ -224,7 +225,10 @@ def test_a_missing_source_leaves_the_last_forecast(night: Path) -> None:
     (night / "prices.csv").unlink()
     with pytest.raises(SourceError, match=r"prices\.csv"):
         run(night)
-    assert files(night / "store") == before
+    after = files(night / "store")
+    assert json.loads(after.pop("status/tiny.json"))["outcome"] == "failed"
+    before.pop("status/tiny.json")
+    assert after == before
 
 
 def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) -> None:

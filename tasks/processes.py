@@ -1,5 +1,6 @@
 """Processes: tasks side by side, each in one of its own, as TensorFlow and matplotlib bear no threads."""
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -13,6 +14,8 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
+
+_OUR_LOGGERS = ("forecasting", "tasks")
 
 # Starts a task with these parameters; what that gives waits for the task's final state.
 Start = Callable[..., Callable[[], State[Any]]]
@@ -47,7 +50,10 @@ class _Pool:
 
     def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
         if self._runner is None:
-            self._runner = ProcessPoolTaskRunner(max_workers=self._count, initializer=_end_with_parent)
+            levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OUR_LOGGERS}
+            self._runner = ProcessPoolTaskRunner(
+                max_workers=self._count, initializer=_begin, initargs=(levels,)
+            )
             self._runner.__enter__()
         future = self._runner.submit(task, parameters)
 
@@ -67,8 +73,10 @@ class _Pool:
             self._runner = None
 
 
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it does: a pool's own would wait for ever."""
+def _begin(levels: dict[str, int]) -> None:
+    """Log what the process that started this one logs, and end when it does: a pool's own would wait on."""
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()

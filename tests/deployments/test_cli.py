@@ -255,7 +255,7 @@ def test_a_damaged_decision_is_one_line(tiny_panel: Path, capsys: pytest.Capture
 def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     out = capsys.readouterr().out
-    for command in ("audit", "backtest", "demo", "ingest", "models", "run"):
+    for command in ("audit", "backtest", "demo", "deploy", "ingest", "models", "run"):
         assert command in out
 
 

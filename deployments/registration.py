@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments.runner import RunnerDeployment
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
@@ -95,6 +95,7 @@ def register(deployments: Sequence[RunnerDeployment], pool: Pool, *, prune: bool
         pool_type, is_new = _find_or_make(client, pool)
         assign(deployments, pool)
         for one in deployments:
+            _keep_paused(client, one)
             one.apply()
         names = tuple(one.full_name for one in deployments)
         left_over = {name: found for name, found in _in_pool(client, pool).items() if name not in names}
@@ -126,6 +127,8 @@ def _clear_errors(server: str) -> Iterator[None]:
                 "server has as PREFECT_SERVER_API_AUTH_STRING"
             ) from error
         raise NightcastError(f"the Prefect server {server} refused: {error}") from error
+    except DeploymentApplyError as error:
+        raise NightcastError(f"the Prefect server {server} refused a deployment: {error}") from error
     except httpx.TransportError as error:
         raise NightcastError(
             f"the Prefect server {server} does not answer ({error}); is it up, and PREFECT_API_URL right?"
@@ -188,6 +191,17 @@ def _base_job_template(pool_type: PoolType) -> dict[str, Any]:
             f"Prefect offers no base job template for the type {pool_type}; make the work pool in its UI"
         )
     return found
+
+
+def _keep_paused(client: SyncPrefectClient, made: RunnerDeployment) -> None:
+    """What a person has paused in the UI stays so; Prefect would start it again."""
+    try:
+        standing = client.read_deployment_by_name(made.full_name)
+    except ObjectNotFound:
+        return
+    made.paused = standing.paused
+    for schedule, before in zip(made.schedules or [], standing.schedules, strict=False):
+        schedule.active = before.active
 
 
 def _in_pool(client: SyncPrefectClient, pool: Pool) -> dict[str, DeploymentResponse]:

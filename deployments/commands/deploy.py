@@ -29,7 +29,9 @@ def deploy(
     ] = None,
     secret: Annotated[
         tuple[str, ...],
-        Parameter(help="A variable that runs get from the Secret block named like it; may be repeated."),
+        Parameter(
+            help="A variable that runs get from the Secret block named like it; may be repeated.", negative=()
+        ),
     ] = (),
     worker_panels: Annotated[
         str | None,

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
+from prefect import get_client
 from prefect.cli.deploy._models import PrefectYamlModel
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments import cli, environment
@@ -27,7 +28,7 @@ PREFECT_FILE = ROOT / "deployments" / "prefect.yaml"
 _PASSING = {"updated", "status", "last_polled", "version_id", "version_info", "version"}
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def address(server: PrefectServer, tmp_path: Path) -> Iterator[str]:
     """The server's API, which commands of this process use."""
     with temporary_settings({PREFECT_API_URL: server.api, PREFECT_HOME: tmp_path / "home"}):
@@ -52,10 +53,17 @@ def deploy(panels: Path, *words: str, store: str = "s3://bucket/store") -> int:
     return end.value.code
 
 
-def deployments(address: str, pool: str) -> dict[str, dict[str, Any]]:
+def ask(method: str, path: str, json: dict[str, Any] | None = None) -> Any:
+    """What the server answers; Prefect's client asks again where SQLite is at work for somebody else."""
+    with get_client(sync_client=True) as client:
+        answer = client.request(method, path, json=json).raise_for_status()
+        return answer.json() if answer.content else None
+
+
+def deployments(pool: str) -> dict[str, dict[str, Any]]:
     """The deployments of `nightly` in a pool, by name, without what changes at every look."""
     asked = {"work_pools": {"name": {"any_": [pool]}}, "flows": {"name": {"any_": ["nightly"]}}}
-    found = httpx.post(f"{address}/deployments/filter", json=asked).raise_for_status().json()
+    found = ask("POST", "/deployments/filter", asked)
     for one in found:
         for schedule in one["schedules"]:
             for name in ("id", "created", "updated"):
@@ -64,9 +72,9 @@ def deployments(address: str, pool: str) -> dict[str, dict[str, Any]]:
     return {one["name"]: {k: v for k, v in one.items() if k not in _PASSING} for one in found}
 
 
-def test_registering_again_changes_nothing(address: str, panels: Path) -> None:
+def test_registering_again_changes_nothing(panels: Path) -> None:
     assert deploy(panels, "--pool", "again") == 0
-    first = deployments(address, "again")
+    first = deployments("again")
     assert sorted(first) == ["one", "two"]
     assert first["one"]["entrypoint"] == "flows.nightly.nightly"
     assert first["one"]["parameters"] == {
@@ -79,29 +87,40 @@ def test_registering_again_changes_nothing(address: str, panels: Path) -> None:
         Panel.load("one", panels).schedule.cron
     ]
     assert deploy(panels, "--pool", "again") == 0
-    assert deployments(address, "again") == first
+    assert deployments("again") == first
 
 
-def test_a_panel_that_is_gone_is_named_then_pruned(
-    address: str, panels: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_person_has_paused_stays_paused(panels: Path) -> None:
+    (panels / "one.toml").write_text(TINY_PANEL.replace('"tiny"', '"resting"'), encoding="utf-8")
+    (panels / "one.toml").rename(panels / "resting.toml")
+    assert deploy(panels, "--pool", "paused") == 0
+    resting = ask("GET", "/deployments/name/nightly/resting")
+    ask("PATCH", f"/deployments/{resting['id']}/schedules/{resting['schedules'][0]['id']}", {"active": False})
+    ask("PATCH", f"/deployments/{resting['id']}", {"paused": True})
+    assert deploy(panels, "--pool", "paused") == 0
+    found = deployments("paused")
+    states = {name: (made["paused"], made["schedules"][0]["active"]) for name, made in found.items()}
+    assert states == {"resting": (True, False), "two": (False, True)}
+
+
+def test_a_panel_that_is_gone_is_named_then_pruned(panels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert deploy(panels, "--pool", "gone") == 0
     (panels / "two.toml").unlink()
     assert deploy(panels, "--pool", "gone") == 0
     assert "nightly/two: no panel has it any more; --prune removes it" in capsys.readouterr().out
-    assert sorted(deployments(address, "gone")) == ["one", "two"]
+    assert sorted(deployments("gone")) == ["one", "two"]
     assert deploy(panels, "--pool", "gone", "--prune") == 0
     assert "nightly/two: removed" in capsys.readouterr().out
-    assert sorted(deployments(address, "gone")) == ["one"]
+    assert sorted(deployments("gone")) == ["one"]
 
 
-def test_pools_for_containers_are_made_without_their_workers_packages(address: str, panels: Path) -> None:
+def test_pools_for_containers_are_made_without_their_workers_packages(panels: Path) -> None:
     for kind in ("docker", "kubernetes"):
         assert deploy(panels, "--pool", f"in-{kind}", "--type", kind, "--image", "nightcast:0.1.0") == 0
-        pool = httpx.get(f"{address}/work_pools/in-{kind}").raise_for_status().json()
+        pool = ask("GET", f"/work_pools/in-{kind}")
         assert pool["type"] == kind
         assert {"image", "env"} <= set(pool["base_job_template"]["variables"]["properties"])
-        made = deployments(address, f"in-{kind}")["one"]
+        made = deployments(f"in-{kind}")["one"]
         assert made["job_variables"] == {"env": environment.LOGGING, "image": "nightcast:0.1.0"}
         assert made["parameters"]["panels"] == "/nightcast/deployments/panels"
 
@@ -137,14 +156,14 @@ def test_pools_for_containers_are_made_without_their_workers_packages(address: s
     ],
 )
 def test_a_mistake_is_a_line(
-    address: str,
     panels: Path,
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     store: str,
     reason: str,
 ) -> None:
-    httpx.post(f"{address}/work_pools/", json={"name": "set", "type": "process", "base_job_template": {}})
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="set", type="process"), overwrite=True)
     assert deploy(panels, *words, store=store) == 1
     err = capsys.readouterr().err
     assert reason in err
@@ -152,13 +171,13 @@ def test_a_mistake_is_a_line(
 
 
 @pytest.mark.parametrize(
-    ("server", "reason"),
+    ("named", "reason"),
     [(None, "no Prefect server to register with"), ("http://127.0.0.1:9/api", "does not answer")],
 )
 def test_a_server_that_is_not_there_is_a_line(
-    panels: Path, capsys: pytest.CaptureFixture[str], server: str | None, reason: str
+    panels: Path, capsys: pytest.CaptureFixture[str], named: str | None, reason: str
 ) -> None:
-    with temporary_settings({PREFECT_API_URL: server} if server else {}, restore_defaults={PREFECT_API_URL}):
+    with temporary_settings({PREFECT_API_URL: named} if named else {}, restore_defaults={PREFECT_API_URL}):
         assert deploy(panels) == 1
     err = capsys.readouterr().err
     assert reason in err
@@ -181,7 +200,7 @@ def test_the_committed_file_is_as_prefect_wants_it() -> None:
 
 def test_prefect_deploy_registers_the_same_from_a_file(address: str, panels: Path, tmp_path: Path) -> None:
     assert deploy(panels, "--pool", "file") == 0
-    ours = deployments(address, "file")
+    ours = deployments("file")
     for one in ours.values():  # the choice of panels in the forms is what such a file cannot say
         del one["parameter_openapi_schema"]["properties"]["panel"]["enum"]
     path = tmp_path / "prefect.yaml"
@@ -190,16 +209,16 @@ def test_prefect_deploy_registers_the_same_from_a_file(address: str, panels: Pat
         path, address, tmp_path, NIGHTCAST_STORE="s3://bucket/store", NIGHTCAST_PANELS=str(panels)
     )
     assert done.returncode == 0, done.stdout
-    assert deployments(address, "file") == ours
+    assert deployments("file") == ours
 
 
 def test_prefect_deploy_stops_where_the_store_is_not_set(address: str, panels: Path, tmp_path: Path) -> None:
     path = tmp_path / "prefect.yaml"
     assert deploy(panels, "--pool", "unset", "--yaml", str(path)) == 0
     assert deploy(panels, "--pool", "unset") == 0
-    before = deployments(address, "unset")
+    before = deployments("unset")
     assert prefect_deploy(path, address, tmp_path, NIGHTCAST_PANELS=str(panels)).returncode == 1
-    assert deployments(address, "unset") == before
+    assert deployments("unset") == before
 
 
 def prefect_deploy(path: Path, address: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from deployments import cli
 from forecasting.publishing import reader
 from tests.conftest import TINY_PANEL, write_prices
 from tests.postgresql import new_database
@@ -32,12 +34,12 @@ class Machines:
     folder: Path
     environment: dict[str, str]
 
-    def start(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def start(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a program of ours or of Prefect's to its end, and everything that it started."""
         with subprocess.Popen(
             [_BIN / words[0], *words[1:]],
             cwd=self.folder,
-            env={**os.environ, **self.environment, **more},
+            env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -105,10 +107,16 @@ def machines(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield Machines(server, database, folder, environment)
 
 
-def test_a_wrong_password_is_refused_in_a_line(machines: Machines) -> None:
-    done = machines.start("nightcast", "deploy", PREFECT_API_AUTH_STRING="nightcast:guessed")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
+def test_a_wrong_password_is_refused_in_a_line(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("NIGHTCAST_STORE", "NIGHTCAST_PANELS"):
+        monkeypatch.setenv(name, machines.environment[name])
+    guessed = {PREFECT_API_URL: machines.server.api, PREFECT_API_AUTH_STRING: f"{_NAME}:guessed"}
+    with temporary_settings(guessed), pytest.raises(SystemExit) as end:
+        cli.main(["deploy"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
         f"nightcast: the Prefect server {machines.server.api} does not let us in; "
         "set PREFECT_API_AUTH_STRING to what the server has as PREFECT_SERVER_API_AUTH_STRING\n"
     )

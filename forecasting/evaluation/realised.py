@@ -124,8 +124,8 @@ def read_tally(
     frame: pd.DataFrame = sums.to_pandas()
     for name in ("as_of", "known_at", "published_at"):
         frame[name] = frame[name].dt.tz_localize(None)
-    change = frame.pop("in_sample_change").to_numpy(dtype=np.float64)
-    change[change <= 0] = np.nan
+    change = frame.pop("in_sample_change").astype(float)
+    change = change.where(change > 0)
     for name in ("loss", "random_walk_loss", "ewma_walk_loss", "error"):
         frame[name] /= change
     return _that_count(frame)

@@ -273,7 +273,7 @@ def by_series(tally: pd.DataFrame) -> pd.DataFrame:
     Skill is NaN where the reference lost nothing.
     """
     groups = tally.groupby("unique_id")
-    sums = groups[[name for name in _SUMS if name in tally.columns]].sum()
+    sums = groups[list(_SUMS)].sum()
     rows = sums["rows"]
 
     def skill(reference: str) -> pd.Series:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from forecasting.evaluation.realised import over_time, summarise_span
+from forecasting.evaluation.realised import over_time, read_tally, summarise_span
 from forecasting.evaluation.scorecard import score_forecasts
 from forecasting.publishing.report import ReportData, render_report
 from forecasting.publishing.score_charts import SIZE, draw_realised
@@ -38,7 +38,7 @@ def storage(local_storage: Storage) -> Storage:
 
 @pytest.fixture
 def summary(storage: Storage) -> ScoreSummary:
-    found = summarise_scores(PANEL, storage)
+    found = summarise_scores(PANEL, read_tally(storage, PANEL.name))
     assert found is not None
     return found
 
@@ -96,11 +96,12 @@ def test_the_table_says_what_is_known_and_gives_no_error_where_that_is_not(summa
 
 
 def test_the_summary_of_a_past_date_knows_no_later_bar(storage: Storage) -> None:
-    past = summarise_scores(PANEL, storage, "2026-04-12")
+    until = np.datetime64("2026-04-12", "us")
+    past = summarise_scores(PANEL, read_tally(storage, PANEL.name, until))
     assert past is not None
     assert (past.spans[-1].forecasts, past.spans[-1].steps, past.spans[-1].independent) == (1, 6, 1)
     assert "\N{PLUS-MINUS SIGN}" not in "".join(span_cells(past.spans[-1]))
-    assert summarise_scores(PANEL, storage, "2026-04-10") is None
+    assert summarise_scores(PANEL, read_tally(storage, PANEL.name, until - np.timedelta64(2, "D"))) is None
 
 
 def test_markdown_has_the_table_and_the_chart(summary: ScoreSummary) -> None:

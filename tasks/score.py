@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 
 from forecasting.as_of import to_instant
+from forecasting.evaluation.realised import read_tally
 from forecasting.evaluation.scorecard import ScoreReport
 from forecasting.evaluation.scorecard import score_forecasts as score_arrived
 from forecasting.panel import Panel
@@ -35,7 +36,7 @@ def score_forecasts(panel: Panel, store: str) -> ScoreReport:
         report.forecasts,
         report.open,
     )
-    summary = summarise_scores(panel, storage)
+    summary = summarise_scores(panel, read_tally(storage, panel.name))
     if summary is not None:
         create_markdown_artifact(
             key=artifact_key("scores", panel.name),

@@ -6,6 +6,7 @@ from deployments import score_lines
 from deployments.commands.options import PanelName, Panels, Store
 from forecasting.as_of import to_instant
 from forecasting.errors import NightcastError
+from forecasting.evaluation.realised import read_tally
 from forecasting.evaluation.scorecard import score_forecasts
 from forecasting.panel import Panel
 from forecasting.publishing.score_summary import summarise_scores
@@ -21,4 +22,4 @@ def score(panel: PanelName, /, *, store: Store = None, panels: Panels = None) ->
             f"{settings.name} has no published forecast in {storage.uri}; "
             f"run: nightcast run {settings.name}, or check --store"
         )
-    score_lines.print_scores(report, summarise_scores(settings, storage))
+    score_lines.print_scores(report, summarise_scores(settings, read_tally(storage, settings.name)))

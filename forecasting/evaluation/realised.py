@@ -124,7 +124,7 @@ def read_tally(
     frame: pd.DataFrame = sums.to_pandas()
     for name in ("as_of", "known_at", "published_at"):
         frame[name] = frame[name].dt.tz_localize(None)
-    change = frame.pop("in_sample_change")
+    change = frame.pop("in_sample_change").astype(float)
     change = change.where(change > 0)
     for name in ("loss", "random_walk_loss", "ewma_walk_loss", "error"):
         frame[name] /= change
@@ -273,7 +273,7 @@ def by_series(tally: pd.DataFrame) -> pd.DataFrame:
     Skill is NaN where the reference lost nothing.
     """
     groups = tally.groupby("unique_id")
-    sums = groups[[name for name in _SUMS if name in tally.columns]].sum()
+    sums = groups[list(_SUMS)].sum()
     rows = sums["rows"]
 
     def skill(reference: str) -> pd.Series:

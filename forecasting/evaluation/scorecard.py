@@ -39,7 +39,7 @@ _COMMIT_ROWS = 2_000_000
 _IN_TURN = stamina.retry(
     on=CommitFailedError, attempts=10, timeout=None, wait_initial=0.1, wait_max=4, wait_jitter=1
 )
-_NEEDED = ("origin", "as_of", "forecast_id", "known_at", "published_at", "objects", "rows")
+_NEEDED = ("origin", "as_of", "forecast_id", "known_at", "published_at", "objects")
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from forecasting.as_of import parse_as_of
 from forecasting.evaluation.realised import (
     Estimate,
     Realised,
@@ -12,13 +11,11 @@ from forecasting.evaluation.realised import (
     over_time,
     realised,
     summarise_span,
-    try_tally,
 )
 from forecasting.panel import Panel
 from forecasting.publishing.formats import format_date, format_number, format_percent
 from forecasting.publishing.page import Cell, Column, Picture, Table, data_uri
 from forecasting.publishing.time_axis import to_datetime
-from forecasting.storage import Storage
 
 # The headings of `span_cells`, and what they mean.
 COLUMNS = (
@@ -37,6 +34,8 @@ EXPLANATION = (
     "What came after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent windows; "
     "where it is missing, these are too few to tell luck from skill."
 )
+# What a chart shows; more nights than that are no more than a smear.
+_CHART_DAYS = 2 * 365
 _NAMES = {"live": "live", "backfill": "backfilled"}
 
 
@@ -57,13 +56,8 @@ class ScoreSummary:
     series: pd.DataFrame
 
 
-def summarise_scores(panel: Panel, storage: Storage, as_of: str | None = None) -> ScoreSummary | None:
-    """What is known of published forecasts, by the bars up to `as_of` (None: by all).
-
-    None where no forecast has a score; also, with a warning in the log, where the scores are damaged.
-    """
-    until = None if as_of is None else parse_as_of(as_of, panel.bars.freq)
-    tally = try_tally(storage, panel.name, until=until)
+def summarise_scores(panel: Panel, tally: pd.DataFrame | None) -> ScoreSummary | None:
+    """What published forecasts came to by a `tally` of `realised.read_tally`; None where that has nothing."""
     if tally is None or tally.empty:
         return None
     from forecasting.publishing.score_charts import draw_realised  # noqa: PLC0415 - matplotlib takes a second
@@ -72,15 +66,18 @@ def summarise_scores(panel: Panel, storage: Storage, as_of: str | None = None) -
     origins = list(dict.fromkeys(span.origin for span in spans))
     for origin in origins:
         own = tally[tally["origin"] == origin]
-        recent = own[own["as_of"] > own["as_of"].max() - pd.Timedelta(days=days)]
         charts[origin] = draw_realised(
-            over_time(own, days, panel.forecast.horizon),
-            summarise_span(panel, origin, days, recent),
+            over_time(_of_days(own, max(_CHART_DAYS, days)), days, panel.forecast.horizon),
+            summarise_span(panel, origin, days, _of_days(own, days)),
             days,
             daily=panel.bars.freq == "1D",
         )
     first = tally[tally["origin"] == origins[0]]
     return ScoreSummary(panel.name, tuple(spans), charts, by_series(first))
+
+
+def _of_days(tally: pd.DataFrame, days: int) -> pd.DataFrame:
+    return tally[tally["as_of"] > tally["as_of"].max() - pd.Timedelta(days=days)]
 
 
 def span_cells(span: Realised) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__
-from forecasting.as_of import to_datetime
+from forecasting.as_of import parse_as_of, to_datetime
 from forecasting.evaluation.gate import BEST, CHAMPION
+from forecasting.evaluation.realised import try_tally
 from forecasting.findings import Action, Finding
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import LOSS_CURVE, Decision, Registry
@@ -38,6 +39,7 @@ def gather_report(
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     loss_curve = storage.find(Registry(storage, panel.name).path(decision.challenger, LOSS_CURVE))
     findings = (*row_findings, *snapshot.findings)
+    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
     return ReportData(
         panel=panel.name,
         as_of=snapshot.as_of,
@@ -62,7 +64,7 @@ def gather_report(
             "Package version": __version__,
         },
         loss_curve=loss_curve,
-        scores=summarise_scores(panel, storage, snapshot.as_of),
+        scores=summarise_scores(panel, try_tally(storage, panel.name, until=as_of)),
     )
 
 

@@ -15,7 +15,9 @@ from deltalake.exceptions import DeltaError
 from prefect.client.orchestration import get_client
 
 from flows.nightly import nightly
+from flows.score import score
 from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.evaluation.realised import read_tally
 from forecasting.maintenance import maintain
 from forecasting.models.promotion import promote, rollback
 from forecasting.models.registry import Registry
@@ -59,9 +61,9 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
     folder, manifest = first_night
     assert set(manifest["objects"]) == {
         "forecast.parquet",
+        "_walks.parquet",
         "_findings.parquet",
         "_report.html",
-        "_walks.parquet",
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }
     frame = reader.latest("tiny", str(folder / "store"))
@@ -164,6 +166,40 @@ def test_a_night_after_maintenance_of_years_later_finds_its_own_result(night: Pa
     after = files(night / "store")
     published = [name for name in before if name.startswith(("latest", "forecasts", "models"))]
     assert {name: after.get(name) for name in published} == {name: before[name] for name in published}
+
+
+def test_the_next_night_scores_what_the_last_one_forecast(night: Path) -> None:
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    run(night)
+    tally = read_tally(Storage(str(night / "store")), "tiny")
+    assert tally[["origin", "unique_id", "rows"]].to_numpy().tolist() == [
+        ["live", name, 1] for name in ("AAA", "BBB", "C/C", "NEW")
+    ]
+    report = next((night / "store").glob("forecasts/tiny/as_of=2026-10-31/*/_report.html"))
+    assert '<section id="scores">' in report.read_text(encoding="utf-8")
+    found = score(panel=str(night / "tiny.toml"), store=str(night / "store"))
+    assert found == {"panel": "tiny", "forecasts": 2, "open": 2, "scored": 0, "skipped": ()}
+    with get_client(sync_client=True) as client:
+        shown = {artifact.key: artifact for artifact in client.read_latest_artifacts()}
+    assert "| live, 90 days | 1 | 1 | 4 |" in shown["scores-tiny"].data
+    assert "](data:image/png;base64," in shown["scores-tiny"].data
+    assert [row["unique_id"] for row in json.loads(shown["series-scores-tiny"].data)] == [
+        *("AAA", "BBB", "C/C", "NEW")
+    ]
+
+
+def test_a_scoring_that_fails_does_not_stop_the_night(
+    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise DeltaError("no room left")
+
+    monkeypatch.setattr("tasks.score.score_arrived", broken)
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    assert run(night)["as_of"] == "2026-10-31"
+    (warning,) = [record for record in caplog.records if record.name == "tasks.score"]
+    assert warning.levelname == "WARNING"
+    assert "no room left" in warning.message
 
 
 def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -> None:

@@ -55,6 +55,13 @@ def test_list_names_everything_below_a_folder(storage: Storage) -> None:
     assert storage.list("none") == []
 
 
+def test_folders_names_those_right_below_and_no_object(storage: Storage) -> None:
+    assert storage.folders("a") == []
+    for path in ("a/file", "a/b=1/file", "a/b=1/deep/file", "a/b=2/file", "ab/file"):
+        storage.put(path, b"x")
+    assert storage.folders("a") == ["a/b=1", "a/b=2"]
+
+
 def test_a_folder_with_a_space_and_a_percent_sign_works(tmp_path: Path) -> None:
     Storage(str(tmp_path / "my store%20")).put("a", b"one")
     assert (tmp_path / "my store%20" / "a").read_bytes() == b"one"

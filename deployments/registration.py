@@ -21,6 +21,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
+from deployments.automations import apply_automations
 from deployments.environment import LOGGING
 from forecasting.errors import NightcastError
 
@@ -61,6 +62,7 @@ class Registered:
         pool_is_new: whether the pool was made.
         names: of the deployments, `flow/deployment`.
         left_over: deployments in the pool of panels, or flows, that are no more.
+        automations: those that notify the webhook.
     """
 
     server: str
@@ -68,6 +70,7 @@ class Registered:
     pool_is_new: bool
     names: tuple[str, ...]
     left_over: tuple[str, ...]
+    automations: tuple[str, ...]
 
 
 def block_name(variable: str) -> str:
@@ -82,8 +85,12 @@ def assign(deployments: Sequence[RunnerDeployment], pool: Pool) -> None:
         one.job_variables = pool.job_variables()
 
 
-def register(deployments: Sequence[RunnerDeployment], pool: Pool, *, prune: bool) -> Registered:
+def register(
+    deployments: Sequence[RunnerDeployment], pool: Pool, webhook: str | None = None, *, prune: bool
+) -> Registered:
     """Register them in the pool, which is made where it is missing; `prune` removes what is left over there.
+
+    With a webhook, the server notifies it of what people should hear of.
 
     Raises:
         NightcastError: no server is named, it does not answer or lets nobody in, the pool is of another type,
@@ -102,7 +109,10 @@ def register(deployments: Sequence[RunnerDeployment], pool: Pool, *, prune: bool
         if prune:
             for found in left_over.values():
                 client.delete_deployment(found.id)
-    return Registered(server, pool_type, is_new, names, tuple(sorted(left_over)))
+        automations = (
+            apply_automations(webhook, (name.partition("/")[0] for name in names)) if webhook else []
+        )
+    return Registered(server, pool_type, is_new, names, tuple(sorted(left_over)), tuple(automations))
 
 
 def _server() -> str:

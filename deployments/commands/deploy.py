@@ -60,7 +60,10 @@ def deploy(
         return
     where = worker_panels or (str(folder) if image is None else IMAGE_PANELS)
     made = deployments_of(found, _store(store, image), where)
-    _print(pool, registration.register(made, place, prune=prune), prune=prune)
+    webhook = os.environ.get(
+        "NIGHTCAST_WEBHOOK"
+    )  # a secret: an option would show it to whoever lists processes
+    _print(pool, registration.register(made, place, webhook, prune=prune), prune=prune)
 
 
 def _store(store: str | None, image: str | None) -> str:
@@ -81,4 +84,6 @@ def _print(pool: str, done: "Registered", *, prune: bool) -> None:
         print(f"  {name}")
     for name in done.left_over:
         print(f"  {name}: {'removed' if prune else 'no panel has it any more; --prune removes it'}")
+    for name in done.automations:
+        print(f"  {name}")
     print(f"Runs need a worker: prefect worker start --pool {pool}")

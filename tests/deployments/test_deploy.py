@@ -114,6 +114,18 @@ def test_a_panel_that_is_gone_is_named_then_pruned(panels: Path, capsys: pytest.
     assert sorted(deployments("gone")) == ["one"]
 
 
+def test_with_a_webhook_the_server_notifies_it(
+    panels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTCAST_WEBHOOK", "http://127.0.0.1:9/secret")
+    assert deploy(panels) == 0
+    out = capsys.readouterr().out
+    assert "nightcast notifies: nightcast.run.failed" in out
+    assert "secret" not in out
+    names = [automation["name"] for automation in ask("post", "/automations/filter", {})]
+    assert names.count("nightcast notifies: nightcast.run.failed") == 1
+
+
 def test_pools_for_containers_are_made_without_their_workers_packages(panels: Path) -> None:
     for kind in ("docker", "kubernetes"):
         assert deploy(panels, "--pool", f"in-{kind}", "--type", kind, "--image", "nightcast:0.1.0") == 0

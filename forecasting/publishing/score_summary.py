@@ -31,7 +31,7 @@ COLUMNS = (
     Column("Bias", numeric=True, note="mean of price less median, in the series' own mean one-bar changes"),
 )
 EXPLANATION = (
-    "What came after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent windows; "
+    "What stands after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent windows; "
     "where it is missing, these are too few to tell luck from skill."
 )
 # What a chart shows; more nights than that are no more than a smear.

@@ -64,16 +64,22 @@ async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> 
         lost = await _read_all(client, FlowRunFilter(parent_flow_run_id=parents, state=under_way))
 
 
-async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options: str) -> None:
-    """Leave at most one run that is due: the newest; name the ones skipped, and what fills them."""
+async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options: str) -> bool:
+    """Leave at most one run that is due: the newest; name the ones skipped, and what fills them.
+
+    Whether the deployment is active: one that is paused is left as it is.
+    """
     now = datetime.now(UTC)
+    found = await client.read_deployment(deployed.id)
+    if found.paused:
+        _log.info("%s: paused in Prefect; nothing of it runs until someone resumes it there", deployed.name)
+        return False
     runs = [_record(run) for run in await _scheduled_runs(client, deployed.id, now)]
     panel = deployed.nightly_of
     if panel is None:
         plan, message = plan_others(now, runs), _LATER
     else:
-        made = (await client.read_deployment(deployed.id)).created
-        plan = plan_nightly(panel.due_times, made or now, now, runs)
+        plan = plan_nightly(panel.due_times, found.created or now, now, runs)
         message = _tell(deployed.name, panel, plan, options)
     for run_id in plan.cancel:
         await client.set_flow_run_state(UUID(run_id), Cancelled(name="Skipped", message=message), force=True)
@@ -81,6 +87,7 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options:
         await client.create_flow_run_from_deployment(
             deployed.id, state=Scheduled(scheduled_time=plan.create), tags=[CATCH_UP]
         )
+    return True
 
 
 def _tell(name: str, panel: Panel, plan: Plan, options: str) -> str:

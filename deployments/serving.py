@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
+)
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 
@@ -82,15 +89,27 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
     panels = {panel.name: panel for panel in serving.panels}
     async with get_client() as client:
         deployed = [
-            Deployed(await runner.aadd_deployment(one), one.full_name, _nightly_of(one, panels))
+            Deployed(await _register(client, runner, one), one.full_name, _nightly_of(one, panels))
             for one in deployments
         ]
         if server.is_on_this_machine:
             await end_lost_runs(client, deployed)
-        for one in deployed:
-            await settle_missed_runs(client, one, serving.options)
-        _tell_schedules(deployed, serving.limit)
+        active = [one for one in deployed if await settle_missed_runs(client, one, serving.options)]
+        _tell_schedules(active)
+        _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(active), serving.limit)
         await _run(runner, RunNews(client, [one.id for one in deployed]), server, end)
+
+
+async def _register(client: PrefectClient, runner: _Runner, deployment: RunnerDeployment) -> UUID:
+    """Make the deployment, or bring it up to date: active and without a work pool, but paused if it was."""
+    known = await client.read_deployments(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[deployment.flow_name or ""])),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment.name])),
+    )
+    deployment.paused = any(one.paused for one in known)
+    deployment.work_pool_name = None
+    deployment.work_queue_name = None
+    return await runner.aadd_deployment(deployment)
 
 
 async def _run(runner: _Runner, news: RunNews, server: Server, end: asyncio.Event) -> None:
@@ -147,7 +166,7 @@ def _nightly_of(deployment: RunnerDeployment, panels: Mapping[str, Panel]) -> Pa
     return panels[deployment.name] if deployment.flow_name == nightly.name else None
 
 
-def _tell_schedules(deployed: Sequence[Deployed], limit: int) -> None:
+def _tell_schedules(deployed: Sequence[Deployed]) -> None:
     now = datetime.now(UTC)
     for one in deployed:
         if one.nightly_of is not None:
@@ -155,4 +174,3 @@ def _tell_schedules(deployed: Sequence[Deployed], limit: int) -> None:
             due = next(one.nightly_of.due_times(now, now + _YEAR), None)
             when = f"{due.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}" if due else "not within a year"
             _log.info("%s: due next %s", one.name, when)
-    _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(deployed), limit)

@@ -31,8 +31,8 @@ COLUMNS = (
     Column("Bias", numeric=True, note="mean of price less median, in the series' own mean one-bar changes"),
 )
 EXPLANATION = (
-    "What stands after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent windows; "
-    "where it is missing, these are too few to tell luck from skill."
+    "What stands after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent "
+    "windows; where it is missing, these are too few to tell luck from skill."
 )
 # What a chart shows; more nights than that are no more than a smear.
 _CHART_DAYS = 2 * 365

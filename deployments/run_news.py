@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -18,11 +19,13 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.catching_up import STOPPED
+from forecasting.errors import ServerError
 
 _log = logging.getLogger(__name__)
 
 _SECONDS = 2.0
 _LONGEST = 300
+_PREFIX = "Flow run encountered an exception: "
 
 
 class RunNews:
@@ -42,9 +45,19 @@ class RunNews:
         self._ended: set[UUID] = set()
 
     async def tell_for_ever(self) -> None:
-        """Look every two seconds."""
+        """Look every two seconds.
+
+        Raises:
+            ServerError: the server does not answer any more, not even after the client's own retries.
+        """
         while True:
-            await self.tell()
+            try:
+                await self.tell()
+            except httpx.HTTPError as error:
+                raise ServerError(
+                    f"the Prefect server at {self._client.api_url} does not answer any more ({error}); "
+                    "start nightcast serve again when it does"
+                ) from error
             await asyncio.sleep(_SECONDS)
 
     async def tell(self) -> None:
@@ -86,5 +99,5 @@ class RunNews:
 
 
 def _one_line(text: str | None) -> str:
-    line = " ".join((text or "no reason given").split())
+    line = " ".join((text or "no reason given").removeprefix(_PREFIX).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

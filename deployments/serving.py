@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,7 +70,8 @@ def serve_until_told(serving: Serving, port: int) -> None:
     # Ctrl-C reaches every process of a terminal: blocked here, and so in what is started here, it is waited
     # for by one thread, and this process ends the others in their order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with prefect_server(port) as server:
+    # Where the server is gone, Prefect prints tracebacks; what there is to say is in the error below.
+    with prefect_server(port) as server, redirect_stdout(None):
         asyncio.run(_serve(deployments, serving, server))
 
 
@@ -119,7 +121,7 @@ async def _run(runner: _Runner, news: RunNews, server: Server, end: asyncio.Even
     others = [asyncio.create_task(news.tell_for_ever()), asyncio.create_task(_wait_for_end(end, server))]
     try:
         done, _ = await asyncio.wait([running, *others], return_when=asyncio.FIRST_COMPLETED)
-        if runner.started:
+        if runner.started and not server.has_ended:
             _log.info("ending")
             await _stop(runner, running)
         for task in done:

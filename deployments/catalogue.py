@@ -77,8 +77,7 @@ def _of_panel(
         {"panel": panel.name, **parameters},
         Cron(cron, timezone=panel.schedule.timezone) if cron else None,
     )
-    form = made._parameter_openapi_schema.properties  # noqa: SLF001 - Prefect has no public way to narrow a field
-    form["panel"]["enum"] = [one.name for one in panels]
+    _form(made)["panel"]["enum"] = [one.name for one in panels]
     return made
 
 
@@ -100,4 +99,15 @@ def _deployment(
         entrypoint_type=EntrypointType.MODULE_PATH,
         enforce_parameter_schema=True,
     )
-    return cast("RunnerDeployment", made)  # which it is, outside an event loop
+    deployment = cast("RunnerDeployment", made)  # which it is, outside an event loop
+    form = _form(deployment)
+    for parameter in parameters.keys() - {"panel"}:  # the deployment's own, and no question for a person
+        del form[parameter]
+    for parameter, field in form.items():
+        field["title"] = parameter.replace("_", " ").capitalize()
+    return deployment
+
+
+def _form(deployment: RunnerDeployment) -> dict[str, dict[str, Any]]:
+    """The fields of the form that the UI shows for a deployment, by parameter."""
+    return deployment._parameter_openapi_schema.properties  # noqa: SLF001 - Prefect has no public way to it

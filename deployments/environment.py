@@ -43,10 +43,13 @@ def prepare() -> None:
 
 
 class _OwnLines(logging.StreamHandler[Any]):
-    """Writes to whatever is standard output at the time: a progress bar puts itself in its place."""
+    """Writes to whatever is standard output at the time: a progress bar puts itself in its place.
+
+    Where none is there, only our own lines are wanted.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stdout
+        self.stream = sys.stdout or sys.__stdout__
         super().emit(record)
 
 

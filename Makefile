@@ -40,7 +40,11 @@ format: install
 bench: install
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
-# Needs the tool uv: one lock for every platform and Python, with hashes, without addresses.
+# Needs the tool uv: one lock for every platform and Python, with hashes, without addresses; and what of it the
+# image needs.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra dev pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra image --constraint requirements.lock pyproject.toml \
+		--output-file deployments/docker/requirements.lock

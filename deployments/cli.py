@@ -12,10 +12,15 @@ from typing import Never
 from cyclopts import App, CycloptsError
 
 from deployments import environment
+from deployments.commands.backfill import backfill
 from deployments.commands.backtest import backtest
+from deployments.commands.deploy import deploy
 from deployments.commands.models import models
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
+from deployments.commands.score import score
+from deployments.commands.serve import serve
+from deployments.commands.status import status
 from forecasting import __version__
 from forecasting.errors import NightcastError
 
@@ -25,7 +30,8 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (run, ingest, audit, backtest, models, demo):
+COMMANDS = (run, ingest, audit, score, backtest, backfill, models, status, serve, deploy, demo)
+for command in COMMANDS:
     app.command(command)
 
 

@@ -6,22 +6,32 @@ Only defaults: whatever the user has set stands.
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from forecasting.panel import DEFAULT_FOLDER
 
-_DEFAULTS = {
-    # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+LOGGING = {
     # The library's and the tasks' lines belong to the run, in the UI too.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
+_DEFAULTS = {
+    # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # Neither the server nor the client tells anyone that it is used.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # The default keeps leases in memory: a server that restarts forgets them, and their slots stay taken.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    # What late lines leave of runs that the maintenance flow has removed; runs themselves are its affair.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
+    **LOGGING,
+}
 BUNDLED_PANELS = Path(__file__).parent / "panels"
-_OUR_LOGGERS = ("forecasting", "tasks", "flows")
+_OUR_LOGGERS = ("forecasting", "tasks", "flows", "deployments")
 
 
 def prepare() -> None:
@@ -32,6 +42,28 @@ def prepare() -> None:
         os.environ.setdefault("NIGHTCAST_PANELS", str(BUNDLED_PANELS))
 
 
+class _OwnLines(logging.StreamHandler[Any]):
+    """Writes to whatever is standard output at the time: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+@contextmanager
+def lines_where(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """Within `own_lines_only`, show fewer lines."""
+    shown = {one for name in _OUR_LOGGERS for one in logging.getLogger(name).handlers}
+    handlers = [handler for handler in shown if isinstance(handler, _OwnLines)]
+    for handler in handlers:
+        handler.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_shown)
+
+
 @contextmanager
 def own_lines_only() -> Iterator[None]:
     """Show our own lines on the terminal in place of Prefect's: for a person who runs one command.
@@ -40,7 +72,7 @@ def own_lines_only() -> Iterator[None]:
     Prefect starts inherits this, and it is chatty.
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _OwnLines()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     for name in _OUR_LOGGERS:
         logger = logging.getLogger(name)

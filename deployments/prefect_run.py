@@ -1,14 +1,19 @@
 """Run a flow from the command line, in this process, and leave nothing of it behind."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
 
+from flows.backfill import backfill
 from flows.nightly import nightly
 from forecasting.as_of import to_datetime
 from tasks.model import Mode
@@ -27,10 +32,8 @@ def run_nightly(
     Raises:
         NightcastError: the run could not publish, and why.
     """
-    if PREFECT_API_URL.value() is None:
-        _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     when = to_datetime(as_of) if as_of is not None else None
-    try:
+    with _served(panel):
         return nightly(
             panel=panel,
             as_of=when.date() if when else None,
@@ -39,6 +42,25 @@ def run_nightly(
             store=store,
             panels=panels,
         )
+
+
+def run_backfill(**parameters: Any) -> dict[str, Any]:
+    """The backfill flow with its own parameters; what it gives.
+
+    Raises:
+        NightcastError: it could not begin, or some dates could not be published, and why.
+    """
+    with _served(parameters["panel"]):
+        return backfill(**parameters)
+
+
+@contextmanager
+def _served(panel: str) -> Iterator[None]:
+    if PREFECT_API_URL.value() is None:
+        _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
+    try:
+        with tags(f"panel:{Path(panel).stem}"):  # as its deployments' runs are: maintenance goes by that
+            yield
     finally:
         APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
         EventsWorker.drain_all(timeout=_DRAIN_SECONDS)

@@ -21,6 +21,7 @@ from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
 from forecasting.publishing.findings_file import worst_first
 from forecasting.publishing.formats import format_number, format_p_value, format_percent
+from forecasting.publishing.freshness import Freshness, freshness_rows
 from forecasting.publishing.headlines import summary_lines
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
@@ -75,9 +76,9 @@ def print_models(panel: Panel, versions: Sequence[Version], decisions: Sequence[
         print(f"{panel.name} has no model yet; run: nightcast run {panel.name}")
         return
     columns = ("version", "", "trained to", "trained at", "skill", "in 80%", "in 90%", "judged as of")
-    _print_table(columns, [_version_row(version) for version in versions])
+    print_table(columns, [_version_row(version) for version in versions])
     print("\nDecisions:")
-    _print_table(("as of", "decided at", "publishes", "detail"), [_decision_row(one) for one in decisions])
+    print_table(("as of", "decided at", "publishes", "detail"), [_decision_row(one) for one in decisions])
     for standing in decisions[-1:]:
         print(f"\nNow {standing.model} {standing.version} publishes. {standing.next_step}")
 
@@ -125,6 +126,12 @@ def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
     print_findings([*row_findings, *snapshot.findings])
 
 
+def print_freshness(found: Sequence[Freshness]) -> None:
+    """A row a panel; times are UTC."""
+    rows = freshness_rows(found)
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
 def print_findings(findings: Iterable[Finding]) -> None:
     """A table of findings, the worst first, and what their codes mean; nothing where there are none."""
     found = worst_first(findings)
@@ -132,7 +139,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
         (f.severity, f.code, f.name, f.action, f.unique_id or "(panel)", str(f.rows), f.detail) for f in found
     ]
     if rows:
-        _print_table(("severity", "code", "finding", "what is done", "series", "rows", "detail"), rows)
+        print_table(("severity", "code", "finding", "what is done", "series", "rows", "detail"), rows)
         print("\nWhat they mean:")
         for code in sorted({f.code for f in found}):
             print(f"  {code} {RULES[code].name}: {RULES[code].explanation}")
@@ -150,7 +157,7 @@ def print_backtest(panel: Panel, result: BacktestResult) -> None:
         *("", "MASE", "MASE ratio", "SQL", "SQL ratio", "arithmetic", "skill", "skill to EWMA walk"),
         *("in 80%", "in 90%"),
     )
-    _print_table(columns, [_score_row(score) for score in result.table])
+    print_table(columns, [_score_row(score) for score in result.table])
     print(
         "SQL: scaled quantile loss. Ratios, and skill = 1 - SQL ratio, are to the random walk: geometric\n"
         "means over series, and for SQL also the arithmetic one. Skill above zero is better.\n"
@@ -175,7 +182,7 @@ def _score_row(score: Score) -> tuple[str, ...]:
 
 def _print_tests(result: BacktestResult) -> None:
     columns = ("", "against", "difference", "give or take", "Diebold-Mariano", "p", "verdict")
-    _print_table(columns, [_test_row(test) for test in result.tests])
+    print_table(columns, [_test_row(test) for test in result.tests])
     print(
         "Difference: of the losses, as a share of the series' random-walk loss, mean over series and then\n"
         f"over {len(result.cutoffs)} cutoffs. Below zero is better; p is how often so large a one is luck."
@@ -194,7 +201,8 @@ def _test_row(test: DieboldMariano) -> tuple[str, ...]:
     )
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under their headings, with no lines between."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name != "detail")

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.hooks import WATCHED
 from flows.parameters import PANEL, PANELS, STORE
 from flows.steps import ingest_by, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
@@ -19,6 +20,7 @@ from tasks.compact import compact_prices
 from tasks.deadline import mark_late_source
 from tasks.limit import panel_slot
 from tasks.model import Mode
+from tasks.score import score_forecasts
 
 
 def _run_name() -> str:
@@ -26,7 +28,7 @@ def _run_name() -> str:
     return f"nightly-{Path(flow_run.parameters['panel']).stem}"
 
 
-@flow(name="nightly", flow_run_name=_run_name)
+@flow(name="nightly", flow_run_name=_run_name, **WATCHED)
 def nightly(
     panel: str = PANEL,
     as_of: date | None = Field(
@@ -54,6 +56,7 @@ def nightly(
     with panel_slot(settings.name, until=deadline):
         ingested = ingest_by(settings, root, now, deadline)
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+        score_forecasts(settings, root, return_state=True)  # nor does one of this
         snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
         if deadline is not None:
             snapshot = mark_late_source(settings, root, snapshot, now, deadline)

@@ -8,10 +8,8 @@ from typing import Any
 from pydantic import Field
 
 PANEL: Any = Field(description="Which panel: a name, or a path to its TOML file.")
-STORE: Any = Field(
-    None, description="Leave this as it is. The store's URI; empty: NIGHTCAST_STORE, or ./store."
-)
+STORE: Any = Field(None, description="The store's URI. Empty: NIGHTCAST_STORE, or ./store.")
 PANELS: Any = Field(
     None,
-    description="Leave this as it is. The panels' folder; empty: NIGHTCAST_PANELS, or deployments/panels.",
+    description="The folder of panel files. Empty: NIGHTCAST_PANELS, or deployments/panels.",
 )

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE
 from flows.steps import publish_forecast
 from forecasting.panel import Panel
@@ -24,10 +25,11 @@ def _run_name() -> str:
     return f"retrain-{Path(flow_run.parameters['panel']).stem}"
 
 
-@flow(name="retrain", flow_run_name=_run_name)
+@flow(name="retrain", flow_run_name=_run_name, **ALARMED)
 def retrain(
     panel: str = PANEL,
-    publish: bool = Field(  # noqa: FBT001 - Prefect's form has a switch for it
+    *,
+    publish: bool = Field(
         default=True, description="Publish a new forecast with the outcome. Off: the next nightly run does."
     ),
     store: str | None = STORE,

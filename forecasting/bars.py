@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -68,6 +69,13 @@ class Bars:
     def age(self) -> np.ndarray:
         """(N,) how many bars of its series came before each bar."""
         return np.arange(len(self)) - self.offsets[:-1][self.series]
+
+    def counts_until(self, cutoffs: np.ndarray) -> np.ndarray:
+        """(S, K) int64; how many bars of each series are at or before each of `cutoffs` (K,)."""
+        counts = np.empty((len(self.ids), len(cutoffs)), dtype=np.int64)
+        for series, (start, stop) in enumerate(pairwise(self.offsets)):
+            counts[series] = np.searchsorted(self.ds[start:stop], cutoffs, side="right")
+        return counts
 
     def until(self, cutoff: np.datetime64) -> "Bars":
         """The bars at or before `cutoff`; series that had not begun by then are gone."""

@@ -119,6 +119,10 @@ class BarCalendar:
             raise self._unknown(f"the {count} bars after {cutoff}")
         return self._at(np.arange(first, first + count))
 
+    def back(self, ds: np.datetime64, count: int) -> np.datetime64:
+        """The bar so many before `ds`, or the calendar's first."""
+        return np.datetime64(self._at(max(int(self.position(ds)) - count, 0)).item(), "us")
+
     def contains(self, ds: ArrayLike) -> np.ndarray:
         """Whether each of `ds` is the start of a bar; never so before `begin` or after `end`."""
         ds = _instant(ds)

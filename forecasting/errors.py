@@ -48,3 +48,15 @@ class ModelError(NightcastError):
 
 class ContractError(NightcastError):
     """A forecast breaks the contract that its readers rely on."""
+
+
+class BackfillError(NightcastError):
+    """Some past dates got no forecast; what the others got stands."""
+
+
+class ServerError(NightcastError):
+    """Prefect's server does not answer, cannot be started, or is not the one it should be."""
+
+
+class StaleError(NightcastError):
+    """A panel's newest forecast is not the one that there should be by now."""

@@ -294,6 +294,19 @@ class Panel(_Section):
         """Digest of `result_keys`."""
         return digest_record(self.result_keys())
 
+    @staticmethod
+    def names(folder: str | Path | None = None) -> list[str]:
+        """The names of the panels in `folder`, as `load` takes them, sorted; some may not load.
+
+        Raises:
+            PanelError: there is none.
+        """
+        where = panels_folder(folder)
+        found = sorted(path.stem for path in where.glob("*.toml"))
+        if not found:
+            raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
+        return found
+
     @classmethod
     def load_all(cls, folder: str | Path | None = None) -> list[Self]:
         """Every panel in `folder`, by name.
@@ -303,12 +316,11 @@ class Panel(_Section):
         Raises:
             PanelError: there is none, or a file does not hold a valid panel of the file's name.
         """
-        where = _folder(folder)
-        panels = [cls.load(path) for path in sorted(where.glob("*.toml"))]
-        if not panels:
-            raise PanelError(f"no panels in {where}; set --panels or NIGHTCAST_PANELS")
-        for panel, path in zip(panels, sorted(where.glob("*.toml")), strict=True):
-            if panel.name != path.stem:
+        where, names = panels_folder(folder), cls.names(folder)
+        panels = [cls.load(name, where) for name in names]
+        for panel, name in zip(panels, names, strict=True):
+            if panel.name != name:
+                path = where / f"{name}.toml"
                 raise PanelError(f"{path}: holds the panel {panel.name!r}; rename it to {panel.name}.toml")
         return panels
 
@@ -321,7 +333,7 @@ class Panel(_Section):
         Raises:
             PanelError: no such file, or it does not hold a valid panel.
         """
-        path = _find(str(reference), _folder(folder))
+        path = _find(str(reference), panels_folder(folder))
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -345,7 +357,8 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _folder(given: str | Path | None) -> Path:
+def panels_folder(given: str | Path | None = None) -> Path:
+    """The folder of panels: the one given, or `NIGHTCAST_PANELS`, or else `deployments/panels`."""
     return Path(given or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER))
 
 

@@ -1,5 +1,6 @@
 """Snapshot: which prices one run uses, decided once and passed from step to step by reference."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -141,17 +142,29 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
     """The bars of a snapshot: those of all series that get a forecast."""
+    facts = {"as_of": snapshot.as_of, "origin": snapshot.origin, "known_at": snapshot.known_at}
+    return bars_behind(panel, storage, facts, snapshot.ids)
+
+
+def bars_behind(panel: Panel, storage: Storage, facts: Mapping[str, Any], ids: Sequence[str]) -> Bars:
+    """The bars of these series that a forecast was made from, by its manifest or what that will say.
+
+    Of `facts` the `as_of`, `origin` and `known_at` count.
+
+    Raises:
+        StoreError: the price table cannot be read.
+    """
     table, known_at = (
         PriceTable(storage, panel.name),
-        np.datetime64(snapshot.known_at.removesuffix("Z"), "us"),
+        np.datetime64(facts["known_at"].removesuffix("Z"), "us"),
     )
-    until, values = parse_as_of(snapshot.as_of, panel.bars.freq), [panel.forecast.target]
-    if snapshot.origin == "backfill":
+    until, values = parse_as_of(facts["as_of"], panel.bars.freq), [panel.forecast.target]
+    if facts["origin"] == "backfill":
         rows = table.first_vintage(until, values, known_by=known_at)
     else:
         rows = table.as_known_at(known_at, until, values)
     bars = Bars.from_table(rows, panel.forecast.target)
-    return bars.keep(is_usable(bars, panel)).select(list(snapshot.ids))
+    return bars.keep(is_usable(bars, panel)).select(list(ids))
 
 
 def _values(panel: Panel) -> list[str]:

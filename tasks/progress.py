@@ -20,6 +20,30 @@ def artifact_key(kind: str, panel: str) -> str:
     return f"{kind}-{panel}".replace("_", "-")
 
 
+class ProgressArtifact:
+    """A progress artifact, not moved more often than anyone looks.
+
+    Args:
+        title: what is under way, one word.
+        panel: the panel's name.
+    """
+
+    def __init__(self, title: str, panel: str) -> None:
+        key = artifact_key(title, panel)
+        # Outside an event loop this gives the id itself, as tasks here are not async.
+        artifact = create_progress_artifact(0.0, key=key, description=f"{title}, {panel}")
+        self._artifact = cast("UUID", artifact)
+        self._updated = time.monotonic()
+
+    def move(self, done: int, total: int) -> bool:
+        """Move it, unless that was just done and there is more to come; whether it was moved."""
+        if done < total and time.monotonic() - self._updated < _SECONDS_BETWEEN_UPDATES:
+            return False
+        update_progress_artifact(self._artifact, 100.0 * done / total)
+        self._updated = time.monotonic()
+        return True
+
+
 class TaskProgress:
     """A `forecasting.progress.Progress` that logs messages and moves an artifact.
 
@@ -30,16 +54,9 @@ class TaskProgress:
 
     def __init__(self, title: str, panel: str) -> None:
         self._title = title
-        key = artifact_key(title, panel)
-        # Outside an event loop this gives the id itself, as tasks here are not async.
-        artifact = create_progress_artifact(0.0, key=key, description=f"{title}, {panel}")
-        self._artifact = cast("UUID", artifact)
-        self._updated = time.monotonic()
+        self._artifact = ProgressArtifact(title, panel)
 
     def __call__(self, done: int, total: int, message: str) -> None:
         """Log `message` and move the artifact, unless that was just done and there is more to come."""
-        if done < total and time.monotonic() - self._updated < _SECONDS_BETWEEN_UPDATES:
-            return
-        _log.info("%s: %s", self._title, message)
-        update_progress_artifact(self._artifact, 100.0 * done / total)
-        self._updated = time.monotonic()
+        if self._artifact.move(done, total):
+            _log.info("%s: %s", self._title, message)

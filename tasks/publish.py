@@ -13,9 +13,10 @@ from forecasting.panel import Panel
 from forecasting.publishing.forecast import address_of
 from forecasting.publishing.headlines import standing_line
 from forecasting.publishing.manifest import manifest_record
-from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
+from forecasting.publishing.publish import ForecastAddress, commit, find_manifest
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
+from tasks.announce import show_latest
 from tasks.policy import STEP
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decis
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
     if manifest is None:
         return None
-    point_latest(storage, manifest)
+    show_latest(storage, manifest)
     standing = standing_line(manifest)
     _log.info("publish: %s", standing)
     return {**manifest, "standing": standing}
@@ -50,7 +51,7 @@ def publish(
     storage = Storage(store)
     record = manifest_record(panel, snapshot, decision, row_findings, flow_run.id)
     manifest = commit(storage, address, record)
-    shown = point_latest(storage, manifest)
+    shown = show_latest(storage, manifest)
     _log.info(
         "publish: %s, %s", address.folder, "now the latest" if shown else "a later one stays the latest"
     )

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -36,6 +37,19 @@ def pytest_runtest_makereport(
 @pytest.fixture
 def local_storage(tmp_path: Path) -> Storage:
     return Storage(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The events of ours that are sent to the server meanwhile, each with its payload."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def keep(event: str, resource: dict[str, str], payload: dict[str, Any]) -> None:
+        assert resource["prefect.resource.id"] == f"nightcast.panel.{payload['panel']}"
+        sent.append((event, payload))
+
+    monkeypatch.setattr("tasks.events.emit_event", keep)
+    return sent
 
 
 @pytest.fixture(scope="session")

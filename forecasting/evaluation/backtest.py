@@ -92,6 +92,11 @@ class BacktestResult:
     predictions: pa.Table
     unscored: int
 
+    @property
+    def identity(self) -> str:
+        """Digest of all that the predictions follow from; their `forecast_id`."""
+        return str(self.predictions["forecast_id"][0])
+
     @cached_property
     def windows(self) -> ScoredWindows:
         """The predictions, by window and step."""

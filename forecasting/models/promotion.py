@@ -4,6 +4,7 @@ What a person says is a decision like any other, made for the newest `as_of` the
 publish with it, until the next challenger is due, and runs for the past do not know of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -93,11 +94,11 @@ def rollback(panel: Panel, storage: Storage, why: str = "") -> Decision:
     """
     registry = Registry(storage, panel.name)
     decisions = _history(panel, registry)
-    now = _publisher(decisions[-1])
-    before = next((one for one in reversed(decisions) if _publisher(one) != now), None)
+    before = rollback_target(decisions)
     if before is None:
+        now = " ".join(_publisher(decisions[-1])).rstrip()
         raise ModelError(
-            f"panel {panel.name} has only ever published with {' '.join(now).rstrip()}; "
+            f"panel {panel.name} has only ever published with {now}; "
             f"nightcast models {panel.name} lists what can be promoted"
         )
     if before.model not in BASELINES:
@@ -114,6 +115,11 @@ def rollback(panel: Panel, storage: Storage, why: str = "") -> Decision:
             best=before.best,
         )
     )
+
+
+def rollback_target(decisions: Sequence[Decision]) -> Decision | None:
+    """Of all decisions, the newest last, the one that a rollback leads back to; None where there is none."""
+    return next((one for one in reversed(decisions) if _publisher(one) != _publisher(decisions[-1])), None)
 
 
 def _by_hand(panel: Panel, storage: Storage, standing: Decision) -> Decision:

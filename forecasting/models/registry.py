@@ -16,7 +16,7 @@ from forecasting.models.training import TrainedNetwork, load_network
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 
-_METADATA = "metadata.json"
+METADATA = "metadata.json"
 _NETWORK = "model.keras"
 LOSS_CURVE = "loss.png"
 _PROMOTIONS = "promotions"
@@ -74,9 +74,13 @@ class Registry:
         self._storage = storage
         self._root = f"models/{panel}"
 
+    def folder(self, version: str) -> str:
+        """A version's folder in the store."""
+        return f"{self._root}/{version}"
+
     def path(self, version: str, name: str) -> str:
         """One of a version's objects in the store."""
-        return f"{self._root}/{version}/{name}"
+        return f"{self.folder(version)}/{name}"
 
     def has(self, version: str) -> bool:
         """Whether that version is here, whole and undamaged."""
@@ -101,7 +105,7 @@ class Registry:
             "state": network.state,
             "history": network.history,
         }
-        self._storage.put(self.path(version, _METADATA), json.dumps(metadata, sort_keys=True).encode())
+        self._storage.put(self.path(version, METADATA), json.dumps(metadata, sort_keys=True).encode())
 
     def metadata(self, version: str) -> dict[str, Any]:
         """What is known of a version.
@@ -109,7 +113,7 @@ class Registry:
         Raises:
             ModelError: it is not here.
         """
-        data = self._storage.find(self.path(version, _METADATA))
+        data = self._storage.find(self.path(version, METADATA))
         if data is None:
             raise ModelError(
                 f"no model {version} in {self._storage.display(self._root)}; run with --mode retrain"
@@ -117,7 +121,7 @@ class Registry:
         try:
             found: dict[str, Any] = json.loads(data)
         except json.JSONDecodeError as error:
-            where = self._storage.display(self.path(version, _METADATA))
+            where = self._storage.display(self.path(version, METADATA))
             raise ModelError(f"{where} is damaged; run with --mode retrain") from error
         return found
 

@@ -12,6 +12,7 @@ from forecasting.bars import Bars
 from forecasting.digests import digest_record
 from forecasting.errors import ModelError
 from forecasting.evaluation.gate import BEST, CHAMPION, Incumbents, judge, training_end
+from forecasting.evaluation.limits import beyond_limits
 from forecasting.models.baselines import BASELINES, EwmaWalk
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.training import TrainedNetwork, train_network
@@ -78,7 +79,8 @@ def next_step(panel: Panel, trained_for: str) -> str:
     last = parse_as_of(trained_for, panel.bars.freq) + np.timedelta64(panel.retrain.max_age_days, "D")
     return (
         f"The next challenger is due after {as_of_label(last, panel.bars.freq)}, or when there is "
-        f"{MATERIAL:.0%} more to train on, or when the model's settings change."
+        f"{MATERIAL:.0%} more to train on, or when the model's settings change, "
+        "or when published forecasts turn out worse than [scoring] allows."
     )
 
 
@@ -86,7 +88,8 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
     """Why a challenger is due at `as_of`, in words; None when the decision that stands is good for longer.
 
     It is the same whoever publishes by that decision: a challenger that was refused, a baseline that stands
-    in or a promotion by hand make none due.
+    in or a promotion by hand make none due. Forecasts that turned out worse than the panel's limits do, once
+    it has rested since the last training.
     """
     registry = Registry(storage, panel.name)
     decision = registry.decision(as_of)
@@ -107,7 +110,7 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
             f"there are {plan.training_bars} bars to train on, against {decision.training_bars} at the last "
             f"training, for {trained_for}"
         )
-    return None
+    return beyond_limits(panel, storage, as_of) if days >= panel.scoring.rest_days else None
 
 
 def _is_material(plan: WindowPlan, decision: Decision) -> bool:

@@ -5,9 +5,7 @@ progress. It ends when its standard input does, so that a parent that is killed 
 """
 
 import json
-import os
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,6 +17,7 @@ from forecasting.digests import digest_arrays
 from forecasting.errors import NightcastError
 from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT, network_module
 from forecasting.panel import Panel
+from forecasting.parent import end_with_parent
 from forecasting.windows import build_windows
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Train what the folder asks for."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     # Whatever a library prints is not progress.
     progress, sys.stdout = sys.stdout, sys.stderr
     try:
@@ -70,13 +69,6 @@ def _facts(network: Any, fit: "Fit") -> dict[str, Any]:
         "start_validation_loss": fit.start_validation_loss,
         "weights_digest": digest_arrays(*network.get_weights()),
     }
-
-
-def _end_with_parent() -> None:
-    standard_input = 0
-    while os.read(standard_input, 1):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

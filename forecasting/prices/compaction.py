@@ -6,6 +6,7 @@ stay for a week and until the next compaction, for readers that opened the table
 left behind goes with them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ from forecasting.storage import Storage
 # series in 10 files take 40 ms, in 60 files 170. To rewrite a year of 10,000 series takes 5 to 9 s: too much
 # for every night. A month of intraday bars has some 21 nights: it is compacted before it is over.
 SPARE_FILES = 10
+
+# What a nightly run appends to, and all that grows.
+NIGHTLY = ("prices", "quarantine")
+ALL = (*NIGHTLY, "scores")
 
 _RETENTION_HOURS = 7 * 24
 # What deltalake makes of a partition: files of about this size.
@@ -46,7 +51,9 @@ class Compaction:
     deleted: int
 
 
-def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Compaction]:
+def compact(
+    storage: Storage, panel: str, spare: int = SPARE_FILES, kinds: Sequence[str] = NIGHTLY
+) -> list[Compaction]:
     """Compact the tables of the panel of that name where that is worth it; no read of theirs changes.
 
     A partition that another writer changes meanwhile is left for the next time. Where all is well already, it
@@ -56,6 +63,7 @@ def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Comp
         storage: where the tables are.
         panel: the panel's name.
         spare: a partition is left as it is in so many files more than it needs.
+        kinds: the folders in which the panel's tables lie; one that it does not have is passed over.
 
     Returns:
         What became of each table that was not left as it is.
@@ -63,10 +71,33 @@ def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Comp
     Raises:
         StoreError: a newer version of this package wrote the tables.
     """
-    paths = [f"{kind}/{panel}" for kind in ("prices", "quarantine")]
-    tables = [(path, table) for path in paths if (table := find_table(storage, path)) is not None]
+    tables = _tables(storage, panel, kinds)
     scattered = [(path, table, _scattered(table, spare)) for path, table in tables]
     return [_compact(path, table, parts) for path, table, parts in scattered if parts]
+
+
+def sweep(storage: Storage, panel: str, kinds: Sequence[str] = ALL) -> dict[str, int]:
+    """Delete the files that compactions of a week ago or more have replaced, and what killed writers left.
+
+    A compaction does so too, but only of the table that it compacts, and only then.
+
+    Returns:
+        How many files of each table are gone, by its path in the store; tables without any are left out.
+
+    Raises:
+        StoreError: a newer version of this package wrote the tables.
+    """
+    gone = {path: _vacuum(table) for path, table in _tables(storage, panel, kinds)}
+    return {path: count for path, count in gone.items() if count}
+
+
+def _tables(storage: Storage, panel: str, kinds: Sequence[str]) -> list[tuple[str, DeltaTable]]:
+    paths = [f"{kind}/{panel}" for kind in kinds]
+    return [(path, table) for path in paths if (table := find_table(storage, path)) is not None]
+
+
+def _vacuum(table: DeltaTable) -> int:
+    return len(table.vacuum(_RETENTION_HOURS, dry_run=False, full=True))
 
 
 def _compact(path: str, table: DeltaTable, scattered: list[Filters]) -> Compaction:
@@ -78,8 +109,8 @@ def _compact(path: str, table: DeltaTable, scattered: list[Filters]) -> Compacti
             )
         except CommitFailedError:
             table.update_incremental()
-    deleted = table.vacuum(_RETENTION_HOURS, dry_run=False, full=True)
-    return Compaction(path, before, len(table.file_uris()), len(deleted))
+    deleted = _vacuum(table)
+    return Compaction(path, before, len(table.file_uris()), deleted)
 
 
 def _scattered(table: DeltaTable, spare: int) -> list[Filters]:

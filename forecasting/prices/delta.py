@@ -1,6 +1,8 @@
 """What the growing tables have in common: Delta tables that only ever get rows, each knowing when it came."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -82,11 +84,24 @@ def last_known_at(table: DeltaTable) -> np.datetime64 | None:
     return None if microseconds is None else np.datetime64(microseconds, "us")
 
 
-def append_rows(table: DeltaTable, rows: pa.Table, now: np.datetime64) -> np.datetime64:
+def append_rows(
+    table: DeltaTable,
+    rows: pa.Table,
+    now: np.datetime64,
+    column: str = _KNOWN_AT,
+    marks: Sequence[str] = (),
+) -> np.datetime64:
     """Append `rows` in one commit as known since `now`, or just after the last rows if the clock went back.
 
+    Args:
+        table: where to.
+        rows: with the table's columns but for the one that says when they came.
+        now: datetime64, UTC.
+        column: the one that says so.
+        marks: what the log is to remember besides, in the same commit: see `has_mark`.
+
     Returns:
-        Their `known_at`.
+        Since when they are known.
 
     Raises:
         deltalake.exceptions.CommitFailedError: another writer appended since `table` was read.
@@ -98,12 +113,19 @@ def append_rows(table: DeltaTable, rows: pa.Table, now: np.datetime64) -> np.dat
     version = int(known_at.astype(np.int64))
     write_deltalake(
         table,
-        rows.append_column("known_at", pa.repeat(stamp, rows.num_rows)),
+        rows.append_column(column, pa.repeat(stamp, rows.num_rows)),
         mode="append",
         writer_properties=WRITER,
-        commit_properties=CommitProperties(app_transactions=[Transaction(_KNOWN_AT, version)]),
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(_KNOWN_AT, version), *(Transaction(mark, 1) for mark in marks)]
+        ),
     )
     return known_at
+
+
+def has_mark(table: DeltaTable, mark: str) -> bool:
+    """Whether a commit has left that mark in the table's log; no file of the table is read."""
+    return table.transaction_version(mark) is not None
 
 
 def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
@@ -121,14 +143,25 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | N
     Raises:
         StoreError: a file of the table is gone.
     """
-    try:
+    with told_what_is_gone(table):
         rows = table.to_pyarrow_dataset().to_table(columns=schema.names, filter=condition)
+    return rows.cast(schema)
+
+
+@contextmanager
+def told_what_is_gone(table: DeltaTable) -> Iterator[None]:
+    """While the table is read: a file that is not there is told as what a person can act on.
+
+    Raises:
+        StoreError: a file of the table is gone.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
         raise StoreError(
             f"the table {table.table_uri} lacks a file that its log names ({' '.join(str(error).split())}); "
             "restore it from a backup, or move the table away and ingest again"
         ) from error
-    return rows.cast(schema)
 
 
 def instant_scalar(instant: np.datetime64) -> pa.Scalar:

@@ -101,9 +101,9 @@ class PriceTable:
         rows = self._rows(values, until)
         return arrange(rows, order_bars(rows).last)
 
-    def newest_since(self, since: np.datetime64) -> pa.Table:
+    def newest_since(self, since: np.datetime64, values: Sequence[str] = VALUES) -> pa.Table:
         """The newest value of each bar at or after `since`: what an ingest compares with."""
-        rows = self._rows(VALUES, None, pc.field("ds") >= instant_scalar(since))
+        rows = self._rows(values, None, pc.field("ds") >= instant_scalar(since))
         return arrange(rows, order_bars(rows).last)
 
     def newest_of(self, ids: Sequence[str], until: np.datetime64) -> pa.Table:

@@ -58,6 +58,27 @@ def render_backtest(panel: Panel, result: BacktestResult) -> str:
     return load_template("backtest.html.j2").render(page)
 
 
+def backtest_markdown(panel: Panel, result: BacktestResult) -> str:
+    """What a person sees at a glance: the sentences, the scores, and the chart of skill, in it."""
+    scores = _scores_table(result.table)
+    head = [column.name for column in scores.columns]
+    lines = [
+        head,
+        ["---", *("---:" for _ in head[1:])],
+        *([cell.text for cell in row] for row in scores.rows),
+    ]
+    horizons = breakdown.by_horizon(result.windows)
+    picture = _pictures_by_step(horizons, result.model)[0]
+    return "\n\n".join(
+        [
+            *_summarise(panel, result),
+            "\n".join(f"| {' | '.join(line)} |" for line in lines),
+            scores.caption,
+            f"![{picture.alt}]({picture.uri})",
+        ]
+    )
+
+
 def _span(panel: Panel, result: BacktestResult) -> str:
     first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
     return f"{first} to {last}"

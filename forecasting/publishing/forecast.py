@@ -5,13 +5,14 @@ import numpy as np
 from forecasting import __version__
 from forecasting.as_of import parse_as_of
 from forecasting.calendar import BarCalendar
+from forecasting.evaluation.walks import walks_file
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.registry import Decision, Registry
 from forecasting.panel import Panel
 from forecasting.publishing import contract
 from forecasting.publishing.contract import SeriesForecast
-from forecasting.publishing.publish import FORECAST, ForecastAddress, forecast_address
+from forecasting.publishing.publish import FORECAST, WALKS, ForecastAddress, forecast_address
 from forecasting.snapshot import Snapshot, read_bars
 from forecasting.storage import Storage
 from forecasting.windows import Windows, build_windows
@@ -42,6 +43,8 @@ def open_forecaster(
 def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
     """Make the forecast and put its Parquet into its folder, not yet committed; its address.
 
+    Beside it goes what both random walks say, which it will be scored against.
+
     Raises:
         ModelError: the model is not in the store, is damaged, or does not fit the panel.
         ContractError: the forecast breaks the contract.
@@ -61,6 +64,7 @@ def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision:
         )
     address = address_of(panel, snapshot, decision)
     table = contract.to_table(parts, address.forecast_id)
+    storage.put(address.path(WALKS), walks_file(windows))
     storage.put(address.path(FORECAST), contract.to_bytes(table, _metadata(panel, snapshot, calendar)))
     return address
 

@@ -20,12 +20,17 @@ from forecasting.publishing import contract
 from forecasting.storage import Storage, file_name
 
 FORECAST = "forecast.parquet"
+WALKS = "_walks.parquet"
 REPORT = "_report.html"
 CHARTS = "_charts"
 MANIFEST = "_manifest.json"
 
 # Two publishers meet at most once or twice; more conflicts than this mean a store that refuses every put.
 _POINTER_ATTEMPTS = 10
+
+_SHARED_KEYS = frozenset({"panel", "as_of", "forecast_id", "known_at", "published_at"})
+_MANIFEST_KEYS = _SHARED_KEYS | {"objects"}
+_POINTER_KEYS = _SHARED_KEYS | {"path", "sha256"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,14 @@ def chart_name(unique_id: str) -> str:
     return f"{file_name(unique_id)}.png"
 
 
+def forecasts_folder(panel: str) -> str:
+    """Where all forecasts of a panel live."""
+    return f"forecasts/{panel}"
+
+
 def as_of_folder(panel: str, as_of: str) -> str:
     """Where all forecasts of one `as_of` live."""
-    return f"forecasts/{panel}/as_of={as_of}"
+    return f"{forecasts_folder(panel)}/as_of={as_of}"
 
 
 def latest_table(panel: str) -> str:
@@ -115,11 +125,13 @@ def find_manifest(storage: Storage, address: ForecastAddress) -> dict[str, Any] 
 def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]:
     """The folders (with a `/`) and manifests of all committed forecasts below `folder`, oldest first.
 
-    Older is by `known_at`, then by when they were published; provisional ones come before the final ones.
+    Older is by `known_at`, then by when they were published; provisional ones come before the final ones. One
+    that is removed meanwhile is not among them.
     """
     paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
-    read = [(path.removesuffix(MANIFEST), _decode(storage.get(path))) for path in paths]
-    found = [(folder, manifest) for folder, manifest in read if manifest is not None]
+    decoded = [None if data is None else _decode(data) for data in storage.find_all(paths)]
+    read = zip(paths, decoded, strict=True)
+    found = [(path.removesuffix(MANIFEST), manifest) for path, manifest in read if manifest is not None]
     return sorted(found, key=lambda pair: (_is_final(pair[1]), pair[1]["known_at"], pair[1]["published_at"]))
 
 
@@ -161,7 +173,7 @@ def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
 
     Later is by (`as_of`, `known_at`); of two with the same, the last one published. Of one `as_of`, any final
     forecast is later than a provisional one. The copy is written before the pointer; one that lost a race
-    puts the winner's copy back.
+    puts the winner's copy back. A damaged pointer is made anew, to the latest forecast there is.
 
     Raises:
         StoreError: the store refused every attempt.
@@ -172,17 +184,51 @@ def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
         if pointer is not None and (_order(pointer) > _order(manifest) or _same(pointer, manifest)):
             _copy_latest(storage, pointer)
             return _same(pointer, manifest)
-        moved = _pointer_to(manifest)
+        is_damaged = pointer is None and tag is not None
+        shown = _newest(storage, panel) if is_damaged else manifest
+        moved = _pointer_to(shown)
         _copy_latest(storage, moved)
         if storage.put_if(latest_pointer(panel), _encode(moved), tag):
-            return True
+            return _same(shown, manifest)
     raise StoreError(f"{latest_pointer(panel)} changed at every attempt to move it; run the panel again")
 
 
+def find_pointer(storage: Storage, panel: str) -> dict[str, Any] | None:
+    """The pointer to the newest forecast; None where there is none.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    pointer, tag = _read_pointer(storage, panel)
+    if pointer is None and tag is not None:
+        raise StoreError(
+            f"{storage.display(latest_pointer(panel))} is damaged: it names no forecast; "
+            f"the next run makes it anew: nightcast run {panel}"
+        )
+    return pointer
+
+
 def latest_as_of(storage: Storage, panel: str) -> str | None:
-    """The `as_of` of the forecast that `latest/` shows; None where there is none."""
-    pointer, _ = _read_pointer(storage, panel)
+    """The `as_of` of the forecast that `latest/` shows; None where there is none.
+
+    Raises:
+        StoreError: the pointer is damaged.
+    """
+    pointer = find_pointer(storage, panel)
     return None if pointer is None else str(pointer["as_of"])
+
+
+def latest_manifest(storage: Storage, panel: str) -> dict[str, Any] | None:
+    """The manifest of the forecast that `latest/` shows; None where there is none, or it is damaged."""
+    pointer, _ = _read_pointer(storage, panel)
+    if pointer is None:
+        return None
+    return find_manifest(storage, ForecastAddress(panel, pointer["as_of"], pointer["forecast_id"]))
+
+
+def _newest(storage: Storage, panel: str) -> dict[str, Any]:
+    """The manifest of the latest forecast there is, in the pointer's order."""
+    return max((manifest for _, manifest in manifests(storage, forecasts_folder(panel))), key=_order)
 
 
 def _order(record: dict[str, Any]) -> tuple[str, bool, str]:
@@ -224,17 +270,24 @@ def _copy_latest(storage: Storage, pointer: dict[str, Any]) -> None:
 
 
 def _read_pointer(storage: Storage, panel: str) -> tuple[dict[str, Any] | None, str | None]:
+    """The pointer, None where it is damaged or absent, and the tag of its state, None where it is absent."""
     data, tag = storage.find_tagged(latest_pointer(panel))
-    return (json.loads(data) if data is not None else None), tag
+    return (_record(data, _POINTER_KEYS) if data is not None else None), tag
 
 
 def _decode(data: bytes) -> dict[str, Any] | None:
     """A manifest, or None where it is damaged: then it commits nothing."""
+    manifest = _record(data, _MANIFEST_KEYS)
+    return manifest if manifest is not None and FORECAST in manifest["objects"] else None
+
+
+def _record(data: bytes, keys: frozenset[str]) -> dict[str, Any] | None:
+    """The JSON object in `data`, None where it is none or lacks one of the keys."""
     try:
-        manifest: dict[str, Any] = json.loads(data)
-    except json.JSONDecodeError:
+        record = json.loads(data)
+    except ValueError:  # no JSON, or no text at all
         return None
-    return manifest
+    return record if isinstance(record, dict) and keys <= record.keys() else None
 
 
 def _encode(record: dict[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ from forecasting.publishing.formats import (
     price_size,
 )
 from forecasting.publishing.page import Cell, Column, Picture, Table, data_uri, load_template
+from forecasting.publishing.score_summary import ScoreSummary, score_pictures, scores_table
 
 MAX_EMBEDDED_CHARTS = 60
 
@@ -102,6 +103,7 @@ class ReportData:
         warnings: what the reader must know before anything else; one sentence each.
         facts: the run's other facts by name (forecast_id, price table version, package version, ...).
         loss_curve: that of the version trained last, whether or not it publishes, PNG.
+        scores: what earlier forecasts turned out to be worth; None where none has a score.
     """
 
     panel: str
@@ -120,6 +122,7 @@ class ReportData:
     warnings: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     loss_curve: bytes | None = None
+    scores: ScoreSummary | None = None
 
     @property
     def daily(self) -> bool:
@@ -142,6 +145,8 @@ def render_report(report: ReportData) -> str:
         "findings": _findings_table(report),
         "left_out": _left_out_table(report),
         "contenders": _contenders_table(report),
+        "scores": None if report.scores is None else scores_table(report.scores),
+        "score_charts": [] if report.scores is None else score_pictures(report.scores),
         "loss_curve": data_uri(report.loss_curve),
         "facts": _facts_table(report),
     }
@@ -151,6 +156,7 @@ def render_report(report: ReportData) -> str:
         "findings": f"Findings ({len(report.findings)})",
         "left-out": f"Left out ({len(report.left_out)})",
         "gate": "Who publishes",
+        "scores": "Realised scores" if report.scores is not None else "",
         "training": "Training" if report.loss_curve is not None else "",
         "run": "This run",
     }

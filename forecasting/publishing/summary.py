@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__
-from forecasting.as_of import to_datetime
+from forecasting.as_of import parse_as_of, to_datetime
 from forecasting.evaluation.gate import BEST, CHAMPION
+from forecasting.evaluation.realised import try_tally
 from forecasting.findings import Action, Finding
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import LOSS_CURVE, Decision, Registry
@@ -17,6 +18,7 @@ from forecasting.publishing import contract
 from forecasting.publishing.headlines import gate_lines, provisional_line
 from forecasting.publishing.publish import FORECAST, ForecastAddress, chart_name
 from forecasting.publishing.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
+from forecasting.publishing.score_summary import summarise_scores
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
 
@@ -37,6 +39,7 @@ def gather_report(
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     loss_curve = storage.find(Registry(storage, panel.name).path(decision.challenger, LOSS_CURVE))
     findings = (*row_findings, *snapshot.findings)
+    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
     return ReportData(
         panel=panel.name,
         as_of=snapshot.as_of,
@@ -61,6 +64,7 @@ def gather_report(
             "Package version": __version__,
         },
         loss_curve=loss_curve,
+        scores=summarise_scores(panel, try_tally(storage, panel.name, until=as_of)),
     )
 
 

@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,22 +30,37 @@ _OFFLINE = (
 
 @dataclass(frozen=True)
 class Night:
-    """What a run left: the server's address, and the store."""
+    """What a run left: the server's address, the store, and the environment to do more with them."""
 
     server: str
     store: Path
+    environment: dict[str, str]
 
-    def first(self, kind: str, match: dict[str, str]) -> dict[str, str]:
+    def first(self, kind: str, match: dict[str, str]) -> dict[str, Any]:
         """The first record of a kind that the server has with those values."""
-        found = httpx.post(f"{self.server}/api/{kind}/filter", json={}).raise_for_status().json()
-        return next(record for record in found if match.items() <= record.items())
+        return next(record for record in self.records(kind) if match.items() <= record.items())
+
+    def records(self, kind: str, **condition: Any) -> list[dict[str, Any]]:
+        """Those of a kind that the server has."""
+        found: list[dict[str, Any]] = (
+            httpx.post(f"{self.server}/api/{kind}/filter", json=condition).raise_for_status().json()
+        )
+        return found
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
+def chromium() -> str:
+    """Where the browser is."""
+    found = shutil.which("chromium")
+    if found is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(
+    scope="module"
+)  # Playwright runs an event loop all the while, which Prefect elsewhere must not find
+def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *_OFFLINE])
         yield started
@@ -58,7 +75,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def night(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:  # noqa: ARG001 - or skip
+def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:  # noqa: ARG001 - or skip
     folder = tmp_path_factory.mktemp("night")
     write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
     (folder / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
@@ -66,7 +83,33 @@ def night(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         environment = {**os.environ, **server.environment}
         run = [str(_BIN / "nightcast"), "run", "tiny.toml"]
         subprocess.run(run, cwd=folder, env=environment, check=True, capture_output=True, timeout=240)
-        yield Night(server.address, folder / "store")
+        yield Night(server.address, folder / "store", environment)
+
+
+@pytest.fixture(scope="session")
+def served(night: Night) -> Iterator[Night]:
+    """That server, with `nightcast serve` at work on it: every deployment is there to be run."""
+    folder = night.store.parent
+    command = [str(_BIN / "nightcast"), "serve", "--panels", str(folder), "--store", str(night.store)]
+    with (
+        (folder / "serve.log").open("wb") as log,
+        subprocess.Popen(command, cwd=folder, env=night.environment, stdout=log, stderr=log) as serve,
+    ):
+        try:
+            _wait_for_ready(night)
+            yield night
+        finally:
+            serve.terminate()
+            serve.wait(timeout=60)
+
+
+def _wait_for_ready(night: Night) -> None:
+    for _ in range(240):
+        found = night.records("deployments")
+        if found and all(deployment["status"] == "READY" for deployment in found):
+            return
+        time.sleep(0.5)
+    raise TimeoutError("nightcast serve has no deployment ready after two minutes")
 
 
 @pytest.fixture(scope="session")

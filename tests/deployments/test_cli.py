@@ -1,6 +1,7 @@
 """The command line, in this process where that is enough, and as a user starts it where it is not."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from forecasting.panel import Panel
 from forecasting.publishing.contract import SCHEMA
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
+from tests.published import DAY, FIRST_DAY, add_prices, publish_walk, small_panel, walks
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
 
@@ -123,7 +125,7 @@ def test_what_nobody_expected_is_one_line_too_and_keeps_its_traceback(
     def break_down(*_: object) -> None:
         raise RuntimeError("boom\nand more")
 
-    monkeypatch.setattr(cli, "Storage", break_down)
+    monkeypatch.setattr("deployments.commands.prices.Storage", break_down)
     assert call("ingest", str(tiny_panel)) == 1
     err = capsys.readouterr().err
     assert err.startswith("nightcast: unexpected RuntimeError: boom; the traceback is in ")
@@ -255,10 +257,31 @@ def test_a_damaged_decision_is_one_line(tiny_panel: Path, capsys: pytest.Capture
 def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     out = capsys.readouterr().out
-    for command in ("audit", "backtest", "demo", "ingest", "models", "run"):
-        assert command in out
+    for command in cli.COMMANDS:
+        assert command.__name__ in out
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--version") == 0
     assert capsys.readouterr().out.strip() == "0.1.0"
+
+
+def test_score_prints_what_forecasts_turned_out_to_be_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel, storage = small_panel(), Storage(str(tmp_path / "store"))
+    file = tmp_path / "small.toml"
+    file.write_text('name = "small"\n[source]\nuri = "x"\n[forecast]\nhorizon = 5\n', encoding="utf-8")
+    words = ("score", str(file), "--store", storage.uri)
+    assert call(*words) == 1
+    assert "small has no published forecast in" in capsys.readouterr().err
+    add_prices(panel, storage, walks(100))
+    publish_walk(panel, storage, "2026-04-10")
+    assert call(*words) == 0
+    assert "Nothing is scored yet" in capsys.readouterr().out
+    add_prices(panel, storage, {name: y[-2:] for name, y in walks(102).items()}, FIRST_DAY + 100 * DAY)
+    assert call(*words) == 0
+    out = capsys.readouterr().out
+    assert "small: 6 scores added; 1 forecasts published, 1 of them waited for bars" in out
+    assert re.search(r"live, 90 days +1 +1 +3 ", out)
+    assert "too few to tell luck from skill" in out

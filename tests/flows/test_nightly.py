@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,16 @@ from deltalake.exceptions import DeltaError
 from prefect.client.orchestration import get_client
 
 from flows.nightly import nightly
+from flows.score import score
 from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.evaluation.realised import read_tally
+from forecasting.maintenance import maintain
 from forecasting.models.promotion import promote, rollback
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
+from forecasting.publishing.run_record import read_run_record
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 
@@ -57,6 +61,7 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
     folder, manifest = first_night
     assert set(manifest["objects"]) == {
         "forecast.parquet",
+        "_walks.parquet",
         "_findings.parquet",
         "_report.html",
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
@@ -96,8 +101,21 @@ def test_the_same_run_again_changes_nothing(night: Path) -> None:
     run(night)  # the source is a copy, and so another file than that of the first night
     before = files(night / "store")
     manifest = run(night)
-    assert files(night / "store") == before
+    after = files(night / "store")
+    assert after.pop("status/tiny.json") != before.pop("status/tiny.json")  # which says when
+    assert after == before
     assert manifest["forecast_id"] == json.loads(before["latest/tiny.json"])["forecast_id"]
+
+
+def test_how_the_run_ended_is_recorded(night: Path) -> None:
+    storage = Storage(str(night / "store"))
+    first, published = read_run_record(storage, "tiny"), json.loads(storage.get("latest/tiny.json"))
+    assert first is not None
+    assert (first.outcome, first.forecast_id) == ("published", published["forecast_id"])
+    run(night)
+    again = read_run_record(storage, "tiny")
+    assert again is not None
+    assert (again.outcome, again.forecast_id) == ("nothing new", published["forecast_id"])
 
 
 def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -134,6 +152,52 @@ def test_a_compaction_that_fails_does_not_stop_the_night(
     write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
     assert run(night)["as_of"] == "2026-10-31"
     (warning,) = [record for record in caplog.records if record.name == "tasks.compact"]
+    assert warning.levelname == "WARNING"
+    assert "no room left" in warning.message
+
+
+def test_a_night_after_maintenance_of_years_later_finds_its_own_result(night: Path) -> None:
+    run(night)
+    run(night, as_of=date(2026, 10, 20))
+    before = files(night / "store")
+    storage, later = Storage(str(night / "store")), datetime(2100, 1, 1, tzinfo=UTC)
+    maintain(Panel.load(night / "tiny.toml"), storage, later)
+    run(night)
+    after = files(night / "store")
+    published = [name for name in before if name.startswith(("latest", "forecasts", "models"))]
+    assert {name: after.get(name) for name in published} == {name: before[name] for name in published}
+
+
+def test_the_next_night_scores_what_the_last_one_forecast(night: Path) -> None:
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    run(night)
+    tally = read_tally(Storage(str(night / "store")), "tiny")
+    assert tally[["origin", "unique_id", "rows"]].to_numpy().tolist() == [
+        ["live", name, 1] for name in ("AAA", "BBB", "C/C", "NEW")
+    ]
+    report = next((night / "store").glob("forecasts/tiny/as_of=2026-10-31/*/_report.html"))
+    assert '<section id="scores">' in report.read_text(encoding="utf-8")
+    found = score(panel=str(night / "tiny.toml"), store=str(night / "store"))
+    assert found == {"panel": "tiny", "forecasts": 2, "open": 2, "scored": 0, "skipped": ()}
+    with get_client(sync_client=True) as client:
+        shown = {artifact.key: artifact for artifact in client.read_latest_artifacts()}
+    assert "| live, 90 days | 1 | 1 | 4 |" in shown["scores-tiny"].data
+    assert "](data:image/png;base64," in shown["scores-tiny"].data
+    assert [row["unique_id"] for row in json.loads(shown["series-scores-tiny"].data)] == [
+        *("AAA", "BBB", "C/C", "NEW")
+    ]
+
+
+def test_a_scoring_that_fails_does_not_stop_the_night(
+    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise DeltaError("no room left")
+
+    monkeypatch.setattr("tasks.score.score_arrived", broken)
+    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    assert run(night)["as_of"] == "2026-10-31"
+    (warning,) = [record for record in caplog.records if record.name == "tasks.score"]
     assert warning.levelname == "WARNING"
     assert "no room left" in warning.message
 
@@ -197,7 +261,10 @@ def test_a_missing_source_leaves_the_last_forecast(night: Path) -> None:
     (night / "prices.csv").unlink()
     with pytest.raises(SourceError, match=r"prices\.csv"):
         run(night)
-    assert files(night / "store") == before
+    after = files(night / "store")
+    assert json.loads(after.pop("status/tiny.json"))["outcome"] == "failed"
+    before.pop("status/tiny.json")
+    assert after == before
 
 
 def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) -> None:

@@ -409,3 +409,11 @@ def test_calendar_that_its_library_cannot_build_is_named(monkeypatch: pytest.Mon
 def test_coverage_does_not_depend_on_the_day() -> None:
     calendar = bar_calendar("XNYS", "1D")
     assert (str(calendar.begin), str(calendar.end)) == ("1970-01-02", "2049-12-31")
+
+
+def test_back_counts_bars_and_stops_at_the_first() -> None:
+    calendar = bar_calendar("XNYS", "1D")
+    monday = np.datetime64("2026-10-26", "us")
+    assert calendar.back(monday, 1) == np.datetime64("2026-10-23")
+    assert calendar.back(monday, 6) == np.datetime64("2026-10-16")
+    assert calendar.back(monday, 10**6) == np.datetime64("1970-01-02")

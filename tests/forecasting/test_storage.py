@@ -1,5 +1,7 @@
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import obstore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,13 @@ def test_list_names_everything_below_a_folder(storage: Storage) -> None:
     assert storage.list("none") == []
 
 
+def test_folders_names_those_right_below_and_no_object(storage: Storage) -> None:
+    assert storage.folders("a") == []
+    for path in ("a/file", "a/b=1/file", "a/b=1/deep/file", "a/b=2/file", "ab/file"):
+        storage.put(path, b"x")
+    assert storage.folders("a") == ["a/b=1", "a/b=2"]
+
+
 def test_a_folder_with_a_space_and_a_percent_sign_works(tmp_path: Path) -> None:
     Storage(str(tmp_path / "my store%20")).put("a", b"one")
     assert (tmp_path / "my store%20" / "a").read_bytes() == b"one"
@@ -83,3 +92,64 @@ def test_file_names_are_one_to_one_and_stay_in_their_folder(ids: list[str]) -> N
     names = [file_name(unique_id) for unique_id in ids]
     assert len(set(names)) == len(ids)
     assert not any("/" in name or "\\" in name or name.startswith(".") or len(name) > 200 for name in names)
+
+
+def test_delete_removes_what_is_there_and_does_not_mind_what_is_not(storage: Storage) -> None:
+    for path in ("f/a", "f/b c%.png", "g"):
+        storage.put(path, b"")
+    storage.delete(["f/a", "none", "f/b c%.png"])
+    storage.delete([])
+    assert storage.list("") == ["g"]
+
+
+def test_a_local_folder_goes_with_its_last_object(local_storage: Storage) -> None:
+    local_storage.put("f/a/b", b"")
+    local_storage.delete(["f/a/b"])
+    assert local_storage.local_root is not None
+    assert list(local_storage.local_root.iterdir()) == []
+
+
+def test_an_object_that_is_deleted_twice_at_once_is_gone(
+    local_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("a", "b"):
+        local_storage.put(path, b"")
+    once = obstore.delete
+
+    def overtaken(objects: object, paths: list[str]) -> None:
+        monkeypatch.setattr("forecasting.storage.obstore.delete", once)
+        once(local_storage._objects, ["a"])  # noqa: SLF001 - as another process would
+        once(objects, paths)
+
+    monkeypatch.setattr("forecasting.storage.obstore.delete", overtaken)
+    local_storage.delete(["a", "b"])
+    assert local_storage.list("") == []
+
+
+def test_times_are_those_of_the_last_write(storage: Storage) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # S3 has whole seconds
+    storage.put("f/a", b"")
+    times = storage.list_times("f")
+    assert list(times) == ["f/a"]
+    assert before <= times["f/a"] <= datetime.now(UTC) + timedelta(seconds=2)
+
+
+def test_names_are_those_right_in_a_folder(storage: Storage) -> None:
+    for path in ("f/a/b", "f/a/c", "f/d.json", "g"):
+        storage.put(path, b"")
+    assert storage.names("f") == ("a", "d.json")
+    assert storage.names("none") == ()
+
+
+def test_a_store_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"there is no store at .*typo; check .* NIGHTCAST_STORE"):
+        Storage(str(tmp_path / "typo"), must_exist=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("s3_storage")
+def test_a_bucket_that_must_exist_is_named() -> None:
+    with pytest.raises(
+        StoreError, match=r"cannot read the store s3://no-such-bucket/store: NoSuchBucket; check"
+    ):
+        Storage("s3://no-such-bucket/store", must_exist=True)

@@ -16,7 +16,7 @@ from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_split
 
 # A series counts as live for this many times `stale_bars` after its last bar: half a panel that fell silent
 # must stop the run, and a currency that died years ago must not.
-_LIVE_SPANS = 2
+LIVE_SPANS = 2
 _NAMED = 3
 
 
@@ -217,7 +217,7 @@ def _move(bars: Bars, panel: Panel, place: int) -> str:
 def _check_enough_left(
     bars: Bars, facts: _Facts, panel: Panel, reasons: dict[str, Finding], day: str
 ) -> None:
-    live = set(_names(bars, facts.behind <= _LIVE_SPANS * panel.audit.stale_bars))
+    live = set(_names(bars, facts.behind <= LIVE_SPANS * panel.audit.stale_bars))
     lost = [finding for name, finding in reasons.items() if name in live]
     if len(reasons) < len(bars.ids) and len(lost) <= panel.audit.max_left_out * len(live):
         return

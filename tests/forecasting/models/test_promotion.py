@@ -12,6 +12,8 @@ from forecasting.models.selection import index_windows, load_decision, retrain, 
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.progress import silent
+from forecasting.publishing import publish
+from forecasting.publishing.publish import FORECAST, ForecastAddress
 from forecasting.snapshot import take_snapshot
 from forecasting.storage import Storage
 from tests.forecasting.models.conftest import Workshop
@@ -30,6 +32,13 @@ def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
 def train(panel: Panel, storage: Storage, as_of: str) -> Decision:
     snapshot = take_snapshot(panel, storage, as_of, NOW)
     return retrain(panel, storage, snapshot, index_windows(panel, storage, snapshot), silent)
+
+
+def show(storage: Storage, as_of: str) -> None:
+    """Have a forecast for that `as_of` be the latest one."""
+    address = ForecastAddress("tiny", as_of, "id1")
+    storage.put(address.path(FORECAST), b"a forecast")
+    publish.point_latest(storage, publish.commit(storage, address, {"known_at": "2026-11-01T00:00:00Z"}))
 
 
 def is_due(panel: Panel, storage: Storage, as_of: str) -> bool:
@@ -79,7 +88,7 @@ def test_a_promoted_version_publishes_until_the_next_challenger_is_due(
 def test_a_promotion_does_not_put_off_the_next_challenger(
     panel: Panel, local_storage: Storage, trained: tuple[str, str, str]
 ) -> None:
-    local_storage.put("latest/tiny.json", b'{"as_of": "2026-10-30"}')
+    show(local_storage, "2026-10-30")
     made = promote(panel, local_storage, trained[0])
     assert (made.as_of, made.trained_for) == ("2026-10-30", "2026-10-24")
     registry = Registry(local_storage, "tiny")
@@ -108,7 +117,7 @@ def test_what_a_person_decided_is_not_undone_by_training_the_same_again(
 def test_a_past_date_neither_knows_of_a_promotion_nor_moves_it(
     panel: Panel, local_storage: Storage, trained: tuple[str, str, str], workshop: Workshop
 ) -> None:
-    local_storage.put("latest/tiny.json", b'{"as_of": "2026-10-29"}')
+    show(local_storage, "2026-10-29")
     made = promote(panel, local_storage, trained[0])
     workshop.shift = 0
     assert load_decision(panel, local_storage, "2026-10-28").version == trained[1]

@@ -203,7 +203,8 @@ def test_a_decision_records_its_numbers_and_what_comes_next(
     assert (found.trained_for, found.training_bars, found.verdict["dates"]) == ("2026-10-28", 3 * 338, 6)
     assert found.next_step == (
         "The next challenger is due after 2026-11-04, or when there is 5% more to train on, "
-        "or when the model's settings change."
+        "or when the model's settings change, "
+        "or when published forecasts turn out worse than [scoring] allows."
     )
     assert decision == found
     assert len(workshop.trained) == 2

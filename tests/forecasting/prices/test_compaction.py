@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from forecasting.panel import Panel
-from forecasting.prices.compaction import SPARE_FILES, Compaction, compact
+from forecasting.prices.compaction import ALL, SPARE_FILES, Compaction, compact, sweep
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.schema import GOOD, REFUSED
 from forecasting.prices.table import PriceTable
@@ -24,7 +24,7 @@ TICK = np.timedelta64(1, "us")
 # Says when it is about to begin, so that the time to its death is not spent on imports.
 COMPACT_WHEN_READY = """\
 import sys
-from forecasting.prices.compaction import compact
+from forecasting.prices.compaction import ALL, SPARE_FILES, Compaction, compact, sweep
 from forecasting.storage import Storage
 storage = Storage(sys.argv[1])
 print("ready", flush=True)
@@ -168,3 +168,24 @@ def test_killed_at_any_instant_it_changes_no_read(storage: Storage, panel: Panel
         assert reads(storage) == before
     compact(storage, "tiny", spare=0)
     assert reads(storage) == before
+
+
+def test_what_was_replaced_a_week_ago_is_swept_without_a_compaction(storage: Storage, panel: Panel) -> None:
+    fill(storage, panel)
+    compact(storage, "tiny", spare=0)
+    folder = Path(storage.table_uri("prices/tiny"))
+    orphan = folder / "year=2020" / "part-00000-left-by-a-killed-writer.parquet"
+    orphan.write_bytes(b"half a file")
+    long_ago = time.time() - 8 * 24 * 3600
+    os.utime(orphan, (long_ago, long_ago))
+    before = reads(storage)
+    assert sweep(storage, "tiny") == {"prices/tiny": 1}
+    assert not orphan.exists()
+    assert reads(storage) == before
+    assert sweep(storage, "tiny") == {}
+
+
+def test_the_tables_to_compact_can_be_chosen(storage: Storage, panel: Panel) -> None:
+    fill(storage, panel)
+    assert compact(storage, "tiny", spare=0, kinds=["scores", "quarantine"]) == []
+    assert compact(storage, "tiny", spare=0, kinds=ALL) == [Compaction("prices/tiny", 9, 2, 0)]

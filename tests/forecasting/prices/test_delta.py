@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import obstore
 import pyarrow as pa
@@ -6,7 +8,7 @@ from deltalake import write_deltalake
 from obstore.store import LocalStore, from_url
 
 from forecasting.errors import StoreError
-from forecasting.prices.delta import append_rows, create_table, find_table, scan_rows
+from forecasting.prices.delta import append_rows, create_table, find_table, has_mark, scan_rows
 from forecasting.prices.schema import GOOD, PRICES
 from forecasting.storage import Storage
 
@@ -49,3 +51,16 @@ def test_a_file_that_is_gone_is_said(where: str, request: pytest.FixtureRequest)
     assert "prices/tiny" in message
     assert "lacks a file that its log names" in message
     assert "restore it from a backup" in message
+
+
+def test_a_mark_outlives_the_log_entry_that_left_it(local_storage: Storage) -> None:
+    table = create_table(local_storage, "prices/tiny", PRICES, [])
+    append_rows(table, GOOD.empty_table(), NOON, marks=["settled:a", "settled:b"])
+    table.create_checkpoint()
+    for entry in Path(table.table_uri.removeprefix("file://")).glob("_delta_log/*.json"):
+        entry.unlink()
+    again = find_table(local_storage, "prices/tiny")
+    assert again is not None
+    assert has_mark(again, "settled:a")
+    assert has_mark(again, "settled:b")
+    assert not has_mark(again, "settled:c")

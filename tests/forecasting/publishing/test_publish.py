@@ -105,6 +105,27 @@ def test_a_run_killed_between_copy_and_pointer_is_mended_by_the_next(storage: St
     assert pointer(storage)["forecast_id"] == "id2"
 
 
+@pytest.mark.parametrize("junk", [b"", b"\xff", b"[]", b'{"as_of": "2026-10-30"}'])
+def test_a_damaged_pointer_is_made_anew_to_the_latest_there_is(storage: Storage, junk: bytes) -> None:
+    older = publish_one(storage, "2026-10-29", "id0")
+    publish.point_latest(storage, publish_one(storage))
+    storage.put("latest/fx.json", junk)
+    with pytest.raises(StoreError, match=r"latest/fx.json is damaged: .* makes it anew: nightcast run fx"):
+        publish.find_pointer(storage, "fx")
+    assert not publish.point_latest(storage, older)
+    assert pointer(storage)["forecast_id"] == "id1"
+
+
+def test_a_manifest_that_is_removed_meanwhile_is_not_among_them(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_one(storage)
+    paths = storage.list("forecasts")
+    publish_one(storage, "2026-10-29", "id0")
+    monkeypatch.setattr(storage, "list", lambda _: [*paths, "forecasts/fx/as_of=x/id=gone/_manifest.json"])
+    assert [manifest["forecast_id"] for _, manifest in publish.manifests(storage, "forecasts/fx")] == ["id1"]
+
+
 def test_a_loser_of_a_race_puts_the_winners_copy_back(storage: Storage) -> None:
     older = publish_one(storage, "2026-10-29", "id0")
     publish.point_latest(storage, publish_one(storage))

@@ -1,14 +1,20 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from forecasting.errors import StoreError
+from forecasting.errors import ContractError, NightcastError, StoreError
 from forecasting.publishing import contract, publish, reader
 from forecasting.publishing.contract import SeriesForecast
-from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.publishing.publish import FORECAST, MANIFEST, ForecastAddress
 from forecasting.storage import Storage
 
 
@@ -18,10 +24,12 @@ def put(
     as_of: str,
     forecast_id: str,
     known_at: str = "2026-10-31T06:00:00Z",
+    **facts: Any,
 ) -> None:
     address = ForecastAddress("fx", as_of, forecast_id)
     storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], forecast_id), {}))
-    publish.point_latest(storage, publish.commit(storage, address, {"known_at": known_at}))
+    record = {"known_at": known_at, "origin": "live", **facts}
+    publish.point_latest(storage, publish.commit(storage, address, record))
 
 
 def test_latest_is_the_newest_forecast(storage: Storage, forecast: SeriesForecast) -> None:
@@ -52,7 +60,7 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     put(storage, forecast, "2026-10-30", "id1")
     path = json.loads(storage.get("latest/fx.json"))["path"]
     storage.put(path, storage.get(path)[:-1] + b"?")
-    with pytest.raises(StoreError, match="its digest differs; publish it again"):
+    with pytest.raises(StoreError, match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30"):
         reader.latest("fx", storage.uri)
 
 
@@ -61,12 +69,157 @@ def test_a_panel_without_a_forecast_says_how_to_make_one(storage: Storage) -> No
         reader.latest("fx", storage.uri)
 
 
-def test_a_date_without_a_forecast_says_how_to_make_one(storage: Storage) -> None:
-    with pytest.raises(StoreError, match=r"as of 2020-01-01 .* nightcast run fx --as-of 2020-01-01"):
+def test_a_date_without_a_forecast_names_the_nearest(storage: Storage, forecast: SeriesForecast) -> None:
+    for day in ("28", "30"):
+        put(storage, forecast, f"2026-10-{day}", f"id{day}")
+    half = ForecastAddress("fx", "2020-01-02", "killed")
+    storage.put(half.path(FORECAST), b"half a night's work")
+    with pytest.raises(
+        StoreError,
+        match=r"as of 2020-01-01 in .*; the nearest is as of 2026-10-28; "
+        "run: nightcast run fx --as-of 2020-01-01",
+    ):
         reader.as_of("fx", date(2020, 1, 1), storage.uri)
+
+
+READS = (reader.latest, partial(reader.as_of, when="2026-10-30"), partial(reader.history, unique_id="EURUSD"))
+
+
+@pytest.mark.parametrize("read", READS)
+def test_an_unknown_panel_names_those_there_are(
+    storage: Storage, forecast: SeriesForecast, read: Callable[..., pd.DataFrame]
+) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    with pytest.raises(
+        StoreError, match=r"no forecast of panel 'xf' in .*; it has forecasts of: fx; run: nightcast run xf"
+    ):
+        read("xf", store=storage.uri)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_store_that_is_not_there_is_named_and_not_made(
+    tmp_path: Path, read: Callable[..., pd.DataFrame]
+) -> None:
+    with pytest.raises(StoreError, match=r"there is no store at .*/typo; check store="):
+        read("fx", store=str(tmp_path / "typo"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("junk", [b"", b"{}", b"null"])
+def test_a_damaged_pointer_says_what_makes_it_anew(
+    storage: Storage, forecast: SeriesForecast, junk: bytes
+) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    storage.put("latest/fx.json", junk)
+    with pytest.raises(StoreError, match=r"latest/fx.json is damaged: .* nightcast run fx"):
+        reader.latest("fx", storage.uri)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_forecast_that_is_missing_is_named(
+    storage: Storage, forecast: SeriesForecast, read: Callable[..., pd.DataFrame]
+) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    storage.delete([ForecastAddress("fx", "2026-10-30", "id1").path(FORECAST)])
+    with pytest.raises(StoreError, match=r"id=id1/forecast.parquet is missing, .* --as-of 2026-10-30"):
+        read("fx", store=storage.uri)
+
+
+def test_a_forecast_without_its_manifest_is_not_shown(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    storage.put(ForecastAddress("fx", "2026-10-30", "id1").path(MANIFEST), b"?")
+    with pytest.raises(StoreError, match=r"id=id1/? is no forecast, though latest/fx.json names it"):
+        reader.latest("fx", storage.uri)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_table_against_the_contract_is_refused(
+    storage: Storage, forecast: SeriesForecast, read: Callable[..., pd.DataFrame]
+) -> None:
+    address = ForecastAddress("fx", "2026-10-30", "id1")
+    table = contract.to_table([forecast], "id1").drop_columns(["y_hat"])
+    storage.put(address.path(FORECAST), contract.to_bytes(table, {}))
+    publish.point_latest(storage, publish.commit(storage, address, {"known_at": "2026-10-31T06:00:00Z"}))
+    with pytest.raises(ContractError, match="the column 'y_hat' is missing"):
+        read("fx", store=storage.uri)
+
+
+def test_attrs_tell_which_forecast_it_is(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    for frame in (reader.latest("fx", storage.uri), reader.as_of("fx", "2026-10-30", storage.uri)):
+        assert set(frame.attrs) == set(reader.ATTRIBUTES)
+        assert frame.attrs["forecast_id"] == "id1"
+        assert (frame.attrs["as_of"], frame.attrs["origin"]) == ("2026-10-30", "live")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        date(2026, 10, 30),  # the last of that date
+        "2026-10-30",
+        "2026-10-30T2000Z",
+        "2026-10-30T20:00",
+        datetime(2026, 10, 30, 20, tzinfo=UTC),
+        datetime(2026, 10, 30, 16, tzinfo=ZoneInfo("America/New_York")),
+        pd.Timestamp("2026-10-30 20:00"),
+    ],
+)
+def test_an_intraday_panel_is_asked_for_a_time(
+    storage: Storage, forecast: SeriesForecast, when: date | str
+) -> None:
+    for label in ("2026-10-30T1900Z", "2026-10-30T2000Z", "2026-10-31T1900Z"):
+        put(storage, forecast, label, label)
+    assert set(reader.as_of("fx", when, storage.uri)["forecast_id"]) == {"2026-10-30T2000Z"}
+
+
+def test_a_daily_panel_takes_the_date_of_a_time(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    when = datetime(2026, 10, 30, 20, tzinfo=UTC)
+    assert set(reader.as_of("fx", when, storage.uri)["forecast_id"]) == {"id1"}
+
+
+def test_what_is_no_date_is_told(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "id1")
+    with pytest.raises(NightcastError, match=r"'30.10.2026' is not a date, YYYY-MM-DD"):
+        reader.as_of("fx", "30.10.2026", storage.uri)
+
+
+def test_history_tells_live_from_backfilled(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "id2")
+    put(storage, forecast, "2026-10-29", "id1", origin="backfill")
+    frame = reader.history("fx", "EURUSD", storage.uri)
+    assert list(frame.columns) == [*contract.SCHEMA.names, "as_of", "origin"]
+    assert frame.query("origin == 'live'")["as_of"].unique().tolist() == [
+        pd.Timestamp("2026-10-30", tz="UTC")
+    ]
+    assert set(frame.query("origin == 'backfill'")["forecast_id"]) == {"id1"}
+
+
+def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
+    storage: Storage, forecast: SeriesForecast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(storage, forecast, "2026-10-29", "id1")
+    put(storage, forecast, "2026-10-30", "id2")
+    found = publish.manifests
+
+    def overtaken(*given: Any) -> Any:
+        listed = found(*given)
+        storage.delete(storage.list(publish.as_of_folder("fx", "2026-10-29")))
+        return listed
+
+    monkeypatch.setattr(reader, "manifests", overtaken)
+    assert set(reader.history("fx", "EURUSD", storage.uri)["forecast_id"]) == {"id2"}
+
+
+def test_a_series_left_out_says_why(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "id1", left_out={"DEAD": "stale since 2020"})
+    with pytest.raises(
+        StoreError, match=r"'DEAD' .*; the one as of 2026-10-30 left it out: stale since 2020"
+    ):
+        reader.history("fx", "DEAD", storage.uri)
 
 
 def test_an_unknown_series_is_named(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
-    with pytest.raises(StoreError, match="no forecast of series 'EURXXX'"):
+    with pytest.raises(StoreError, match=r"no forecast of series 'EURXXX' .* has 2, such as EURUSD$"):
         reader.history("fx", "EURXXX", storage.uri)

@@ -20,8 +20,8 @@ from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.sources import open_source, sql
 from forecasting.storage import Storage
+from tests.postgresql import postgresql
 
-POSTGRESQL = os.environ.get("NIGHTCAST_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 QUERY = "select * from bars where day >= :since order by day, symbol"
 SOURCE = {
     "query": QUERY,
@@ -33,18 +33,6 @@ SOURCE = {
 
 def sqlite(folder: Path) -> str:
     return f"sqlite:///{folder / 'prices.db'}"
-
-
-def postgresql() -> str:
-    pytest.importorskip("psycopg", reason="the driver psycopg is not installed")
-    pool = sqlalchemy.pool.NullPool
-    try:
-        with sqlalchemy.create_engine(
-            POSTGRESQL, poolclass=pool, connect_args={"connect_timeout": 2}
-        ).connect():
-            return POSTGRESQL
-    except sqlalchemy.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL: {error.orig}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

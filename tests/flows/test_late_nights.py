@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +32,23 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 FIRST_DUE = datetime(2026, 10, 30, 6, tzinfo=UTC)
 NEXT_DUE = datetime(2026, 10, 31, 6, tzinfo=UTC)
-RUN = "from deployments.cli import main; main()"
+# The command line, whose run begins its work, says so, and goes on once there is a file `go`.
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from deployments import environment
+environment.prepare()
+from deployments.cli import main
+from flows import nightly
+ingest_by = nightly.ingest_by
+def slowly(*given):
+    print("at work", flush=True)
+    while not Path(sys.argv[2]).with_name("go").exists():
+        time.sleep(0.05)
+    return ingest_by(*given)
+nightly.ingest_by = slowly
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -184,15 +202,27 @@ def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
     caplog.set_level("INFO", "tasks")
     set_deadline(night, 0)  # with one, both would wait for a source that is weeks behind today
     parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
-    command = [sys.executable, "-c", RUN, "run", parameters["panel"], "--store", parameters["store"]]
+    command = [sys.executable, "-c", SLOW_RUN, "run", parameters["panel"], "--store", parameters["store"]]
     environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    waits = "limit: tiny waits for nightly-tiny ("
+
+    def let_go() -> None:
+        for _ in range(600):
+            if waits in caplog.text:
+                break
+            time.sleep(0.1)
+        (night / "go").touch()
+
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
-        assert any("ingest: " in line for line in iter(first.stdout.readline, ""))
+        assert "at work\n" in iter(first.stdout.readline, "")
+        helper = threading.Thread(target=let_go)
+        helper.start()
         second = nightly(**parameters)
+        helper.join()
         printed = first.stdout.read()
     assert first.returncode == 0, printed
-    assert "limit: tiny waits for nightly-tiny (" in caplog.text
+    assert waits in caplog.text
     assert second["standing"]
     assert second["forecast_id"] in printed
     assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [second["forecast_id"]]

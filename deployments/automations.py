@@ -1,0 +1,89 @@
+"""Automations: the Prefect server itself posts to a webhook when a run fails or a forecast grows stale.
+
+They need a server that stays up, and hear of what a process that died cannot tell. Where the server has one
+for an event, runs that report to it leave that event to it, so that nobody hears twice: `NIGHTCAST_WEBHOOK`
+in the environment of runs is for those that have no such server.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import cast
+from uuid import UUID
+
+from prefect import get_client
+from prefect.automations import AutomationCore, CallWebhook, EventTrigger, ResourceSpecification
+from prefect.blocks.webhook import Webhook
+from pydantic import SecretStr
+
+from tasks.events import BREAKER, CRASHED, FAILED, STALE, STANDS_IN, automation_name
+
+_BLOCK = "nightcast-notifications"
+# Slack shows `text`; the rest is for whoever reads JSON.
+_PAYLOAD = """\
+{"text": {{ event.payload.text | tojson }}, "event": {{ event.event | tojson }},
+"panel": {{ event.payload.panel | tojson }}, "payload": {{ event.payload | tojson }}}"""
+_CRASH_PAYLOAD = """\
+{"text": {{ ("Nightcast: the run " ~ flow_run.name ~ " crashed: " ~ flow_run.state.message) | tojson }},
+"event": {{ event.event | tojson }}, "flow_run_id": {{ flow_run.id | string | tojson }}}"""
+
+# What is told of, and how long a panel is then left alone: the freshness flow finds it stale every hour.
+_ALARMS = {
+    FAILED: timedelta(0),
+    BREAKER: timedelta(0),
+    STANDS_IN: timedelta(0),
+    STALE: timedelta(days=1),
+}
+
+
+def apply_automations(webhook: str, flows: Iterable[str]) -> list[str]:
+    """Have the server post to `webhook` what people should hear of; `docs/operations.md` lists it.
+
+    Called again, it changes what has changed and adds nothing; what a person has switched off stays off.
+    The address is a secret: the server keeps it, encrypted, in the block `nightcast-notifications` alone.
+
+    Args:
+        webhook: the address.
+        flows: the names of the flows whose crashes to tell of: all that are deployed.
+
+    Returns:
+        the automations' names.
+    """
+    block = Webhook(url=SecretStr(webhook), headers={"Content-Type": "application/json"})
+    wanted = notifications(cast("UUID", block.save(_BLOCK, overwrite=True)), flows)
+    with get_client(sync_client=True) as client:
+        for automation in wanted:
+            standing = client.read_automations_by_name(automation.name)
+            if standing:
+                # The client sends what counts as set, and the server wants all of it but the owner.
+                whole = AutomationCore.model_validate(automation.model_dump(exclude={"owner_resource"}))
+                whole.enabled = standing[0].enabled
+                client.update_automation(standing[0].id, whole)
+            else:
+                client.create_automation(automation)
+    return [automation.name for automation in wanted]
+
+
+def notifications(block_id: UUID, flows: Iterable[str]) -> list[AutomationCore]:
+    """The automations that call the webhook of that block."""
+    ours = ResourceSpecification(
+        {"prefect.resource.role": "flow", "prefect.resource.name": sorted(set(flows))}
+    )
+    crash = EventTrigger(expect={CRASHED}, match_related=ours, threshold=1)
+    alarms = [
+        EventTrigger(expect={event}, for_each={"prefect.resource.id"}, threshold=1, within=rest)
+        for event, rest in _ALARMS.items()
+    ]
+    return [
+        _notification(alarm, CallWebhook(block_document_id=block_id, payload=_PAYLOAD)) for alarm in alarms
+    ] + [_notification(crash, CallWebhook(block_document_id=block_id, payload=_CRASH_PAYLOAD))]
+
+
+def _notification(trigger: EventTrigger, action: CallWebhook) -> AutomationCore:
+    (event,) = trigger.expect
+    return AutomationCore(
+        name=automation_name(event),
+        description="Posts to the webhook in the block nightcast-notifications; see docs/operations.md.",
+        enabled=True,
+        trigger=trigger,
+        actions=[action],
+    )

@@ -1,0 +1,73 @@
+"""What `nightcast backfill` prints: a line for each date, and below them a bar where there is a terminal."""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from deployments import environment
+from forecasting.panel import Panel
+from forecasting.publishing.missing import MissingAsOfs
+
+# The steps of every date would be ten lines each; the run in the UI has them.
+_WORTH_A_LINE = ("flows", "tasks.outcomes", "tasks.ingest", "tasks.limit")
+
+
+def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
+    """Each missing date on a line of its own, then how many."""
+    for as_of in missing.as_ofs:
+        print(as_of)
+    print(f"{panel.name}: {missing.summary}")
+
+
+def print_published(panel: Panel, published: Sequence[dict[str, Any]]) -> None:
+    """How many, and how to read one."""
+    print(f"\n{panel.name}: {len(published)} dates published")
+    if published:
+        last = published[-1]["as_of"]
+        print(f'Read one: forecasting.publishing.reader.as_of("{panel.name}", "{last}")')
+
+
+@contextmanager
+def shown(title: str) -> Iterator[None]:
+    """Show the lines of a backfill; on a terminal with a bar below them, which names the step at work."""
+    with environment.lines_where(_is_worth_a_line):
+        if not sys.stdout.isatty():
+            yield
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[step]}"),
+        )
+        with Progress(*columns, console=Console(highlight=False)) as progress:
+            handler = _BarHandler(progress, title)
+            logging.getLogger("tasks").addHandler(handler)
+            try:
+                yield
+            finally:
+                logging.getLogger("tasks").removeHandler(handler)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or record.name.startswith(_WORTH_A_LINE)
+
+
+class _BarHandler(logging.Handler):
+    """Moves the bar by what is logged of each date, and shows what its steps log."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        super().__init__()
+        self._progress = progress
+        self._bar = progress.add_task(title, total=None, step="")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        done, total = getattr(record, "done", None), getattr(record, "total", None)
+        step = record.getMessage()[:60] if done is None else ""
+        self._progress.update(self._bar, completed=done, total=total, step=step)

@@ -1,0 +1,89 @@
+"""`nightcast deploy`: every panel's deployments, registered for workers on other machines."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from deployments.commands.options import Panels, Store
+from forecasting.errors import NightcastError
+from forecasting.panel import DEFAULT_FOLDER, Panel
+from forecasting.storage import locate
+
+if TYPE_CHECKING:
+    from deployments.registration import Registered
+
+IMAGE_PANELS = "/nightcast/deployments/panels"  # as deployments/docker/Dockerfile has it
+
+
+def deploy(
+    *,
+    pool: Annotated[str, Parameter(help="The work pool; it is made where it is missing.")] = "nightcast",
+    pool_type: Annotated[
+        Literal["process", "docker", "kubernetes"] | None,
+        Parameter(name="--type", help="What the pool's workers start. Default: what it is, or process."),
+    ] = None,
+    image: Annotated[
+        str | None, Parameter(help="The image that Docker and Kubernetes start a run from.")
+    ] = None,
+    secret: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A variable that runs get from the Secret block named like it; may be repeated.", negative=()
+        ),
+    ] = (),
+    worker_panels: Annotated[
+        str | None,
+        Parameter(help="Where workers find the panels. Default: the same folder, or the image's."),
+    ] = None,
+    prune: Annotated[
+        bool, Parameter(help="Remove what is left in the pool of panels that are gone.")
+    ] = False,
+    yaml: Annotated[
+        Path | None, Parameter(help="Register nothing; write this file, for prefect deploy --prefect-file.")
+    ] = None,
+    store: Store = None,
+    panels: Panels = None,
+) -> None:
+    """Register every panel's deployments with a work pool of the server that PREFECT_API_URL names."""
+    folder = Path(panels or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER)).resolve()
+    found = Panel.load_all(folder)
+    from deployments import registration  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.catalogue import deployments_of  # noqa: PLC0415 - as above
+    from deployments.prefect_file import prefect_file  # noqa: PLC0415 - as above
+
+    place = registration.Pool(pool, pool_type, image, secret)
+    if yaml is not None:
+        yaml.write_text(prefect_file(found, place), encoding="utf-8")
+        print(f"{yaml}: the deployments of {', '.join(panel.name for panel in found)}")
+        return
+    where = worker_panels or (str(folder) if image is None else IMAGE_PANELS)
+    made = deployments_of(found, _store(store, image), where)
+    webhook = os.environ.get(
+        "NIGHTCAST_WEBHOOK"
+    )  # a secret: an option would show it to whoever lists processes
+    _print(pool, registration.register(made, place, webhook, prune=prune), prune=prune)
+
+
+def _store(store: str | None, image: str | None) -> str:
+    """The store's URI. It is not opened: this machine may have no key to it."""
+    uri, folder = locate(store)
+    if image is not None and folder is not None:
+        raise NightcastError(
+            f"the store {uri} is a folder of this machine, which a container does not see; "
+            "give --store s3://... or NIGHTCAST_STORE"
+        )
+    return uri
+
+
+def _print(pool: str, done: "Registered", *, prune: bool) -> None:
+    print(f"Prefect server: {done.server}")
+    print(f"Work pool: {pool}, of type {done.pool_type}{', which is new' if done.pool_is_new else ''}")
+    for name in done.names:
+        print(f"  {name}")
+    for name in done.left_over:
+        print(f"  {name}: {'removed' if prune else 'no panel has it any more; --prune removes it'}")
+    for name in done.automations:
+        print(f"  {name}")
+    print(f"Runs need a worker: prefect worker start --pool {pool}")

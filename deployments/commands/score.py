@@ -1,0 +1,25 @@
+"""`nightcast score`: what published forecasts turned out to be worth."""
+
+from datetime import UTC, datetime
+
+from deployments import score_lines
+from deployments.commands.options import PanelName, Panels, Store
+from forecasting.as_of import to_instant
+from forecasting.errors import NightcastError
+from forecasting.evaluation.realised import read_tally
+from forecasting.evaluation.scorecard import score_forecasts
+from forecasting.panel import Panel
+from forecasting.publishing.score_summary import summarise_scores
+from forecasting.storage import Storage
+
+
+def score(panel: PanelName, /, *, store: Store = None, panels: Panels = None) -> None:
+    """Score published forecasts by the prices in the store, and print what they turned out to be worth."""
+    settings, storage = Panel.load(panel, panels), Storage(store)
+    report = score_forecasts(settings, storage, to_instant(datetime.now(UTC)))
+    if not report.forecasts:
+        raise NightcastError(
+            f"{settings.name} has no published forecast in {storage.uri}; "
+            f"run: nightcast run {settings.name}, or check --store"
+        )
+    score_lines.print_scores(report, summarise_scores(settings, read_tally(storage, settings.name)))

@@ -1,0 +1,41 @@
+"""`nightcast serve`: all panels' deployments on this machine."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from deployments.commands.options import Panels, Store
+from forecasting.panel import Panel, panels_folder
+from forecasting.storage import Storage
+
+
+def serve(
+    *,
+    store: Store = None,
+    panels: Panels = None,
+    port: Annotated[
+        int,
+        Parameter(
+            help="For the Prefect server that is started where none is configured.",
+            validator=validators.Number(gte=1, lte=65535),
+        ),
+    ] = 4200,
+    limit: Annotated[
+        int, Parameter(help="How many runs go on at once.", validator=validators.Number(gte=1))
+    ] = 2,
+) -> None:
+    """Run every panel on its schedule on this machine, with a Prefect server if none is configured."""
+    known, root = Panel.load_all(panels), Storage(store).uri  # a mistake is told before Prefect has started
+    given = {"--store": store and root, "--panels": panels and str(Path(panels).resolve())}
+    from deployments.serving import Serving, serve_until_told  # noqa: PLC0415 - Prefect takes seconds to import
+
+    serving = Serving(
+        panels=known,
+        store=root,
+        folder=str(panels_folder(panels).resolve()),
+        limit=limit,
+        options="".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value),
+    )
+    serve_until_told(serving, port)

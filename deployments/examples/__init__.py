@@ -1,0 +1,1 @@
+"""Downstream jobs to start from: what reads the forecasts in the morning."""

@@ -1,0 +1,155 @@
+"""The Prefect server that `nightcast serve` uses: the one configured, the one found, or one of its own."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import prefect
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from forecasting.errors import ServerError
+
+_log = logging.getLogger(__name__)
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 180
+_END_SECONDS = 15
+_HTTP_OK = 200
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server that answers.
+
+    Attributes:
+        api: the address of its API.
+        process: it, where this process has started it.
+    """
+
+    api: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether runs that use it are this machine's, as far as its address tells."""
+        return urlsplit(self.api).hostname in {_HOST, "localhost", "::1"}
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started here and is no more."""
+        return self.process is not None and self.process.poll() is not None
+
+
+@contextmanager
+def prefect_server(port: int) -> Iterator[Server]:
+    """A server to serve from, which Prefect's settings name meanwhile: see the module.
+
+    Raises:
+        ServerError: it does not answer, or the port is taken by something else.
+    """
+    configured = PREFECT_API_URL.value()
+    if configured:
+        yield _configured(configured)
+        return
+    found = _found(port)
+    with (
+        nullcontext(found) if found else _started(port) as server,
+        temporary_settings({PREFECT_API_URL: server.api}),
+    ):
+        yield server
+
+
+def _configured(api: str) -> Server:
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    if problem is not None:
+        raise ServerError(
+            f"no Prefect server answers at {api}: start it, or unset PREFECT_API_URL to have one started here"
+        )
+    _log.info("prefect: using the server at %s, which PREFECT_API_URL names", api)
+    return Server(api)
+
+
+def _found(port: int) -> Server | None:
+    with socket.socket() as probe:
+        if probe.connect_ex((_HOST, port)) != 0:
+            return None
+    version = _version(port)
+    other = "end it, or choose another port with --port"
+    if version is None:
+        raise ServerError(f"port {port} is taken by something that is no Prefect server: {other}")
+    if version != prefect.__version__:
+        raise ServerError(
+            f"on port {port} is a Prefect server {version}, and this is {prefect.__version__}: {other}"
+        )
+    _log.info("prefect: using the server found on port %d, which was started by someone else", port)
+    return Server(f"http://{_HOST}:{port}/api")
+
+
+def _version(port: int) -> str | None:
+    try:
+        answer = httpx.get(f"http://{_HOST}:{port}/api/admin/version", timeout=20, trust_env=False)
+        return str(answer.json()) if answer.status_code == _HTTP_OK else None
+    except (httpx.HTTPError, ValueError):  # it does not speak HTTP, or not JSON
+        return None
+
+
+@contextmanager
+def _started(port: int) -> Iterator[Server]:
+    home = Path(PREFECT_HOME.value())
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "nightcast-server.log"
+    address = f"http://{_HOST}:{port}"
+    _log.info("prefect: starting a server on this machine, which takes 10 to 30 seconds")
+    environment = {
+        **os.environ,
+        "PREFECT_SERVER_UI_API_URL": f"{address}/api",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "deployments.server_process", str(port)]
+    with (
+        log.open("wb") as lines,
+        # In a session of its own: Ctrl-C is for this process, which ends the server last.
+        subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=lines,
+            stderr=lines,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            _wait_until_healthy(process, port, log)
+            _log.info("prefect: the UI is at %s; its history is in %s", address, home)
+            yield Server(f"{address}/api", process)
+        finally:
+            _end(process)
+
+
+def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while _version(port) is None:
+        if process.poll() is not None:
+            raise ServerError(f"the Prefect server ended while it started; its last words are in {log}")
+        if time.monotonic() > deadline:
+            raise ServerError(f"the Prefect server does not answer after {_START_SECONDS} s; look at {log}")
+        time.sleep(0.5)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,74 @@
+"""The file that Prefect's own `prefect deploy` reads, from the same deployments as `nightcast deploy`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+
+from deployments.catalogue import deployments_of
+from deployments.registration import Pool, assign
+from forecasting.errors import NightcastError
+from forecasting.panel import Panel
+
+# `prefect deploy` puts the environment in their place, and an empty text for what is not set, with which
+# the workers would write to a folder that is thrown away after the run; so a step before it stops there.
+_PLACES = {"store": "NIGHTCAST_STORE", "panels": "NIGHTCAST_PANELS"}
+_HEADER = """\
+# Made from the panels; change those, not this file: nightcast deploy --yaml deployments/prefect.yaml
+#
+# Registers the same deployments as `nightcast deploy`, but for the choice of panels in their forms, in a work
+# pool that is there already, and nothing else.
+# NIGHTCAST_STORE and NIGHTCAST_PANELS must be set, to where workers find the store and the panels' folder:
+#
+#     prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
+"""
+
+
+def prefect_file(panels: Sequence[Panel], pool: Pool) -> str:
+    """The file's text for these panels' deployments in a pool; the same panels give the same text.
+
+    Raises:
+        NightcastError: a deployment, or the pool, has what such a file cannot say.
+    """
+    if pool.secrets:
+        raise NightcastError(
+            "prefect deploy would write the secrets themselves into the deployments; "
+            "leave --secret or --yaml out"
+        )
+    made = deployments_of(panels, *(f"{{{{ ${name} }}}}" for name in _PLACES.values()))
+    assign(made, pool)
+    content = {
+        "name": "nightcast",
+        "build": [
+            {"prefect.deployments.steps.run_shell_script": {"script": f"printenv {name}"}}
+            for name in _PLACES.values()
+        ],
+        "push": [],
+        "pull": [],  # the code is installed where the workers are
+        "deployments": [_entry(one) for one in made],
+    }
+    return _HEADER + "\n" + yaml.safe_dump(content, sort_keys=False, width=110, allow_unicode=True)
+
+
+def _entry(made: RunnerDeployment) -> dict[str, Any]:
+    if made.triggers:
+        raise NightcastError(
+            f"the deployment {made.full_name} has triggers, which the file for prefect deploy lacks"
+        )
+    return {
+        "name": made.name,
+        "entrypoint": made.entrypoint,
+        "tags": list(made.tags),
+        "parameters": dict(made.parameters),
+        "enforce_parameter_schema": made.enforce_parameter_schema,
+        "schedules": [_schedule(one.schedule) for one in made.schedules or []],
+        "work_pool": {"name": made.work_pool_name, "job_variables": made.job_variables},
+    }
+
+
+def _schedule(schedule: Any) -> dict[str, Any]:
+    if not isinstance(schedule, CronSchedule):
+        raise NightcastError(f"a schedule other than cron, {schedule}, is not in the file for prefect deploy")
+    return {"cron": schedule.cron, "timezone": schedule.timezone}

@@ -1,0 +1,229 @@
+"""Registration: the catalogue's deployments on a Prefect server, for the workers of a pool to run.
+
+Registering again changes what has changed, and nothing else.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL
+from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
+
+from deployments.automations import apply_automations
+from deployments.environment import LOGGING
+from forecasting.errors import NightcastError
+
+PoolType = Literal["process", "docker", "kubernetes"]
+_KUBERNETES_TEMPLATE = Path(__file__).parent / "kubernetes" / "base-job-template.json"
+_PAGE = 200  # the most that the server gives at once
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where deployments go.
+
+    Attributes:
+        name: the work pool's.
+        type: what its workers start for a run. None: whatever the pool is; process where it is to be made.
+        image: what containers start from; None for processes.
+        secrets: environment variables of a run that it gets from Prefect's Secret blocks.
+    """
+
+    name: str
+    type: PoolType | None = None
+    image: str | None = None
+    secrets: tuple[str, ...] = ()
+
+    def job_variables(self) -> dict[str, Any]:
+        """What each run of a deployment in this pool is started with; it never holds a secret itself."""
+        blocks = {name: f"{{{{ prefect.blocks.secret.{block_name(name)} }}}}" for name in self.secrets}
+        return {"env": {**LOGGING, **blocks}, **({"image": self.image} if self.image else {})}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What there is now.
+
+    Attributes:
+        server: its API's address.
+        pool_type: what the pool's workers start.
+        pool_is_new: whether the pool was made.
+        names: of the deployments, `flow/deployment`.
+        left_over: deployments in the pool of panels, or flows, that are no more.
+        automations: those that notify the webhook.
+    """
+
+    server: str
+    pool_type: str
+    pool_is_new: bool
+    names: tuple[str, ...]
+    left_over: tuple[str, ...]
+    automations: tuple[str, ...]
+
+
+def block_name(variable: str) -> str:
+    """The Secret block that holds an environment variable: `AWS_REGION` is in `aws-region`."""
+    return variable.lower().replace("_", "-")
+
+
+def assign(deployments: Sequence[RunnerDeployment], pool: Pool) -> None:
+    """Send these deployments' runs to a pool."""
+    for one in deployments:
+        one.work_pool_name = pool.name
+        one.job_variables = pool.job_variables()
+
+
+def register(
+    deployments: Sequence[RunnerDeployment], pool: Pool, webhook: str | None = None, *, prune: bool
+) -> Registered:
+    """Register them in the pool, which is made where it is missing; `prune` removes what is left over there.
+
+    With a webhook, the server notifies it of what people should hear of.
+
+    Raises:
+        NightcastError: no server is named, it does not answer or lets nobody in, the pool is of another type,
+            or a secret's block is missing.
+    """
+    server = _server()
+    with _clear_errors(server), get_client(sync_client=True) as client:
+        _check_secrets(client, pool)
+        pool_type, is_new = _find_or_make(client, pool)
+        assign(deployments, pool)
+        for one in deployments:
+            _keep_paused(client, one)
+            one.apply()
+        names = tuple(one.full_name for one in deployments)
+        left_over = {name: found for name, found in _in_pool(client, pool).items() if name not in names}
+        if prune:
+            for found in left_over.values():
+                client.delete_deployment(found.id)
+        automations = (
+            apply_automations(webhook, (name.partition("/")[0] for name in names)) if webhook else []
+        )
+    return Registered(server, pool_type, is_new, names, tuple(sorted(left_over)), tuple(automations))
+
+
+def _server() -> str:
+    address = PREFECT_API_URL.value()
+    if address is None:
+        raise NightcastError(
+            "no Prefect server to register with; set PREFECT_API_URL, such as http://127.0.0.1:4200/api "
+            "(on one machine, nightcast serve needs no such thing)"
+        )
+    return str(address)
+
+
+@contextmanager
+def _clear_errors(server: str) -> Iterator[None]:
+    """Tell in a line what keeps a server from doing as asked."""
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            raise NightcastError(
+                f"the Prefect server {server} does not let us in; set PREFECT_API_AUTH_STRING to what the "
+                "server has as PREFECT_SERVER_API_AUTH_STRING"
+            ) from error
+        raise NightcastError(f"the Prefect server {server} refused: {error}") from error
+    except DeploymentApplyError as error:
+        raise NightcastError(f"the Prefect server {server} refused a deployment: {error}") from error
+    except httpx.TransportError as error:
+        raise NightcastError(
+            f"the Prefect server {server} does not answer ({error}); is it up, and PREFECT_API_URL right?"
+        ) from error
+
+
+def _check_secrets(client: SyncPrefectClient, pool: Pool) -> None:
+    """A block that is missing would fail every run, at night."""
+    for variable in pool.secrets:
+        name = block_name(variable)
+        try:
+            client.read_block_document_by_name(name, "secret", include_secrets=False)
+        except ObjectNotFound as error:
+            raise NightcastError(
+                f"--secret {variable}: the server has no Secret block named {name}; make one in its UI, "
+                "under Blocks"
+            ) from error
+
+
+def _find_or_make(client: SyncPrefectClient, pool: Pool) -> tuple[str, bool]:
+    """The pool's type, and whether it had to be made."""
+    try:
+        found = client.read_work_pool(pool.name)
+    except ObjectNotFound:
+        pool_type = pool.type or "process"
+        template = _base_job_template(pool_type)
+        _check_image(pool, pool_type)
+        client.create_work_pool(WorkPoolCreate(name=pool.name, type=pool_type, base_job_template=template))
+        return pool_type, True
+    if pool.type not in (None, found.type):
+        raise NightcastError(
+            f"the work pool {pool.name} is of type {found.type}, not {pool.type}; give another --pool, "
+            "or no --type"
+        )
+    _check_image(pool, found.type)
+    return found.type, False
+
+
+def _check_image(pool: Pool, pool_type: str) -> None:
+    if pool_type != "process" and pool.image is None:
+        raise NightcastError(
+            f"the work pool {pool.name}, of type {pool_type}, starts containers; give --image, such as "
+            "nightcast:0.1.0"
+        )
+    if pool_type == "process" and pool.image is not None:
+        raise NightcastError(
+            f"the work pool {pool.name}, of type process, starts no containers; leave --image out, "
+            "or give a --type"
+        )
+
+
+def _base_job_template(pool_type: PoolType) -> dict[str, Any]:
+    """What a run is started from: Prefect's own, but on Kubernetes ours, which has runs read a Secret."""
+    if pool_type == "kubernetes":
+        template: dict[str, Any] = json.loads(_KUBERNETES_TEMPLATE.read_text(encoding="utf-8"))
+        return template
+    found = asyncio.run(get_default_base_job_template_for_infrastructure_type(pool_type))
+    if found is None:
+        raise NightcastError(
+            f"Prefect offers no base job template for the type {pool_type}; make the work pool in its UI"
+        )
+    return found
+
+
+def _keep_paused(client: SyncPrefectClient, made: RunnerDeployment) -> None:
+    """What a person has paused in the UI stays so; Prefect would start it again."""
+    try:
+        standing = client.read_deployment_by_name(made.full_name)
+    except ObjectNotFound:
+        return
+    made.paused = standing.paused
+    for schedule, before in zip(made.schedules or [], standing.schedules, strict=False):
+        schedule.active = before.active
+
+
+def _in_pool(client: SyncPrefectClient, pool: Pool) -> dict[str, DeploymentResponse]:
+    """The deployments of ours in the pool, by name: others may use it too."""
+    only = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool.name]))
+    flows: dict[Any, str] = {}
+    found: dict[str, DeploymentResponse] = {}
+    while True:
+        page = client.read_deployments(work_pool_filter=only, limit=_PAGE, offset=len(found))
+        for one in page:
+            if one.flow_id not in flows:
+                flows[one.flow_id] = client.read_flow(one.flow_id).name
+            found[f"{flows[one.flow_id]}/{one.name}"] = one
+        if len(page) < _PAGE:
+            return {name: one for name, one in found.items() if any(t.startswith("panel:") for t in one.tags)}

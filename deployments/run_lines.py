@@ -1,0 +1,23 @@
+"""What runs print in the terminal of `nightcast serve`: our own lines, each with its run's name."""
+
+import logging
+import sys
+
+from prefect.context import FlowRunContext
+
+
+class RunLines(logging.StreamHandler):  # type: ignore[type-arg] # generic only for type checkers
+    """A handler for the process of one run; `logging.yml` has it."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self._run = "run"
+        self.setFormatter(logging.Formatter("%(asctime)s  %(run)s: %(message)s", datefmt="%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record; a thread that Prefect does not know has the name of the last one it did."""
+        context = FlowRunContext.get()
+        if context and context.flow_run:
+            self._run = context.flow_run.name
+        record.run = self._run
+        super().emit(record)

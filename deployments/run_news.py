@@ -1,0 +1,103 @@
+"""Say which runs start, and how they end, while they are served."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterEndTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+
+from deployments.catching_up import STOPPED
+from forecasting.errors import ServerError
+
+_log = logging.getLogger(__name__)
+
+_SECONDS = 2.0
+_LONGEST = 300
+_PREFIX = "Flow run encountered an exception: "
+
+
+class RunNews:
+    """What has been said of the runs of some deployments since it was made.
+
+    Args:
+        client: of the server that knows them.
+        deployments: their ids.
+    """
+
+    def __init__(self, client: PrefectClient, deployments: Sequence[UUID]) -> None:
+        self._client = client
+        self._ours = FlowRunFilterDeploymentId(any_=list(deployments))
+        self._born = datetime.now(UTC)
+        self._since = self._born
+        self._started: set[UUID] = set()
+        self._ended: set[UUID] = set()
+
+    async def tell_for_ever(self) -> None:
+        """Look every two seconds.
+
+        Raises:
+            ServerError: the server does not answer any more, not even after the client's own retries.
+        """
+        while True:
+            try:
+                await self.tell()
+            except httpx.HTTPError as error:
+                raise ServerError(
+                    f"the Prefect server at {self._client.api_url} does not answer any more ({error}); "
+                    "start nightcast serve again when it does"
+                ) from error
+            await asyncio.sleep(_SECONDS)
+
+    async def tell(self) -> None:
+        """Say what has happened since the last look."""
+        running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
+        for run in await self._read(FlowRunFilter(deployment_id=self._ours, state=running)):
+            self._tell_start(run)
+        ended = FlowRunFilterEndTime(after_=self._since)
+        # Clocks may differ, and runs end between looks.
+        self._since = max(self._born, datetime.now(UTC) - timedelta(minutes=1))
+        for run in await self._read(FlowRunFilter(deployment_id=self._ours, end_time=ended)):
+            self._tell_end(run)
+
+    async def _read(self, wanted: FlowRunFilter) -> list[FlowRun]:
+        return await self._client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.END_TIME_DESC)
+
+    def _tell_start(self, run: FlowRun) -> None:
+        if run.id not in self._started:
+            self._started.add(run.id)
+            due = run.expected_start_time
+            _log.info("%s: started%s", run.name, f", due {due:%Y-%m-%d %H:%M} UTC" if due else "")
+
+    def _tell_end(self, run: FlowRun) -> None:
+        state = run.state
+        if run.id in self._ended or state is None or not state.is_final():
+            return
+        self._ended.add(run.id)
+        took = f" after {run.total_run_time.total_seconds():.0f} s" if run.total_run_time else ""
+        message = "nightcast serve ends" if state.message == STOPPED else _one_line(state.message)
+        reason = "" if state.is_completed() else f": {message}"
+        _log.log(
+            logging.INFO if state.is_completed() else logging.ERROR,
+            "%s: %s%s%s",
+            run.name,
+            state.name.lower() if state.name else "ended",
+            took,
+            reason,
+        )
+
+
+def _one_line(text: str | None) -> str:
+    line = " ".join((text or "no reason given").removeprefix(_PREFIX).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -1,0 +1,102 @@
+"""The backfill: the forecasts that a panel's schedule would have made between two dates, and did not."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.hooks import ALARMED
+from flows.parameters import PANEL, PANELS, STORE
+from forecasting.panel import Panel
+from forecasting.publishing.missing import check_dates
+from forecasting.storage import Storage
+from tasks.backfill import decide_past, find_missing_dates, publish_past
+from tasks.compact import compact_prices
+from tasks.ingest import ingest_prices
+from tasks.limit import panel_slot
+from tasks.outcomes import Outcome, Outcomes, show_missing
+from tasks.processes import Start, task_processes
+
+_log = logging.getLogger(__name__)
+
+
+def _run_name() -> str:
+    """The panel's name, be it given so or by its file, and the dates."""
+    given = flow_run.parameters
+    return f"backfill-{Path(given['panel']).stem}-{given['start']}-{given['end']}"
+
+
+@flow(name="backfill", flow_run_name=_run_name, **ALARMED)
+def backfill(  # noqa: PLR0913, PLR0917 - its form's fields, which Prefect passes by name
+    panel: str = PANEL,
+    start: date = Field(description="The first date that may be missing."),
+    end: date = Field(description="The last one. It must not lie in the future."),
+    force: bool = Field(  # noqa: FBT001 - Prefect's form has a switch for it
+        default=False,
+        description="Also the dates that have a forecast: each gets one more where that differs.",
+    ),
+    dry_run: bool = Field(  # noqa: FBT001 - as above
+        default=False, description="Only list what is missing, as an artifact of this run."
+    ),
+    parallel: Annotated[int, Field(ge=1, le=8)] = Field(  # bounds that stand below would not reach the form
+        1, description="How many forecasts are made at once, 1 to 8, each in a process of its own."
+    ),
+    store: str | None = STORE,
+    panels: str | None = PANELS,
+) -> dict[str, Any]:
+    """Publish every past forecast that is missing, oldest first, each from what was known then.
+
+    Running it again does the rest: what is published stays as it is.
+    """
+    settings = Panel.load(panel, panels)
+    root = Storage(store).uri
+    now = flow_run.scheduled_start_time or datetime.now(UTC)
+    check_dates(start, end, now)
+
+    if not dry_run:
+        ingest_prices(settings, root, now)
+        compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+    missing = find_missing_dates(settings, root, start, end, now, force=force)
+    _log.info("backfill: %s", missing.summary)
+    if dry_run:
+        show_missing(settings, missing)
+        return {"missing": list(missing.as_ofs)}
+    return {"published": _publish_all(settings, root, missing.as_ofs, parallel, now)}
+
+
+def _publish_all(
+    panel: Panel, store: str, as_ofs: Sequence[str], parallel: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Publish each, and fail at the end if one could not be."""
+    if not as_ofs:
+        return []
+    outcomes = Outcomes(panel, as_ofs)
+    with task_processes(parallel) as start:
+        for first in range(0, len(as_ofs), parallel):
+            # Between two slots it is the turn of whoever waits: of a night, above all.
+            with panel_slot(panel.name, gives_way=True):
+                for outcome in _publish(panel, store, as_ofs[first : first + parallel], now, start):
+                    outcomes.add(outcome)
+    return outcomes.close()
+
+
+def _publish(
+    panel: Panel, store: str, as_ofs: Sequence[str], now: datetime, start: Start
+) -> Iterator[Outcome]:
+    """Decide one after the other; those that are decided are published meanwhile."""
+    pending = []
+    for as_of in as_ofs:
+        decided = decide_past(panel, store, as_of, now, return_state=True)
+        if not decided.is_completed():
+            yield Outcome.of(as_of, decided)
+            continue
+        snapshot, decision = decided.result()
+        final_state = start(publish_past, panel=panel, store=store, snapshot=snapshot, decision=decision)
+        pending.append((as_of, final_state))
+    for as_of, final_state in pending:
+        yield Outcome.of(as_of, final_state())

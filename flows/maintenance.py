@@ -1,0 +1,77 @@
+"""Maintenance: what is no longer needed is removed, from the store and from Prefect's own database."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import State, flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.hooks import ALARMED
+from flows.parameters import PANELS, STORE
+from forecasting.errors import NightcastError
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+from tasks.maintain import maintain_panel, show_upkeep
+from tasks.runs import remove_old_runs
+
+ALL = "all"
+
+
+def _run_name() -> str:
+    name = Path(flow_run.parameters["only_panel"] or ALL).stem
+    return f"maintenance-{name}" + ("-dry" if flow_run.parameters["dry_run"] else "")
+
+
+@flow(name="maintenance", flow_run_name=_run_name, **ALARMED)
+def maintenance(
+    *,
+    only_panel: str | None = Field(
+        None, description="Only this panel: its name, or a path to its TOML file. Empty: all panels."
+    ),
+    dry_run: bool = Field(
+        default=False, description="Only list what would be removed; nothing is changed then."
+    ),
+    keep_runs_days: Annotated[int, Field(ge=7, le=3650)] = Field(  # bounds in a default are not enforced
+        90,
+        description="Runs that ended longer ago than so many days vanish from this UI, with their logs and "
+        "artifacts. Forecasts do not: how long those are kept says [retention] of the panel.",
+    ),
+    store: str | None = STORE,
+    panels: str | None = PANELS,
+) -> dict[str, Any]:
+    """Remove old forecasts, models and runs that nothing needs any more, and compact the tables.
+
+    What is removed how soon says `[retention]` of a panel. It is safe while other runs are at work.
+    """
+    names = [only_panel] if only_panel else Panel.names(panels)
+    root = Storage(store).uri
+    before = datetime.now(UTC) - timedelta(days=keep_runs_days)
+
+    states = {name: maintain_panel(name, panels, root, dry_run=dry_run, return_state=True) for name in names}
+    runs = remove_old_runs(_tags(only_panel, names), before, dry_run=dry_run, return_state=True)
+    done = {name: _result(state) for name, state in states.items()}
+    show_upkeep(done, _result(runs), dry_run=dry_run)
+    _stop_if_failed({**done, "old runs": _result(runs)})
+    return {name: len(one.removed) for name, one in done.items()}
+
+
+def _tags(only_panel: str | None, names: list[str]) -> list[str]:
+    """The tags of the runs of these panels' deployments, and of those for all."""
+    return [f"panel:{Path(name).stem}" for name in [*names, *([] if only_panel else [ALL])]]
+
+
+def _result(state: State[Any]) -> Any:
+    """What a task returned, or in one line why it failed."""
+    found = state.result(raise_on_failure=False)
+    return " ".join(str(found).split()) if isinstance(found, BaseException) else found
+
+
+def _stop_if_failed(done: dict[str, Any]) -> None:
+    failed = [f"{name} ({why})" for name, why in done.items() if isinstance(why, str)]
+    if failed:
+        raise NightcastError(
+            f"maintenance failed for {len(failed)} of {len(done)}, and was done for the others: "
+            + "; ".join(failed)
+        )

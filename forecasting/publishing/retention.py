@@ -1,0 +1,152 @@
+"""Retention of forecasts: which ones a panel's `[retention]` lets go, and their removal.
+
+Nothing here takes a lock. Only forecasts for an earlier `as_of` than the one that `latest/` shows are ever
+removed, and the pointer never moves back: so none that a run may point to goes. The manifest goes first,
+which makes a folder that a killed removal leaves behind no forecast, and one for the next removal.
+"""
+
+import io
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from forecasting.panel import Panel
+from forecasting.publishing.publish import (
+    FORECAST,
+    MANIFEST,
+    ForecastAddress,
+    find_pointer,
+    forecasts_folder,
+    manifests,
+)
+from forecasting.storage import Storage
+
+# A run may be at work on what was written, or committed, so lately.
+AT_WORK = timedelta(days=2)
+# Bars come late: so long after a forecast's last one was due may it still be scored.
+_LATE = timedelta(days=14)
+
+_FOLDER = re.compile(r"(forecasts/[^/]+/as_of=(\d{4}-\d\d-\d\d)[^/]*/id=[^/]+)/.+")
+_DATE = len("YYYY-MM-DD")
+
+What = Literal["old forecast", "superseded forecast", "unfinished forecast", "unused model"]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A folder of the store that may go.
+
+    Attributes:
+        what: what is in it.
+        folder: its path in the store.
+        why: why it may, in words.
+    """
+
+    what: What
+    folder: str
+    why: str
+
+
+def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[Removal]:
+    """What may go, by path: old forecasts, superseded ones, and folders that a killed run never committed.
+
+    A forecast stays while its bars may still come, as it may yet be scored. `now` is a time in UTC.
+
+    Raises:
+        StoreError: the pointer is damaged, so that nobody knows what `latest/` shows.
+    """
+    pointer = find_pointer(storage, panel.name)
+    written = _written(storage, panel.name)  # before the manifests, so that none is taken for uncommitted
+    committed = manifests(storage, forecasts_folder(panel.name))
+    unfinished = written.keys() - {folder.rstrip("/") for folder, _ in committed}
+    found = [
+        Removal("unfinished forecast", folder, f"last written {written[folder]:%Y-%m-%d}, never committed")
+        for folder in unfinished
+        if written[folder] < now - AT_WORK and not _shows(pointer, folder)
+    ]
+    if pointer is not None:
+        earlier = [pair for pair in committed if pair[1]["as_of"] < pointer["as_of"]]
+        found += [
+            removal
+            for removal in _expired(panel, earlier, pointer, now)
+            if not _may_be_scored(storage, removal, now)
+        ]
+    return sorted(found, key=lambda removal: removal.folder)
+
+
+def remove_forecast(storage: Storage, panel: str, removal: Removal, now: datetime) -> bool:
+    """Remove a forecast's folder; False, and nothing is removed, where it is in use by now."""
+    written = storage.list_times(removal.folder)
+    manifest, forecast = (f"{removal.folder}/{name}" for name in (MANIFEST, FORECAST))
+    resumed = removal.what == "unfinished forecast" and any(at >= now - AT_WORK for at in written.values())
+    if resumed or _shows(find_pointer(storage, panel), removal.folder):
+        return False
+    storage.delete([manifest])
+    storage.delete([forecast])  # a run that makes it anew at this moment does not find half of it
+    storage.delete([path for path in written if path not in {manifest, forecast}])
+    return True
+
+
+def _written(storage: Storage, panel: str) -> dict[str, datetime]:
+    """When each forecast's folder was last written to."""
+    newest: dict[str, datetime] = {}
+    for path, at in storage.list_times(forecasts_folder(panel)).items():
+        if found := _FOLDER.fullmatch(path):
+            newest[found[1]] = max(at, newest.get(found[1], at))
+    return newest
+
+
+def _expired(
+    panel: Panel, committed: list[tuple[str, dict[str, Any]]], pointer: dict[str, Any], now: datetime
+) -> list[Removal]:
+    """The committed forecasts, given oldest first, that are too old or superseded for too long."""
+    keep = panel.retention
+    oldest = _date(pointer) - timedelta(days=keep.forecast_days)
+    superseded_until = now - max(timedelta(days=keep.superseded_days), AT_WORK)
+    by_as_of: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    for folder, manifest in committed:
+        by_as_of[manifest["as_of"]].append((folder.rstrip("/"), manifest))
+    found = []
+    for pairs in by_as_of.values():
+        for folder, manifest in pairs:
+            published = _instant(manifest["published_at"])
+            if _date(manifest) < oldest and published < now - AT_WORK:
+                why = f"more than {keep.forecast_days} days before {pointer['as_of']}, the newest"
+                found.append(Removal("old forecast", folder, why))
+            elif folder != pairs[-1][0] and published < superseded_until:
+                why = f"published {published:%Y-%m-%d}, superseded by {pairs[-1][1]['forecast_id']}"
+                found.append(Removal("superseded forecast", folder, why))
+    return found
+
+
+def _may_be_scored(storage: Storage, removal: Removal, now: datetime) -> bool:
+    """Whether some of its bars may still come; of one that cannot be read there is nothing to score."""
+    data = storage.find(f"{removal.folder}/{FORECAST}")
+    if data is None:
+        return False
+    try:
+        last = pc.max(pq.read_table(io.BytesIO(data), columns=["ds"])["ds"]).as_py()
+    except (pa.ArrowException, OSError, KeyError):
+        return False
+    return bool(last is not None and last > now - _LATE)
+
+
+def _shows(pointer: dict[str, Any] | None, folder: str) -> bool:
+    if pointer is None:
+        return False
+    return ForecastAddress(pointer["panel"], pointer["as_of"], pointer["forecast_id"]).folder == folder
+
+
+def _date(record: dict[str, Any]) -> date:
+    return date.fromisoformat(record["as_of"][:_DATE])
+
+
+def _instant(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,36 @@
+"""Backtest: walk forward over the past, keep every prediction, and show what came of it."""
+
+import logging
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+from tasks.policy import TRAINING
+from tasks.progress import TaskProgress, artifact_key
+
+_log = logging.getLogger(__name__)
+
+
+@task(name="backtest", **TRAINING)
+def run_backtest(panel: Panel, store: str, plan: BacktestPlan) -> str:
+    """Backtest the panel's model beside both random walks; the folder of its files in the store."""
+    # Both load matplotlib, which takes a second.
+    from forecasting.publishing.backtest_files import PREDICTIONS, REPORT, write_backtest  # noqa: PLC0415 - above
+    from forecasting.publishing.backtest_report import backtest_markdown  # noqa: PLC0415 - above
+
+    storage = Storage(store)
+    result = backtest_panel(panel, storage, plan, TaskProgress("backtesting", panel.name))
+    folder = write_backtest(panel, storage, result)
+    report, predictions = (storage.display(f"{folder}/{name}") for name in (REPORT, PREDICTIONS))
+    create_markdown_artifact(
+        key=artifact_key("backtest", panel.name),
+        markdown="\n\n".join(
+            [backtest_markdown(panel, result), f"Report: `{report}`", f"Every prediction: `{predictions}`"]
+        ),
+        description=f"What {result.model} would have been worth for {panel.name}",
+    )
+    _log.info("backtest: %s", report)
+    return folder

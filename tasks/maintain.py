@@ -1,0 +1,53 @@
+"""Maintain: a panel's part of the store cleared up, and what a person sees of that in the Prefect UI."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+
+from forecasting.maintenance import Upkeep, maintain, upkeep_rows
+from forecasting.panel import Panel
+from forecasting.storage import Storage
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+# Artifacts live in Prefect's database, which this is to keep small.
+_SHOWN = 100
+
+
+@task(name="maintain panel", task_run_name="maintain {panel}", **STEP)
+def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool) -> Upkeep:
+    """Remove what the panel's `[retention]` lets go, and compact its tables."""
+    settings = Panel.load(panel, panels)  # here, so that a mistake in one panel's file stops no other
+    done = maintain(settings, Storage(store), datetime.now(UTC), dry_run=dry_run)
+    for one in done.removed:
+        _log.info("maintenance: %s %s, %s", "would remove" if dry_run else "removed", one.folder, one.why)
+    _log.info("maintenance: %s has %d forecasts, %d models", panel, done.forecasts, done.versions)
+    return done
+
+
+@task(name="show maintenance", **STEP)
+def show_upkeep(done: Mapping[str, Upkeep | str], runs: int | str, *, dry_run: bool) -> None:
+    """A table artifact of what was removed and kept; text in place of a result says why there is none."""
+    rows = []
+    for panel, one in done.items():
+        rows += _failed(panel, one) if isinstance(one, str) else upkeep_rows(one, _SHOWN)
+    rows += (
+        _failed("(Prefect)", runs)
+        if isinstance(runs, str)
+        else [{"panel": "(Prefect)", "what": "old runs", "why": f"runs: {runs}", "where": ""}]
+    )
+    create_table_artifact(
+        key="maintenance",
+        table=rows,
+        description="What would be removed: a dry run, nothing was"
+        if dry_run
+        else "What was removed, and what kept",
+    )
+
+
+def _failed(panel: str, why: str) -> list[dict[str, str]]:
+    return [{"panel": panel, "what": "FAILED", "why": why, "where": ""}]

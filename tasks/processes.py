@@ -1,0 +1,87 @@
+"""Processes: tasks side by side, each in one of its own, as TensorFlow and matplotlib bear no threads."""
+
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+from prefect import Task
+from prefect.client.schemas.objects import State
+from prefect.states import Crashed
+from prefect.task_runners import ProcessPoolTaskRunner
+
+_OUR_LOGGERS = ("forecasting", "tasks")
+
+# Starts a task with these parameters; what that gives waits for the task's final state.
+Start = Callable[..., Callable[[], State[Any]]]
+
+
+@contextmanager
+def task_processes(count: int) -> Iterator[Start]:
+    """Run tasks in up to `count` processes, spawned and never forked; with a count of 1, in this one.
+
+    A process that dies takes the tasks then at work with it: their state is Crashed, and the next task has
+    new ones. All end with this process, even if that is killed.
+    """
+    if count == 1:
+        yield _run_here
+        return
+    pool = _Pool(count)
+    try:
+        yield pool.start
+    finally:
+        pool.close()
+
+
+def _run_here(task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
+    state: State[Any] = task(**parameters, return_state=True)
+    return lambda: state
+
+
+class _Pool:
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._runner: ProcessPoolTaskRunner | None = None
+
+    def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
+        if self._runner is None:
+            levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OUR_LOGGERS}
+            self._runner = ProcessPoolTaskRunner(
+                max_workers=self._count, initializer=_begin, initargs=(levels,)
+            )
+            self._runner.__enter__()
+        future = self._runner.submit(task, parameters)
+
+        def final_state() -> State[Any]:
+            try:
+                future.wait()
+            except BrokenProcessPool:
+                self.close()
+                return Crashed(message="its process died: out of memory, or killed")
+            return future.state
+
+        return final_state
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.__exit__(None, None, None)
+            self._runner = None
+
+
+def _begin(levels: dict[str, int]) -> None:
+    """Log what the process that started this one logs, and end when it does: a pool's own would wait on."""
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,81 @@
+"""Remove old runs: Prefect's own record of our runs is kept small, on whichever server it is."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from prefect import task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+
+from tasks.policy import STEP
+
+_log = logging.getLogger(__name__)
+
+_PAGE = 100
+# A call or two each. More than a year of a few panels: what is left after that goes the next time.
+_AT_MOST = 5000
+
+
+@task(name="remove old runs", **STEP)
+def remove_old_runs(tags: Sequence[str], before: datetime, *, dry_run: bool) -> int:
+    """Remove the runs with one of these tags that ended before that, and what belongs to them; how many.
+
+    With a flow run go its task runs, logs, artifacts, and the flow runs that it called, which have no tags of
+    their own. In a dry run they are only counted.
+    """
+    ended = FlowRunFilter(
+        tags=FlowRunFilterTags(any_=list(tags)),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(TERMINAL_STATES))),
+        end_time=FlowRunFilterEndTime(before_=before),
+    )
+    with get_client(sync_client=True) as client:
+        old = _found(client, ended)[:_AT_MOST]
+        count = 0 if dry_run else sum(_remove(client, run) for run in old)
+    if len(old) == _AT_MOST:
+        _log.info("maintenance: there may be more old runs; they go the next time")
+    return len(old) if dry_run else count
+
+
+def _found(client: SyncPrefectClient, wanted: FlowRunFilter) -> list[UUID]:
+    """The ids of the runs that pass, the first `_AT_MOST` and a page."""
+    found: list[UUID] = []
+    while len(found) < _AT_MOST:
+        page = client.read_flow_runs(
+            flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=_PAGE, offset=len(found)
+        )
+        found += [run.id for run in page]
+        if len(page) < _PAGE:
+            break
+    return found
+
+
+def _remove(client: SyncPrefectClient, run: UUID) -> int:
+    """Remove one run and those that it called; how many.
+
+    The server removes task runs and logs with it, but would keep artifacts for ever: they go before. The run
+    goes last, so that a removal that was killed is finished by the next.
+    """
+    called = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run]))
+    count = sum(_remove(client, child) for child in _found(client, called))
+    own = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+    try:
+        while artifacts := client.read_artifacts(flow_run_filter=own, limit=_PAGE):
+            for artifact in artifacts:
+                client.delete_artifact(artifact.id)
+        client.delete_flow_run(run)
+    except ObjectNotFound:  # another maintenance run, or a person, was faster
+        return count
+    return count + 1

@@ -1,0 +1,51 @@
+"""Score: what published forecasts turned out to be worth, as their bars arrive."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import Task, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import State, TaskRun
+
+from forecasting.as_of import to_instant
+from forecasting.evaluation.realised import read_tally
+from forecasting.evaluation.scorecard import ScoreReport
+from forecasting.evaluation.scorecard import score_forecasts as score_arrived
+from forecasting.panel import Panel
+from forecasting.publishing.score_summary import score_lines, series_score_rows, summarise_scores
+from forecasting.storage import Storage
+from tasks.policy import STEP
+from tasks.progress import artifact_key
+
+_log = logging.getLogger(__name__)
+
+
+def _warn(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> None:
+    _log.warning("score: not done, and tried again after the next ingest: %s", state.message)
+
+
+@task(name="score forecasts", on_failure=[_warn], **STEP)
+def score_forecasts(panel: Panel, store: str) -> ScoreReport:
+    """Score what has arrived of earlier forecasts, and show what they are worth; a run can do without."""
+    storage = Storage(store)
+    report = score_arrived(panel, storage, to_instant(datetime.now(UTC)))
+    _log.info(
+        "score: %d scores added; %d forecasts published, %d of them still open",
+        report.scored,
+        report.forecasts,
+        report.open,
+    )
+    summary = summarise_scores(panel, read_tally(storage, panel.name))
+    if summary is not None:
+        create_markdown_artifact(
+            key=artifact_key("scores", panel.name),
+            markdown="\n\n".join(score_lines(summary)),
+            description=f"What published forecasts of {panel.name} turned out to be worth",
+        )
+        create_table_artifact(
+            key=artifact_key("series-scores", panel.name),
+            table=series_score_rows(summary),
+            description=f"The same for each series of {panel.name}",
+        )
+    return report

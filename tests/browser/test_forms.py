@@ -1,0 +1,111 @@
+"""Every deployment's form in the Prefect UI, filled and run as someone would who never read the code."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Night
+
+WAIT = 30_000  # ms
+ENDS = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+class Form:
+    """The form of a flow's deployment, opened from the deployment's page."""
+
+    def __init__(self, page: Page, served: Night, flow: str) -> None:
+        self._page, self._served = page, served
+        flow_id = served.first("flows", {"name": flow})["id"]
+        self._deployment = served.first("deployments", {"flow_id": flow_id})["id"]
+        page.goto(f"{served.server}/deployments/deployment/{self._deployment}")
+        page.get_by_role("button", name="Run", exact=True).click(timeout=WAIT)
+        page.get_by_text("Custom run").click()
+        expect(page.get_by_text("Validate parameters")).to_be_visible(timeout=WAIT)
+
+    def field(self, title: str) -> Locator:
+        """The field of that title: its help text, and what it is filled with."""
+        label = self._page.locator(".schema-form-property__label", has_text=re.compile(rf"^{title}\b"))
+        return self._page.locator(".schema-form-property").filter(has=label)
+
+    def titles(self) -> list[str]:
+        return [
+            text.removesuffix(" (Optional)")
+            for text in self._page.locator(".schema-form-property__label").all_inner_texts()
+        ]
+
+    def fill(self, title: str, value: str) -> None:
+        """Write a number; empty it first."""
+        self.field(title).locator("input, textarea").first.fill(value)
+
+    def choose_date(self, title: str, day: str) -> None:
+        """By the calendar that opens."""
+        may_be_empty = self.field(title).get_by_role("button", name="date", exact=True)
+        if may_be_empty.count():
+            may_be_empty.click()
+        self.field(title).get_by_text("Select date").click()
+        self._page.locator("input[type=date]").fill(day)
+        self._page.get_by_role("button", name="Apply").click()
+
+    def submit(self) -> None:
+        self._page.get_by_role("button", name="Submit").click()
+
+    def run(self) -> dict[str, Any]:
+        """Submit it, and wait until its run is completed."""
+        before = {run["id"] for run in self.runs()}
+        self.submit()
+        for _ in range(240):
+            for run in self.runs():
+                if run["id"] not in before and run["state_type"] in ENDS:
+                    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+                    return run
+            time.sleep(0.5)
+        raise TimeoutError("no run ended within two minutes")
+
+    def runs(self) -> list[dict[str, Any]]:
+        return self._served.records("flow_runs", deployments={"id": {"any_": [self._deployment]}})
+
+
+def open_artifact(page: Page, served: Night, run: dict[str, Any], key: str) -> None:
+    """From the run's page."""
+    page.goto(f"{served.server}/runs/flow-run/{run['id']}")
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=WAIT)
+    page.get_by_text("Artifacts", exact=True).last.click()
+    page.get_by_text(key, exact=True).first.click(timeout=WAIT)
+
+
+def pixels(page: Page, name: str) -> list[int]:
+    """Width and height of the picture of that name, once it is there."""
+    picture = page.get_by_role("img", name=name).first
+    expect(picture).to_be_visible(timeout=WAIT)
+    found: list[int] = picture.evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    return found
+
+
+def test_a_night_for_a_past_date(served: Night, page: Page) -> None:
+    form = Form(page, served, "nightly")
+    form.choose_date("As of", "2026-10-20")
+    run = form.run()
+    assert run["parameters"]["as_of"] == "2026-10-20"
+    open_artifact(page, served, run, "forecast-tiny")
+    expect(page.get_by_text("tiny as of 2026-10-20").first).to_be_visible(timeout=WAIT)
+    assert pixels(page, "AAA") == [1200, 500]
+
+
+@pytest.mark.parametrize(
+    ("flow", "titles"),
+    [
+        ("nightly", ["Panel", "As of", "As of time", "Mode"]),
+        ("retrain", ["Panel", "Publish"]),
+        ("backfill", ["Panel", "Start", "End", "Force", "Dry run", "Parallel"]),
+        ("backtest", ["Panel", "Cutoffs", "Stride", "Refit"]),
+        ("score", ["Panel"]),
+        ("maintenance", ["Only panel", "Dry run", "Keep runs days"]),
+    ],
+)
+def test_a_form_asks_what_a_person_can_answer(
+    served: Night, page: Page, flow: str, titles: list[str]
+) -> None:
+    assert Form(page, served, flow).titles() == titles

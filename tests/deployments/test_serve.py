@@ -1,0 +1,162 @@
+"""`nightcast serve` as a person starts it: killed, a week missed, started again, ended."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.runner._cancellation_manager import CancellationManager
+
+from deployments.catching_up import STOPPED
+from forecasting.publishing import reader
+from tests.conftest import TINY_PANEL
+from tests.prefect_server import free_port
+
+NIGHTCAST = Path(sys.executable).parent / "nightcast"
+SECONDS = 120
+
+
+@dataclass
+class Serve:
+    """A process of it, and what it has printed so far."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    api: str
+
+    def wait_for(self, text: str) -> None:
+        for _ in range(SECONDS * 5):
+            if text in self.output.read_text():
+                return
+            assert self.process.poll() is None, self.output.read_text()
+            time.sleep(0.2)
+        raise TimeoutError(f"no {text!r} in {self.output.read_text()}")
+
+    def read(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
+        return httpx.post(f"{self.api}/{kind}/filter", json=wanted).raise_for_status().json()
+
+
+@contextmanager
+def serve(folder: Path, port: int, number: int) -> Iterator[Serve]:
+    output = folder / f"serve-{number}.txt"
+    with output.open("wb") as lines:
+        process = subprocess.Popen(
+            [NIGHTCAST, "serve", "--panels", "panels", "--store", "store", "--port", str(port)],
+            cwd=folder,
+            env={**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)},
+            stdout=lines,
+            stderr=lines,
+        )
+        try:
+            yield Serve(process, output, f"http://127.0.0.1:{port}/api")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def processes_of(folder: Path) -> list[str]:
+    """What of this test's still runs."""
+    mark = f"PREFECT_HOME={folder / 'prefect'}".encode()
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in file.read_bytes().split(b"\0"):
+                found.append(file.with_name("cmdline").read_text())
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def wait_until_nothing_runs(folder: Path) -> None:
+    for _ in range(100):
+        if not processes_of(folder):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"still running after 10 s: {processes_of(folder)}")
+
+
+def shift_history(database: Path, days: int) -> None:
+    """As if all that the server knows had been days earlier."""
+    with sqlite3.connect(database) as db:
+        for table, columns in {
+            "deployment": ["created"],
+            "flow_run": ["expected_start_time", "next_scheduled_start_time"],
+        }.items():
+            for column in columns:
+                db.execute(
+                    f"UPDATE {table} SET {column} = "  # noqa: S608 - names from above
+                    f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{days} days')"
+                )
+    db.close()
+
+
+def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Path) -> None:
+    folder, port = tiny_panel.parent, free_port()
+    (folder / "panels").mkdir()
+    (folder / "prices.csv").rename(folder / "panels" / "prices.csv")
+    now = datetime.now(UTC)
+    cron = f"0 {(now.hour + 12) % 24} * * *"  # never while this runs
+    (folder / "panels" / "tiny.toml").write_text(f'{TINY_PANEL}[schedule]\ncron = "{cron}"\n')
+
+    with serve(folder, port, 1) as first:
+        first.wait_for("serving 1 deployments")
+        (deployment,) = first.read("deployments")
+        assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
+        assert deployment["parameter_openapi_schema"]["properties"]["panel"]["enum"] == ["tiny"]
+        lost = httpx.post(f"{first.api}/deployments/{deployment['id']}/create_flow_run", json={}).json()
+        running = {"state": {"type": "RUNNING"}, "force": True}
+        httpx.post(f"{first.api}/flow_runs/{lost['id']}/set_state", json=running).raise_for_status()
+        for _ in range(100):  # until Prefect's scheduler has made the next runs
+            if len(first.read("flow_runs")) > 1:
+                break
+            time.sleep(0.2)
+        made = len(first.read("flow_runs")) - 1
+        assert made > 1
+        first.process.kill()
+    wait_until_nothing_runs(folder)
+    shift_history(folder / "prefect" / "prefect.db", days=7)
+
+    newest = now.replace(minute=0, second=0, microsecond=0, hour=(now.hour + 12) % 24)
+    newest -= timedelta(days=newest > now)
+    with serve(folder, port, 2) as second:
+        second.wait_for("completed after")
+        runs = {run["id"]: run for run in second.read("flow_runs")}
+        states = {run["id"]: run["state"] for run in runs.values()}
+        assert states[lost["id"]]["type"] == "CRASHED"
+        assert "nothing is left of it" in states[lost["id"]]["message"]
+        (done,) = (run for run in runs.values() if run["state"]["type"] == "COMPLETED")
+        assert datetime.fromisoformat(done["expected_start_time"]) == newest
+        skipped = [state for state in states.values() if state["name"] == "Skipped"]
+        assert len(skipped) == made
+        command = re.search(
+            r"nightcast backfill tiny --start \S+ --end \S+ --store \S+", skipped[0]["message"]
+        )
+        assert command is not None
+        assert command[0] in second.output.read_text()
+        # Six due times before the newest; a daily bar is closed at the midnight after it.
+        days = re.findall(r"\d{4}-\d\d-\d\d", command[0])
+        assert days[:2] == [str((newest - timedelta(days=back)).date()) for back in (7, 2)]
+        (deployment,) = second.read("deployments")
+        assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
+        assert not reader.latest("tiny", str(folder / "store")).empty
+
+        second.process.send_signal(signal.SIGTERM)
+        assert second.process.wait(60) == 0
+    wait_until_nothing_runs(folder)
+    printed = second.output.read_text()
+    assert not [word for word in ("Traceback", "Error", "WARNING", "prefect.") if word in printed], printed
+
+
+def test_a_run_that_the_runner_stops_is_told_from_one_that_a_person_cancels() -> None:
+    assert signature(CancellationManager.cancel_all).parameters["state_msg"].default == STOPPED

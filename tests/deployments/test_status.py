@@ -1,0 +1,85 @@
+"""`nightcast status`: with no server, and quick enough for a probe."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deployments import cli
+from forecasting.publishing.run_record import RunRecord, write_run_record
+from forecasting.storage import Storage
+from tests.conftest import TINY_PANEL
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Storage:
+    """One with a forecast of the panel tiny (daily, 24/7, due at 06:00), published just now for yesterday."""
+    (tmp_path / "tiny.toml").write_text(TINY_PANEL)
+    store, now = Storage(str(tmp_path / "store")), datetime.now(UTC)
+    as_of = f"{now - timedelta(days=1):%F}"
+    folder = f"forecasts/tiny/as_of={as_of}/id=x"
+    pointer = {"as_of": as_of, "path": f"{folder}/forecast.parquet", "published_at": now.isoformat()}
+    store.put("latest/tiny.json", json.dumps(pointer).encode())
+    store.put(f"{folder}/_manifest.json", json.dumps({"model": "ewma_walk"}).encode())
+    return store
+
+
+def status(store: Storage, *words: str) -> int:
+    panels = str(Path(store.uri).parent)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["status", "--store", store.uri, "--panels", panels, *words])
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_a_fresh_panel_is_a_row_and_exit_0(store: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(store) == 0
+    out, err = capsys.readouterr()
+    header, row = out.splitlines()
+    assert header.split()[:2] == ["panel", "state"]
+    assert row.split()[:2] == ["tiny", "fresh"]
+    assert "ewma_walk" in row
+    assert "a baseline stands in" in row
+    assert err == ""
+
+
+def test_a_failed_run_is_its_line_and_exit_1(store: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    write_run_record(
+        store, RunRecord("tiny", "failed", later, later, "run", error="SourceError", message="no file at x")
+    )
+    assert status(store) == 1
+    out, err = capsys.readouterr()
+    assert "tiny   failed" in out
+    assert err.startswith("nightcast: 1 of 1 panels not fresh: tiny failed: the run due ")
+    assert err.endswith(" UTC: no file at x\n")
+    assert len(err.splitlines()) == 1
+
+
+def test_max_age_makes_an_older_forecast_stale(store: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    pointer = json.loads(store.get("latest/tiny.json"))
+    pointer["published_at"] = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    store.put("latest/tiny.json", json.dumps(pointer).encode())
+    assert status(store, "--max-age", "3") == 0
+    assert status(store, "--max-age", "1.5") == 1
+    assert "tiny is stale: its forecast is 2 h 0 min old" in capsys.readouterr().err
+    assert status(store, "--max-age", "0") == 1
+
+
+def test_it_needs_neither_prefect_nor_tensorflow(store: Storage) -> None:
+    program = (
+        "import sys\n"
+        "from deployments.cli import main\n"
+        "try:\n"
+        f"    main(['status', '--store', {store.uri!r}, '--panels', {str(Path(store.uri).parent)!r}])\n"
+        "finally:\n"
+        "    print({name.partition('.')[0] for name in sys.modules} & "
+        "{'prefect', 'tensorflow', 'keras', 'matplotlib'})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "set()"

@@ -1,0 +1,103 @@
+"""What is done once a run has ended: the record in the store, and who gets to hear of it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow
+
+from flows.hooks import WATCHED
+from forecasting.errors import AuditError, SourceError
+from forecasting.findings import Finding
+from forecasting.prices.audit.rules import SHRANK
+from forecasting.publishing.run_record import RunRecord, read_run_record
+from forecasting.storage import Storage
+from tests.receiver import Receiver, receiver
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiver() as started:
+        monkeypatch.setenv("NIGHTCAST_WEBHOOK", started.url)
+        yield started
+
+
+def end(panel: Path, outcome: Exception | dict[str, Any], **parameters: Any) -> RunRecord | None:
+    """Have a watched run of the panel end so; the record that is there then."""
+
+    @flow(name="nightly", **WATCHED)
+    def night(panel: str, store: str, as_of: str | None = None) -> dict[str, Any]:  # noqa: ARG001
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    store = str(panel.parent / "store")
+    state = night(panel=str(panel), store=store, **parameters, return_state=True)
+    assert state.is_failed() == isinstance(outcome, Exception)
+    return read_run_record(Storage(store), "tiny")
+
+
+def test_a_failed_run_is_recorded_and_told(
+    tiny_panel: Path, events: list[tuple[str, dict[str, Any]]], there: Receiver
+) -> None:
+    record = end(tiny_panel, SourceError("no file at prices.csv\nand more"))
+    assert record is not None
+    assert (record.outcome, record.error, record.message) == (
+        "failed",
+        "SourceError",
+        "no file at prices.csv",
+    )
+    assert record.due_at <= record.ended_at
+    ((event, payload),) = events
+    assert event == "nightcast.run.failed"
+    assert (payload["panel"], payload["flow_run_id"]) == ("tiny", record.flow_run_id)
+    (message,) = there.messages
+    assert message["text"] == "Nightcast: nightly of tiny failed: no file at prices.csv"
+    assert message.items() >= {"event": "nightcast.run.failed", "panel": "tiny"}.items()
+
+
+def test_a_run_that_the_audit_stopped_is_told_as_such_and_once(
+    tiny_panel: Path, events: list[tuple[str, dict[str, Any]]], there: Receiver
+) -> None:
+    record = end(tiny_panel, AuditError.of(Finding.of(SHRANK, "", 5, "It lost most."), ()))
+    assert record is not None
+    assert record.error == "AuditError"
+    assert [event for event, _ in events] == ["nightcast.breaker.tripped"]
+    (message,) = there.messages
+    assert message["text"] == (
+        "Nightcast: the audit stopped nightly of tiny, and the last forecast stands: "
+        "P203 source shrank: It lost most."
+    )
+
+
+def test_what_a_run_published_is_recorded_or_that_it_was_there_before(
+    tiny_panel: Path, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    manifest = {"flow_run_id": "another", "as_of": "2026-10-30", "forecast_id": "abc"}
+    record = end(tiny_panel, manifest)
+    assert record is not None
+    assert (record.outcome, record.as_of, record.forecast_id) == ("nothing new", "2026-10-30", "abc")
+    assert events == []
+
+
+def test_a_run_for_a_given_date_leaves_the_record_alone(tiny_panel: Path) -> None:
+    assert end(tiny_panel, SourceError("no file"), as_of="2020-01-01") is None
+
+
+def test_a_receiver_that_is_down_fails_nothing(tiny_panel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTCAST_WEBHOOK", "nowhere")
+    record = end(tiny_panel, SourceError("no file"))
+    assert record is not None
+    assert record.message == "no file"
+
+
+def test_a_panel_that_cannot_be_read_is_told_of(
+    tiny_panel: Path, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    tiny_panel.write_text("junk")
+    assert end(tiny_panel, SourceError("no file")) is None
+    assert json.loads(json.dumps(events[0][1]))["panel"] == "tiny"

@@ -1,0 +1,88 @@
+"""Forecasts to score, published in a moment: the EWMA walk makes them, or they are written by hand."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from forecasting import __version__
+from forecasting.as_of import parse_as_of
+from forecasting.models.registry import Decision
+from forecasting.panel import Panel
+from forecasting.prices.schema import GOOD, INSTANT, VALUES
+from forecasting.prices.table import PriceTable
+from forecasting.publishing import contract
+from forecasting.publishing.contract import SeriesForecast
+from forecasting.publishing.forecast import write_forecast
+from forecasting.publishing.manifest import manifest_record
+from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.snapshot import take_snapshot
+from forecasting.storage import Storage
+
+NOW = np.datetime64("2026-11-20T06:00:00", "us")
+DAY = np.timedelta64(1, "D")
+FIRST_DAY = np.datetime64("2026-01-01", "us")
+
+
+def small_panel(**parts: Any) -> Panel:
+    """Daily bars, all days of the week, five ahead."""
+    given = {"name": "small", "source": {"uri": "x"}, "forecast": {"horizon": 5}, "audit": {"min_bars": 20}}
+    return Panel.model_validate(given | parts)
+
+
+def add_prices(
+    panel: Panel, storage: Storage, closes: Mapping[str, np.ndarray], first: np.datetime64 = FIRST_DAY
+) -> None:
+    """Append closes, a day each from `first` on."""
+    tables = []
+    for unique_id, values in closes.items():
+        columns: dict[str, Any] = {name: pa.nulls(len(values), pa.float64()) for name in VALUES}
+        columns |= {
+            "unique_id": [unique_id] * len(values),
+            "ds": pa.array(first + np.arange(len(values)) * DAY).cast(INSTANT),
+            "close": values,
+        }
+        tables.append(pa.table([columns[name] for name in GOOD.names], schema=GOOD))
+    PriceTable.create(storage, panel).append(pa.concat_tables(tables), NOW)
+
+
+def walks(count: int, names: tuple[str, ...] = ("AAA", "B/B", "CCC")) -> dict[str, np.ndarray]:
+    """So many prices of each series; the first ones are the same whatever `count` is."""
+    return {
+        name: 100 * np.exp(np.random.default_rng(seed).normal(0, 0.01, 400).cumsum()[:count])
+        for seed, name in enumerate(names)
+    }
+
+
+def publish_walk(panel: Panel, storage: Storage, as_of: str) -> ForecastAddress:
+    """Publish what the EWMA walk forecasts from the prices there are, as a run for that `as_of` would."""
+    snapshot = take_snapshot(panel, storage, as_of, datetime(2026, 11, 20, 6, tzinfo=UTC))
+    decision = Decision(as_of, "2026-01-01T06:00:00+00:00", "v", "ewma_walk", __version__, "s", "because", {})
+    address = write_forecast(panel, storage, snapshot, decision)
+    commit(storage, address, manifest_record(panel, snapshot, decision, (), None))
+    return address
+
+
+def publish_by_hand(
+    panel: Panel, storage: Storage, as_of: str, quantiles: Mapping[str, np.ndarray], y_cutoff: float = 100.0
+) -> ForecastAddress:
+    """Publish these quantiles (11,) of each series at every step."""
+    cutoff, horizon = parse_as_of(as_of, "1D"), panel.forecast.horizon
+    part = SeriesForecast(
+        ids=tuple(quantiles),
+        cutoff=np.repeat(cutoff, len(quantiles)),
+        y_cutoff=np.full(len(quantiles), y_cutoff),
+        ds=np.tile(cutoff + np.arange(1, horizon + 1) * DAY, (len(quantiles), 1)),
+        quantiles=np.stack([np.tile(row, (horizon, 1)) for row in quantiles.values()]),
+        model="stacked_lstm",
+        version="v1",
+    )
+    address = ForecastAddress(panel.name, as_of, "0123456789abcdef")
+    table = contract.to_table([part], address.forecast_id)
+    storage.put(address.path(FORECAST), contract.to_bytes(table, {}))
+    known_at = str(PriceTable(storage, panel.name).known_at)
+    facts = {"origin": "live", "known_at": f"{known_at}Z", "rows": table.num_rows}
+    commit(storage, address, facts)
+    return address

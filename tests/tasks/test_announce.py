@@ -1,0 +1,79 @@
+"""Which forecasts are announced: those that `latest/` comes to show."""
+
+from typing import Any
+
+import pytest
+
+from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.storage import Storage
+from tasks.announce import show_latest
+
+Events = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def manifests(local_storage: Storage) -> dict[str, dict[str, Any]]:
+    """Four forecasts of the panel fx, by their ids; `base` and `walk` are a baseline's."""
+    made = {}
+    for forecast_id, day, model in (
+        *(("first", 28, "stacked_lstm"), ("second", 29, "stacked_lstm")),
+        *(("base", 30, "ewma_walk"), ("walk", 31, "random_walk")),
+    ):
+        address = ForecastAddress("fx", f"2026-10-{day}", forecast_id)
+        local_storage.put(address.path(FORECAST), forecast_id.encode())
+        record = {
+            "known_at": f"2026-10-{day}T20:00:00Z",
+            "origin": "live",
+            "model": model,
+            "model_version": "abc",
+            "decision": {"reason": "It was better."},
+        }
+        made[forecast_id] = commit(local_storage, address, record)
+    return made
+
+
+def test_a_published_forecast_is_announced_once(
+    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+) -> None:
+    for forecast_id in ("first", "first", "second", "second"):
+        assert show_latest(local_storage, manifests[forecast_id])
+    assert [event for event, _ in events] == 2 * ["nightcast.forecast.published"]
+    assert events[1][1] == {
+        "panel": "fx",
+        "as_of": "2026-10-29",
+        "forecast_id": "second",
+        "model": "stacked_lstm",
+        "model_version": "abc",
+        "origin": "live",
+        "published_at": manifests["second"]["published_at"],
+        "store": local_storage.uri,
+        "uri": f"{local_storage.uri}/forecasts/fx/as_of=2026-10-29/id=second/forecast.parquet",
+        # printf second | sha256sum
+        "sha256": "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4",
+    }
+
+
+def test_an_earlier_date_is_not_announced(
+    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+) -> None:
+    assert show_latest(local_storage, manifests["second"])
+    assert not show_latest(local_storage, manifests["first"])
+    assert [payload["forecast_id"] for _, payload in events] == ["second"]
+
+
+def test_a_baseline_is_told_of_when_it_begins_to_stand_in(
+    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+) -> None:
+    for forecast_id in ("first", "base", "walk"):
+        show_latest(local_storage, manifests[forecast_id])
+    told = [payload for event, payload in events if event == "nightcast.baseline.stands-in"]
+    assert [one["text"] for one in told] == [
+        "Nightcast: from 2026-10-30 on, the baseline ewma_walk stands in on fx: It was better."
+    ]
+
+
+def test_a_baseline_that_is_the_first_to_publish_is_told_of(
+    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+) -> None:
+    show_latest(local_storage, manifests["base"])
+    assert [event for event, _ in events] == ["nightcast.forecast.published", "nightcast.baseline.stands-in"]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deployments.json_lines import line_format
 from forecasting.panel import DEFAULT_FOLDER
 
 LOGGING = {
@@ -73,7 +74,7 @@ def own_lines_only() -> Iterator[None]:
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     handler = _OwnLines()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(line_format("%(asctime)s  %(message)s"))
     for name in _OUR_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)

@@ -44,10 +44,16 @@ def prepare() -> None:
 
 
 class _OwnLines(logging.StreamHandler[Any]):
-    """Writes to whatever is standard output at the time: a progress bar puts itself in its place."""
+    """Writes to whatever is standard output at the time: a progress bar puts itself in its place.
+
+    Where there is none, as `nightcast serve` keeps it from Prefect, to what was there before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stdout
+        self.stream = sys.stdout or self.stream
         super().emit(record)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deployments.json_lines import line_format
 from forecasting.panel import DEFAULT_FOLDER
 
 LOGGING = {
@@ -45,11 +46,14 @@ def prepare() -> None:
 class _OwnLines(logging.StreamHandler[Any]):
     """Writes to whatever is standard output at the time: a progress bar puts itself in its place.
 
-    Where none is there, only our own lines are wanted.
+    Where there is none, as `nightcast serve` keeps it from Prefect, to what was there before.
     """
 
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stdout or sys.__stdout__
+        self.stream = sys.stdout or self.stream
         super().emit(record)
 
 
@@ -76,7 +80,7 @@ def own_lines_only() -> Iterator[None]:
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     handler = _OwnLines()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(line_format("%(asctime)s  %(message)s"))
     for name in _OUR_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)

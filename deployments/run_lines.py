@@ -5,6 +5,8 @@ import sys
 
 from prefect.context import FlowRunContext
 
+from deployments.json_lines import line_format
+
 
 class RunLines(logging.StreamHandler):  # type: ignore[type-arg] # generic only for type checkers
     """A handler for the process of one run; `logging.yml` has it."""
@@ -12,7 +14,7 @@ class RunLines(logging.StreamHandler):  # type: ignore[type-arg] # generic only 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
         self._run = "run"
-        self.setFormatter(logging.Formatter("%(asctime)s  %(run)s: %(message)s", datefmt="%H:%M:%S"))
+        self.setFormatter(line_format("%(asctime)s  %(run)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the record; a thread that Prefect does not know has the name of the last one it did."""

@@ -24,6 +24,7 @@ from prefect.client.schemas.filters import (
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 
+from deployments.automations import apply_automations
 from deployments.catalogue import deployments_of
 from deployments.catching_up import Deployed, end_lost_runs, settle_missed_runs
 from deployments.local_server import Server, prefect_server
@@ -31,6 +32,7 @@ from deployments.run_news import RunNews
 from flows.nightly import nightly
 from forecasting.errors import ServerError
 from forecasting.panel import Panel
+from tasks.events import WEBHOOK
 
 _log = logging.getLogger(__name__)
 
@@ -94,12 +96,20 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
             Deployed(await _register(client, runner, one), one.full_name, _nightly_of(one, panels))
             for one in deployments
         ]
+        await _have_it_notify([one.flow_name or "" for one in deployments])
         if server.is_on_this_machine:
             await end_lost_runs(client, deployed)
         active = [one for one in deployed if await settle_missed_runs(client, one, serving.options)]
         _tell_schedules(active)
         _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(active), serving.limit)
         await _run(runner, RunNews(client, [one.id for one in deployed]), server, end)
+
+
+async def _have_it_notify(flows: Sequence[str]) -> None:
+    """Where a webhook is set, have the server post to it, also of the runs that a kill has left."""
+    if webhook := os.environ.get(WEBHOOK):
+        applied = await asyncio.to_thread(apply_automations, webhook, flows)
+        _log.info("notifying the webhook of NIGHTCAST_WEBHOOK: %d automations", len(applied))
 
 
 async def _register(client: PrefectClient, runner: _Runner, deployment: RunnerDeployment) -> UUID:

@@ -11,7 +11,7 @@ from forecasting.storage import Storage
 from tasks.freshness import assess_freshness, tell_of_stale
 
 
-@flow(name="freshness", **ALARMED)
+@flow(name="freshness", flow_run_name="freshness", **ALARMED)
 def freshness(
     max_age_hours: float | None = Field(
         None,

@@ -25,5 +25,6 @@ def audit_prices(panel: Panel, store: str, as_of: str | None, now: datetime) -> 
         len(snapshot.network_ids),
         len(snapshot.baseline_ids),
         len(snapshot.left_out),
+        extra={"series": snapshot.left_out},  # of machine-readable lines: which, and why
     )
     return snapshot

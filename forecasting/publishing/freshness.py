@@ -184,8 +184,7 @@ class _Latest:
         pointer = _record(data, ("as_of", "path", "published_at"))
         if pointer is None:
             raise StoreError(
-                f"{path} in {storage.uri} is damaged: it points at no forecast; remove it, and run: "
-                f"nightcast run {panel.name}"
+                f"{path} in {storage.uri} is damaged: it names no forecast; run: nightcast run {panel.name}"
             )
         path = pointer["path"].removesuffix(FORECAST) + MANIFEST
         manifest = _record(storage.find(path) or b"", ("model",))
@@ -213,7 +212,7 @@ def _notes(manifest: dict[str, Any]) -> tuple[str, ...]:
     if manifest["model"] in BASELINES:
         notes.append("a baseline stands in")
     if manifest.get("provisional"):
-        notes.append("provisional")
+        notes.append(f"provisional: {manifest['provisional']}")
     return tuple(notes)
 
 

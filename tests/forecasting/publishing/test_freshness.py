@@ -181,9 +181,14 @@ def test_a_forecast_older_than_the_given_age_is_stale_whatever_the_calendar_says
 
 
 def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) -> None:
-    publish(local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk", provisional=True)
+    publish(
+        local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk", provisional="the source is late"
+    )
     found = assess(ECB_FX, local_storage, at("2026-11-20T16:31"))
-    assert (found.model, found.notes) == ("ewma_walk", ("a baseline stands in", "provisional"))
+    assert (found.model, found.notes) == (
+        "ewma_walk",
+        ("a baseline stands in", "provisional: the source is late"),
+    )
     assert (found.published_at, found.age) == (at("2026-11-20T15:31"), timedelta(hours=1))
 
 
@@ -193,7 +198,7 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
         (
             "latest/p.json",
             b"junk",
-            "is damaged: it points at no forecast; remove it, and run: nightcast run p",
+            "is damaged: it names no forecast; run: nightcast run p",
         ),
         ("latest/p.json", b'{"as_of": 5}', "latest/p.json in"),
         ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),

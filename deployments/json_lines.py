@@ -1,0 +1,51 @@
+"""Log lines for machines: one JSON object a line, with the run and the panel that it is of."""
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as JSON; a thread that Prefect does not know has the run of the last one it did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: dict[str, str] = {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        self._run = _run_facts() or self._run
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._run,
+        }
+        if hasattr(record, "series"):
+            line["series"] = record.series
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def line_format(text: str) -> logging.Formatter:
+    """How to print a record: by the format `text`, or as JSON where `NIGHTCAST_LOG` is `json`."""
+    if os.environ.get("NIGHTCAST_LOG") == "json":
+        return JsonLines()
+    return logging.Formatter(text, datefmt="%H:%M:%S")
+
+
+def _run_facts() -> dict[str, str]:
+    """The run that the record is of; none where nothing has imported Prefect, which takes seconds."""
+    prefect = sys.modules.get("prefect.context")
+    context = prefect.FlowRunContext.get() if prefect else None
+    if context is None or context.flow_run is None:
+        return {}
+    facts = {"run": context.flow_run.name, "flow_run_id": str(context.flow_run.id)}
+    panel = context.parameters.get("panel") if context.parameters else None
+    return facts | ({"panel": Path(str(panel)).stem} if panel else {})

@@ -73,7 +73,8 @@ def open_artifact(page: Page, served: Night, run: dict[str, Any], key: str) -> N
     page.goto(f"{served.server}/runs/flow-run/{run['id']}")
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=WAIT)
     page.get_by_text("Artifacts", exact=True).last.click()
-    page.get_by_role("link", name=f" {key} Created").first.click(timeout=WAIT)
+    card = re.compile(rf"^(markdown|table) {key} Created")
+    page.get_by_role("link", name=card).first.click(timeout=WAIT)
 
 
 def pixels(page: Page) -> list[int]:

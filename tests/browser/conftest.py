@@ -36,7 +36,7 @@ class Night:
     store: Path
     environment: dict[str, str]
 
-    def first(self, kind: str, match: dict[str, str]) -> dict[str, Any]:
+    def first(self, kind: str, match: dict[str, Any]) -> dict[str, Any]:
         """The first record of a kind that the server has with those values."""
         return next(record for record in self.records(kind) if match.items() <= record.items())
 

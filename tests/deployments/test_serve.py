@@ -46,6 +46,15 @@ class Serve:
     def read(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
         return httpx.post(f"{self.api}/{kind}/filter", json=wanted).raise_for_status().json()
 
+    def nightly(self) -> dict[str, Any]:
+        """The deployment of the nightly run."""
+        found = self.read("deployments", flows={"name": {"any_": ["nightly"]}})
+        (only,) = found
+        return only
+
+    def runs(self, deployment: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.read("flow_runs", deployments={"id": {"any_": [deployment["id"]]}})
+
 
 @contextmanager
 def serve(folder: Path, port: int, number: int) -> Iterator[Serve]:
@@ -110,18 +119,18 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
     (folder / "panels" / "tiny.toml").write_text(f'{TINY_PANEL}[schedule]\ncron = "{cron}"\n')
 
     with serve(folder, port, 1) as first:
-        first.wait_for("serving 1 deployments")
-        (deployment,) = first.read("deployments")
+        first.wait_for("serving 7 deployments")
+        deployment = first.nightly()
         assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
         assert deployment["parameter_openapi_schema"]["properties"]["panel"]["enum"] == ["tiny"]
         lost = httpx.post(f"{first.api}/deployments/{deployment['id']}/create_flow_run", json={}).json()
         running = {"state": {"type": "RUNNING"}, "force": True}
         httpx.post(f"{first.api}/flow_runs/{lost['id']}/set_state", json=running).raise_for_status()
         for _ in range(100):  # until Prefect's scheduler has made the next runs
-            if len(first.read("flow_runs")) > 1:
+            if len(first.runs(deployment)) > 1:
                 break
             time.sleep(0.2)
-        made = len(first.read("flow_runs")) - 1
+        made = len(first.runs(deployment)) - 1
         assert made > 1
         first.process.kill()
     wait_until_nothing_runs(folder)
@@ -130,8 +139,8 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
     newest = now.replace(minute=0, second=0, microsecond=0, hour=(now.hour + 12) % 24)
     newest -= timedelta(days=newest > now)
     with serve(folder, port, 2) as second:
-        second.wait_for("completed after")
-        runs = {run["id"]: run for run in second.read("flow_runs")}
+        second.wait_for("nightly-tiny: completed after")
+        runs = {run["id"]: run for run in second.runs(deployment)}
         states = {run["id"]: run["state"] for run in runs.values()}
         assert states[lost["id"]]["type"] == "CRASHED"
         assert "nothing is left of it" in states[lost["id"]]["message"]
@@ -147,14 +156,15 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
         # Six due times before the newest; a daily bar is closed at the midnight after it.
         days = re.findall(r"\d{4}-\d\d-\d\d", command[0])
         assert days[:2] == [str((newest - timedelta(days=back)).date()) for back in (7, 2)]
-        (deployment,) = second.read("deployments")
-        assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
+        assert [schedule["active"] for schedule in second.nightly()["schedules"]] == [True]
         assert not reader.latest("tiny", str(folder / "store")).empty
 
         second.process.send_signal(signal.SIGTERM)
         assert second.process.wait(60) == 0
     wait_until_nothing_runs(folder)
-    printed = second.output.read_text()
+    lines = second.output.read_text().splitlines()
+    # The freshness run of that week may come before the night's, and finds no forecast yet.
+    printed = "\n".join(line for line in lines if "freshness: failed" not in line)
     assert not [word for word in ("Traceback", "Error", "WARNING", "prefect.") if word in printed], printed
 
 

@@ -15,11 +15,12 @@ def publish_one(
     as_of: str = "2026-10-30",
     forecast_id: str = "id1",
     known_at: str = "2026-10-31T06:00:00Z",
+    provisional: str | None = None,
 ) -> dict[str, Any]:
     address = ForecastAddress("fx", as_of, forecast_id)
     storage.put(address.path(FORECAST), f"forecast {forecast_id}".encode())
     storage.put(address.path(REPORT), b"<html>")
-    return publish.commit(storage, address, {"known_at": known_at})
+    return publish.commit(storage, address, {"known_at": known_at, "provisional": provisional})
 
 
 def pointer(storage: Storage) -> dict[str, Any]:
@@ -155,3 +156,30 @@ def test_the_manifest_is_plain_json_at_its_path(storage: Storage) -> None:
     publish_one(storage)
     path = f"forecasts/fx/as_of=2026-10-30/id=id1/{MANIFEST}"
     assert json.loads(storage.get(path))["forecast_id"] == "id1"
+
+
+LATE = "the training was late"
+
+
+def test_the_final_forecast_takes_the_place_of_a_provisional_one_and_keeps_it(storage: Storage) -> None:
+    early = publish_one(storage, forecast_id="early", provisional=LATE)
+    assert publish.point_latest(storage, early)
+    assert pointer(storage)["provisional"] == LATE
+    assert publish.point_latest(storage, publish_one(storage, forecast_id="final"))
+    assert "provisional" not in pointer(storage)
+    later = publish_one(storage, forecast_id="later", known_at="2026-11-01T06:00:00Z", provisional=LATE)
+    assert not publish.point_latest(storage, early)
+    assert not publish.point_latest(storage, later)
+    assert storage.get("latest/fx.parquet") == b"forecast final"
+
+
+def test_a_provisional_forecast_of_a_later_date_is_the_latest(storage: Storage) -> None:
+    publish.point_latest(storage, publish_one(storage))
+    assert publish.point_latest(storage, publish_one(storage, "2026-10-31", "early", provisional=LATE))
+
+
+def test_of_one_date_a_final_forecast_counts_before_provisional_ones(storage: Storage) -> None:
+    publish_one(storage, forecast_id="final")
+    publish_one(storage, forecast_id="early", known_at="2026-11-01T06:00:00Z", provisional=LATE)
+    found = publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30"))
+    assert [manifest["forecast_id"] for _, manifest in found] == ["early", "final"]

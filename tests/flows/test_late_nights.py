@@ -1,0 +1,235 @@
+"""Nights that are late, against a real Prefect server; what is due when follows from the scheduled time."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Scheduled
+
+from flows.nightly import nightly
+from flows.retrain import retrain
+from forecasting.errors import SourceError
+from forecasting.models.registry import Registry
+from forecasting.publishing import reader
+from forecasting.publishing.publish import as_of_folder, manifests
+from forecasting.storage import Storage
+from tests.conftest import TINY_PANEL, write_prices
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+FIRST_DUE = datetime(2026, 10, 30, 6, tzinfo=UTC)
+NEXT_DUE = datetime(2026, 10, 31, 6, tzinfo=UTC)
+# The command line, whose run begins its work, says so, and goes on once there is a file `go`.
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from deployments import environment
+environment.prepare()
+from deployments.cli import main
+from flows import nightly
+ingest_by = nightly.ingest_by
+def slowly(*given):
+    print("at work", flush=True)
+    while not Path(sys.argv[2]).with_name("go").exists():
+        time.sleep(0.05)
+    return ingest_by(*given)
+nightly.ingest_by = slowly
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def late_night(
+    tmp_path_factory: pytest.TempPathFactory,
+    prefect_server: None,  # noqa: ARG001 - it must be there before
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of a panel whose first run started weeks late, after its deadline; the run's manifest."""
+    folder = tmp_path_factory.mktemp("late")
+    prices_to(folder, "2026-10-30")
+    (folder / "tiny.toml").write_text(f"{TINY_PANEL}[schedule]\ndeadline_minutes = 60\n", encoding="utf-8")
+    return folder, run(folder, FIRST_DUE)
+
+
+@pytest.fixture
+def night(late_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    """A copy of it, to do with as one likes."""
+    return Path(shutil.copytree(late_night[0], tmp_path / "night"))
+
+
+def prices_to(folder: Path, last: str) -> None:
+    bars = 400 + int(last[-2:]) - 30
+    write_prices(folder / "prices.csv", {"AAA": bars, "BBB": bars, "C/C": bars}, last=last)
+
+
+def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> dict[str, Any]:
+    """Run the flow as one that was scheduled for `due`, and starts now."""
+    parameters = {"panel": str(folder / "tiny.toml"), "store": str(folder / "store")}
+    with get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run(flow, parameters=parameters, state=Scheduled(scheduled_time=due))
+    manifest = run_flow(flow, flow_run=flow_run)
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
+    return [one for _, one in manifests(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
+
+
+def test_a_run_that_starts_late_has_the_as_of_of_its_scheduled_time(
+    late_night: tuple[Path, dict[str, Any]],
+) -> None:
+    assert late_night[1]["as_of"] == "2026-10-29"
+
+
+def test_a_late_training_publishes_twice_and_the_final_one_counts(
+    late_night: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, manifest = late_night
+    early, final = published(folder, "2026-10-29")
+    assert early["provisional"] == "the training was not done by the deadline, 2026-10-30 07:00 UTC"
+    assert early["model"] == "ewma_walk"
+    assert final["forecast_id"] == manifest["forecast_id"] != early["forecast_id"]
+    assert final["provisional"] is None
+    assert early["rows_digest"] == final["rows_digest"]
+    for frame in (
+        reader.latest("tiny", str(folder / "store")),
+        reader.as_of("tiny", "2026-10-29", str(folder / "store")),
+    ):
+        assert set(frame["forecast_id"]) == {final["forecast_id"]}
+
+
+def test_report_and_summary_of_an_early_forecast_say_that_it_is_provisional(
+    late_night: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, _ = late_night
+    early, final = (
+        next((folder / "store").rglob(f"id={one['forecast_id']}/_report.html")).read_text(encoding="utf-8")
+        for one in published(folder, "2026-10-29")
+    )
+    line = "Provisional: the training was not done by the deadline, 2026-10-30 07:00 UTC."
+    assert line in early
+    assert line not in final
+    with get_client(sync_client=True) as client:
+        shown = [one.data for one in client.read_artifacts() if one.key == "forecast-tiny"]
+    assert any(line in str(text) for text in shown)
+
+
+def test_a_late_source_is_asked_again_until_it_has_the_bar(
+    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tasks.deadline")
+    set_deadline(night, 10_000_000)
+    (night / "prices.csv").unlink()
+    comes = iter(["2026-10-29", "2026-10-30"])
+    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=lambda _: prices_to(night, next(comes))))
+    manifest = run(night, NEXT_DUE)
+    assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
+    assert next(comes, None) is None
+    assert "no file at" in caplog.text
+    assert "no bar of 2026-10-30 yet; asked again in 180 s" in caplog.text
+
+
+def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands_and_all_say_so(
+    night: Path,
+) -> None:
+    prices_to(night, "2026-10-29")
+    before = published(night, "2026-10-29")
+    manifest = run(night, NEXT_DUE)
+    assert published(night, "2026-10-29") == before
+    assert published(night, "2026-10-30") == []
+    assert manifest["forecast_id"] == before[-1]["forecast_id"]
+    line = "Nothing new: the prices up to 2026-10-29 and the model are those of forecast "
+    line += manifest["forecast_id"]
+    assert manifest["standing"].startswith(line)
+    with get_client(sync_client=True) as client:
+        shown = {one.key: one.data for one in client.read_latest_artifacts()}
+    assert line in shown["forecast-tiny"]
+
+
+def test_a_source_that_cannot_be_read_by_the_deadline_fails_the_run(night: Path) -> None:
+    (night / "prices.csv").unlink()
+    with pytest.raises(SourceError, match=r"prices\.csv"):
+        run(night, NEXT_DUE)
+
+
+def test_a_retry_of_the_flow_keeps_the_as_of(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.audit import take_snapshot  # noqa: PLC0415 - as the task knows it, before it is replaced
+
+    due: list[datetime] = []
+
+    def fails_once(*args: Any) -> Any:
+        due.append(args[-1])
+        if len(due) == 1:
+            raise RuntimeError("a fault that a retry mends")
+        return take_snapshot(*args)
+
+    monkeypatch.setattr("tasks.audit.take_snapshot", fails_once)
+    manifest = run(night, FIRST_DUE, nightly.with_options(retries=1))
+    assert manifest["as_of"] == "2026-10-29"
+    assert due == [FIRST_DUE, FIRST_DUE]
+
+
+def test_retrain_trains_now_and_publishes_only_when_asked_to(night: Path) -> None:
+    parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
+    before = Registry(Storage(str(night / "store")), "tiny").decisions()
+    decision = retrain(**parameters, publish=False)
+    assert len(before) == 1
+    assert (decision["as_of"], decision["trained_for"]) == ("2026-10-30", "2026-10-30")
+    assert decision["challenger"] != before[0].challenger
+    assert published(night, "2026-10-30") == []
+
+    manifest = retrain(**parameters)
+    assert manifest["decision"] == decision
+    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [manifest["forecast_id"]]
+
+
+def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
+    night: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tasks")
+    set_deadline(night, 0)  # with one, both would wait for a source that is weeks behind today
+    parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
+    command = [sys.executable, "-c", SLOW_RUN, "run", parameters["panel"], "--store", parameters["store"]]
+    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    waits = "limit: tiny waits for nightly-tiny ("
+
+    def let_go() -> None:
+        for _ in range(600):
+            if waits in caplog.text:
+                break
+            time.sleep(0.1)
+        (night / "go").touch()
+
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert "at work\n" in iter(first.stdout.readline, "")
+        helper = threading.Thread(target=let_go)
+        helper.start()
+        second = nightly(**parameters)
+        helper.join()
+        printed = first.stdout.read()
+    assert first.returncode == 0, printed
+    assert waits in caplog.text
+    assert second["standing"]
+    assert second["forecast_id"] in printed
+    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [second["forecast_id"]]
+    pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
+    assert pointer["forecast_id"] == second["forecast_id"]
+
+
+def set_deadline(folder: Path, minutes: int) -> None:
+    panel = folder / "tiny.toml"
+    panel.write_text(panel.read_text().replace("deadline_minutes = 60", f"deadline_minutes = {minutes}"))

@@ -1,0 +1,148 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecasting.deadline import (
+    deadline_of,
+    missing_bar,
+    stand_in,
+    without_late_source,
+    without_late_training,
+)
+from forecasting.models.registry import Decision, Registry
+from forecasting.models.selection import WindowPlan, settings_digest
+from forecasting.panel import BarSettings, ModelSettings, Panel, Schedule
+from forecasting.prices.ingest import ingest
+from forecasting.publishing.forecast import address_of
+from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.snapshot import Snapshot, newest_as_of, take_snapshot
+from forecasting.storage import Storage
+
+DUE = datetime(2026, 10, 31, 6, tzinfo=UTC)
+A_DAY_LATER = DUE + timedelta(days=1)
+DEADLINE = A_DAY_LATER + timedelta(minutes=90)
+PLAN = WindowPlan("2026-08-31", 900, 800, 100, "new")
+
+
+@pytest.fixture
+def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
+    """The tiny panel, its prices up to 2026-10-30 ingested."""
+    panel = Panel.load(tiny_panel)
+    ingest(panel, local_storage, np.datetime64("2026-10-31T06:00:00", "us"))
+    return panel
+
+
+@pytest.fixture
+def snapshot(panel: Panel, local_storage: Storage) -> Snapshot:
+    return take_snapshot(panel, local_storage, None, A_DAY_LATER)
+
+
+def publish_one(storage: Storage, provisional: str | None = None) -> None:
+    address = ForecastAddress("tiny", "2026-10-30", "id")
+    storage.put(address.path(FORECAST), b"a forecast")
+    commit(storage, address, {"known_at": "2026-10-31T06:00:00Z", "provisional": provisional})
+
+
+def standing(panel: Panel, model: str = "random_walk") -> Decision:
+    return Decision(
+        as_of="2026-10-29",
+        decided_at="2026-10-30T06:00:00.000000+00:00",
+        challenger="old",
+        model=model,
+        version="old",
+        settings=settings_digest(panel),
+        reason="It won.",
+        verdict={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "deadline"), [(0, None), (90, datetime(2026, 10, 31, 7, 30, tzinfo=UTC))]
+)
+def test_the_deadline_counts_from_the_scheduled_time(
+    panel: Panel, minutes: float, deadline: datetime | None
+) -> None:
+    panel = panel.model_copy(update={"schedule": Schedule(deadline_minutes=minutes)})
+    assert deadline_of(panel, DUE) == deadline
+
+
+@pytest.mark.parametrize(
+    ("due", "missing"),
+    [
+        ("2026-10-30T14:59", None),  # a Friday; the rates come at 16:00 in Frankfurt, 15:00 UTC in winter
+        ("2026-10-30T15:00", "2026-10-30"),
+        ("2026-11-01T12:00", "2026-10-30"),  # no bars on a Saturday and a Sunday
+    ],
+)
+def test_a_bar_is_missing_once_the_calendar_says_that_it_is_closed(
+    panel: Panel, due: str, missing: str | None
+) -> None:
+    ecb = panel.model_copy(update={"bars": BarSettings(calendar="ECB")})
+    assert missing_bar(ecb, "2026-10-29", datetime.fromisoformat(f"{due}+00:00")) == missing
+
+
+def test_the_newest_as_of_is_that_of_a_run(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
+    assert newest_as_of(panel, local_storage, A_DAY_LATER) == snapshot.as_of == "2026-10-30"
+
+
+def test_with_a_late_source_the_snapshot_is_provisional(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot
+) -> None:
+    marked = without_late_source(panel, local_storage, snapshot, A_DAY_LATER, DEADLINE)
+    assert marked.provisional == "the source had no bar of 2026-10-31 by the deadline, 2026-11-01 07:30 UTC"
+    both = without_late_training(marked, DEADLINE)
+    assert both.provisional == (
+        f"{marked.provisional}; the training was not done by the deadline, 2026-11-01 07:30 UTC"
+    )
+
+
+def test_with_a_source_in_time_it_is_not(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
+    assert without_late_source(panel, local_storage, snapshot, DUE, DEADLINE) == snapshot
+
+
+@pytest.mark.parametrize(("there", "is_marked"), [(None, False), ("the training was late", True)])
+def test_nothing_stands_in_for_a_final_forecast(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot, there: str | None, *, is_marked: bool
+) -> None:
+    publish_one(local_storage, provisional=there)
+    marked = without_late_source(panel, local_storage, snapshot, A_DAY_LATER, DEADLINE)
+    assert bool(marked.provisional) == is_marked
+    assert (stand_in(panel, local_storage, snapshot, PLAN) is not None) == is_marked
+
+
+def test_the_standing_champion_stands_in(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
+    recorded = Registry(local_storage, "tiny").record(standing(panel))
+    assert stand_in(panel, local_storage, snapshot, PLAN) == recorded
+
+
+@pytest.mark.parametrize("fault", ["none", "damaged", "settings"])
+def test_without_a_usable_champion_the_baseline_does(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot, fault: str
+) -> None:
+    registry = Registry(local_storage, "tiny")
+    if fault == "damaged":
+        registry.record(standing(panel, "stacked_lstm"))  # there is no such version
+    if fault == "settings":
+        registry.record(replace(standing(panel), settings="others"))
+    found = stand_in(panel, local_storage, snapshot, PLAN)
+    assert found is not None
+    assert (found.model, found.challenger) == ("ewma_walk", "new")
+
+
+def test_nothing_stands_in_for_the_lectures_network(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot
+) -> None:
+    lecture = panel.model_copy(update={"model": ModelSettings(preset="lecture")})
+    assert stand_in(lecture, local_storage, snapshot, PLAN) is None
+
+
+def test_the_mark_alone_makes_another_forecast_whatever_its_words(panel: Panel, snapshot: Snapshot) -> None:
+    decision = standing(panel)
+    final, late, later = (
+        address_of(panel, replace(snapshot, provisional=why), decision).forecast_id
+        for why in ("", "the source was late", "the training was late")
+    )
+    assert final != late == later

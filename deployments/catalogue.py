@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
-from prefect.schedules import Cron
+from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from flows.backfill import backfill
@@ -14,11 +14,10 @@ from flows.backtest import backtest
 from flows.freshness import freshness
 from flows.maintenance import maintenance
 from flows.nightly import nightly
+from flows.parameters import ALL
 from flows.retrain import retrain
 from flows.score import score
 from forecasting.panel import Panel
-
-ALL_PANELS = "all"  # the name of a deployment that is not one panel's
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,10 @@ class Entry:
         flow: it takes `store` and `panels` besides.
         cron: when it starts by itself: `NIGHTLY`, a cron line, or "" for what is only started by hand. In
             the panel's time zone; in UTC where it is for all.
-        tags: the names of what else one may want to filter by.
     """
 
     flow: Flow[..., Any]
     cron: str = ""
-    tags: tuple[str, ...] = ()
 
     @property
     def is_per_panel(self) -> bool:
@@ -57,55 +54,52 @@ CATALOGUE = (
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:
     """The deployments of these panels, which lie in `folder`, on a store; nothing is registered yet."""
-    made = []
+    parameters, made = {"store": store, "panels": folder}, []
     for entry in CATALOGUE:
         if entry.is_per_panel:
-            made += [_of_panel(entry, panel, panels, {"store": store, "panels": folder}) for panel in panels]
+            made += [_of_panel(entry, panel, parameters) for panel in panels]
         else:
-            made.append(_of_all(entry, {"store": store, "panels": folder}))
+            made.append(_of_all(entry, parameters))
+    for one in made:
+        _narrow(_form(one), [panel.name for panel in panels])
     return made
 
 
-def _of_panel(
-    entry: Entry, panel: Panel, panels: Sequence[Panel], parameters: dict[str, str]
-) -> RunnerDeployment:
+def _of_panel(entry: Entry, panel: Panel, parameters: dict[str, str]) -> RunnerDeployment:
     cron = panel.schedule.cron if entry.cron == NIGHTLY else entry.cron
-    made = _deployment(
-        entry,
-        panel.name,
-        f"panel:{panel.name}",
-        {"panel": panel.name, **parameters},
-        Cron(cron, timezone=panel.schedule.timezone) if cron else None,
-    )
-    _form(made)["panel"]["enum"] = [one.name for one in panels]
-    return made
+    schedule = Cron(cron, timezone=panel.schedule.timezone) if cron else None
+    return _deployment(entry, panel.name, {"panel": panel.name, **parameters}, schedule)
 
 
 def _of_all(entry: Entry, parameters: dict[str, str]) -> RunnerDeployment:
     schedule = Cron(entry.cron, timezone="UTC") if entry.cron else None
-    return _deployment(entry, ALL_PANELS, "panel:all", parameters, schedule)
+    return _deployment(entry, ALL, parameters, schedule)
 
 
 def _deployment(
-    entry: Entry, name: str, panel_tag: str, parameters: dict[str, str], schedule: Any
+    entry: Entry, name: str, parameters: dict[str, str], schedule: Schedule | None
 ) -> RunnerDeployment:
     made = entry.flow.to_deployment(
         name=name,
         description=entry.flow.description,
-        tags=[panel_tag, *entry.tags],
+        tags=[f"panel:{name}"],
         parameters=parameters,
         schedule=schedule,
         # By module, so that it runs from any folder in which the package is installed.
         entrypoint_type=EntrypointType.MODULE_PATH,
         enforce_parameter_schema=True,
     )
-    deployment = cast("RunnerDeployment", made)  # which it is, outside an event loop
-    form = _form(deployment)
-    for parameter in parameters.keys() - {"panel"}:  # the deployment's own, and no question for a person
+    return cast("RunnerDeployment", made)  # which it is, outside an event loop
+
+
+def _narrow(form: dict[str, dict[str, Any]], panels: list[str]) -> None:
+    """Have the form ask what a person can answer, in words, and offer the panels to choose from."""
+    for parameter in ("store", "panels"):  # the deployment's own
         del form[parameter]
     for parameter, field in form.items():
         field["title"] = parameter.replace("_", " ").capitalize()
-    return deployment
+        if parameter in {"panel", "only_panel"}:
+            field.get("anyOf", [field])[0]["enum"] = panels
 
 
 def _form(deployment: RunnerDeployment) -> dict[str, dict[str, Any]]:

@@ -46,14 +46,11 @@ def prepare() -> None:
 class _OwnLines(logging.StreamHandler[Any]):
     """Writes to whatever is standard output at the time: a progress bar puts itself in its place.
 
-    Where there is none, as `nightcast serve` keeps it from Prefect, to what was there before.
+    Where none is there, only our own lines are wanted.
     """
 
-    def __init__(self) -> None:
-        super().__init__(sys.stdout)
-
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stdout or self.stream
+        self.stream = sys.stdout or sys.__stdout__
         super().emit(record)
 
 

@@ -5,8 +5,9 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
+
+from flows.parameters import panel_of
 
 
 class JsonLines(logging.Formatter):
@@ -47,5 +48,4 @@ def _run_facts() -> dict[str, str]:
     if context is None or context.flow_run is None:
         return {}
     facts = {"run": context.flow_run.name, "flow_run_id": str(context.flow_run.id)}
-    panel = context.parameters.get("panel") if context.parameters else None
-    return facts | ({"panel": Path(str(panel)).stem} if panel else {})
+    return {**facts, "panel": panel_of(context.parameters or {})}

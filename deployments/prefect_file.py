@@ -1,7 +1,7 @@
 """The file that Prefect's own `prefect deploy` reads, from the same deployments as `nightcast deploy`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from prefect.client.schemas.schedules import CronSchedule
@@ -53,22 +53,16 @@ def prefect_file(panels: Sequence[Panel], pool: Pool) -> str:
 
 
 def _entry(made: RunnerDeployment) -> dict[str, Any]:
-    if made.triggers:
-        raise NightcastError(
-            f"the deployment {made.full_name} has triggers, which the file for prefect deploy lacks"
-        )
     return {
         "name": made.name,
         "entrypoint": made.entrypoint,
         "tags": list(made.tags),
         "parameters": dict(made.parameters),
         "enforce_parameter_schema": made.enforce_parameter_schema,
-        "schedules": [_schedule(one.schedule) for one in made.schedules or []],
+        "schedules": [_schedule(cast("CronSchedule", one.schedule)) for one in made.schedules or []],
         "work_pool": {"name": made.work_pool_name, "job_variables": made.job_variables},
     }
 
 
-def _schedule(schedule: Any) -> dict[str, Any]:
-    if not isinstance(schedule, CronSchedule):
-        raise NightcastError(f"a schedule other than cron, {schedule}, is not in the file for prefect deploy")
+def _schedule(schedule: CronSchedule) -> dict[str, Any]:
     return {"cron": schedule.cron, "timezone": schedule.timezone}

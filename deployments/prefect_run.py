@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from prefect.settings import PREFECT_API_URL
 
 from flows.backfill import backfill
 from flows.nightly import nightly
+from flows.parameters import panel_of
 from forecasting.as_of import to_datetime
 from tasks.model import Mode
 
@@ -59,7 +59,8 @@ def _served(panel: str) -> Iterator[None]:
     if PREFECT_API_URL.value() is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     try:
-        with tags(f"panel:{Path(panel).stem}"):  # as its deployments' runs are: maintenance goes by that
+        # As the runs of its deployments: maintenance goes by that.
+        with tags(f"panel:{panel_of({'panel': panel})}"):
             yield
     finally:
         APILogWorker.drain_all(timeout=_DRAIN_SECONDS)

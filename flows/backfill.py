@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
@@ -11,7 +10,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE
+from flows.parameters import PANEL, PANELS, STORE, panel_of
 from forecasting.panel import Panel
 from forecasting.publishing.missing import check_dates
 from forecasting.storage import Storage
@@ -26,21 +25,21 @@ _log = logging.getLogger(__name__)
 
 
 def _run_name() -> str:
-    """The panel's name, be it given so or by its file, and the dates."""
     given = flow_run.parameters
-    return f"backfill-{Path(given['panel']).stem}-{given['start']}-{given['end']}"
+    return f"backfill-{panel_of(given)}-{given['start']}-{given['end']}"
 
 
 @flow(name="backfill", flow_run_name=_run_name, **ALARMED)
-def backfill(  # noqa: PLR0913, PLR0917 - its form's fields, which Prefect passes by name
+def backfill(  # noqa: PLR0913 - its form's fields
     panel: str = PANEL,
+    *,
     start: date = Field(description="The first date that may be missing."),
     end: date = Field(description="The last one. It must not lie in the future."),
-    force: bool = Field(  # noqa: FBT001 - Prefect's form has a switch for it
+    force: bool = Field(
         default=False,
         description="Also the dates that have a forecast: each gets one more where that differs.",
     ),
-    dry_run: bool = Field(  # noqa: FBT001 - as above
+    dry_run: bool = Field(
         default=False, description="Only list what is missing, as an artifact of this run."
     ),
     parallel: Annotated[int, Field(ge=1, le=8)] = Field(  # bounds that stand below would not reach the form

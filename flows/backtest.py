@@ -1,7 +1,6 @@
 """The backtest: what a panel's model would have been worth, walking forward over the past."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
@@ -9,7 +8,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE
+from flows.parameters import PANEL, PANELS, STORE, panel_of
 from forecasting.evaluation.backtest import BacktestPlan
 from forecasting.panel import Panel
 from forecasting.prices.table import PriceTable
@@ -19,7 +18,7 @@ from tasks.ingest import ingest_prices
 
 
 def _run_name() -> str:
-    return f"backtest-{Path(flow_run.parameters['panel']).stem}"
+    return f"backtest-{panel_of(flow_run.parameters)}"
 
 
 # The bounds are in the types: those in a default show in the form, but a call from Python passes them by.

@@ -1,12 +1,12 @@
 """Hooks: what is done once a run has ended, well or not. A hook that fails is logged, and fails no run."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
+from flows.parameters import panel_of
 from forecasting.errors import AuditError, PanelError, StaleError
 from forecasting.panel import Panel
 from forecasting.publishing.run_record import RunRecord, write_run_record
@@ -19,7 +19,7 @@ def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     error = state.result(raise_on_failure=False)
     if isinstance(error, StaleError):
         return
-    panel, (kind, message) = _panel_name(run), _error(state)
+    panel, (kind, message) = panel_of(run.parameters), _error(state)
     payload = {"flow": flow.name, "error": kind, "message": message, "flow_run_id": str(run.id)}
     if isinstance(error, AuditError) and error.findings:
         text = f"Nightcast: the audit stopped {flow.name} of {panel}, and the last forecast stands: {message}"
@@ -30,7 +30,7 @@ def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
 
 def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """A message that the run crashed; the event is Prefect's own."""
-    panel, message = _panel_name(run), _one_line(state.message or "no reason known")
+    panel, message = panel_of(run.parameters), _one_line(state.message or "no reason known")
     payload = {"flow": flow.name, "message": message, "flow_run_id": str(run.id)}
     notify(CRASHED, panel, f"Nightcast: {flow.name} of {panel} crashed: {message}", payload)
 
@@ -78,11 +78,6 @@ def _error(state: State[Any]) -> tuple[str, str]:
 
 def _one_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[0]
-
-
-def _panel_name(run: FlowRun) -> str:
-    """As the run was given it, by name or by file."""
-    return Path(str(run.parameters.get("panel", "all"))).stem
 
 
 # For every flow: someone gets to hear that it failed. For the nightly one also: it is recorded how it ended.

@@ -9,19 +9,16 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import ALARMED
-from flows.parameters import PANELS, STORE
+from flows.parameters import ALL, PANELS, STORE, panel_of
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.maintain import maintain_panel, show_upkeep
 from tasks.runs import remove_old_runs
 
-ALL = "all"
-
 
 def _run_name() -> str:
-    name = Path(flow_run.parameters["only_panel"] or ALL).stem
-    return f"maintenance-{name}" + ("-dry" if flow_run.parameters["dry_run"] else "")
+    return f"maintenance-{panel_of(flow_run.parameters)}" + ("-dry" if flow_run.parameters["dry_run"] else "")
 
 
 @flow(name="maintenance", flow_run_name=_run_name, **ALARMED)

@@ -1,7 +1,6 @@
 """The nightly run: from a panel's source to its published forecast."""
 
 from datetime import UTC, date, datetime, time
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -9,7 +8,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import WATCHED
-from flows.parameters import PANEL, PANELS, STORE
+from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import ingest_by, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
 from forecasting.deadline import deadline_of
@@ -24,8 +23,7 @@ from tasks.score import score_forecasts
 
 
 def _run_name() -> str:
-    """The panel's name, be it given so or by its file."""
-    return f"nightly-{Path(flow_run.parameters['panel']).stem}"
+    return f"nightly-{panel_of(flow_run.parameters)}"
 
 
 @flow(name="nightly", flow_run_name=_run_name, **WATCHED)

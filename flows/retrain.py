@@ -1,7 +1,6 @@
 """Retrain: train a challenger now, let the gate decide, and publish with the outcome."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -9,7 +8,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE
+from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import publish_forecast
 from forecasting.panel import Panel
 from forecasting.storage import Storage
@@ -21,8 +20,7 @@ from tasks.windows import plan_windows
 
 
 def _run_name() -> str:
-    """The panel's name, be it given so or by its file."""
-    return f"retrain-{Path(flow_run.parameters['panel']).stem}"
+    return f"retrain-{panel_of(flow_run.parameters)}"
 
 
 @flow(name="retrain", flow_run_name=_run_name, **ALARMED)

@@ -1,21 +1,19 @@
 """Scoring: what published forecasts turned out to be worth, by the bars that have come since."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE
+from flows.parameters import PANEL, PANELS, STORE, panel_of
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.score import score_forecasts
 
 
 def _run_name() -> str:
-    """The panel's name, be it given so or by its file."""
-    return f"score-{Path(flow_run.parameters['panel']).stem}"
+    return f"score-{panel_of(flow_run.parameters)}"
 
 
 @flow(name="score", flow_run_name=_run_name, **ALARMED)

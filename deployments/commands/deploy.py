@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from deployments.commands.options import Panels, Store
 from forecasting.errors import NightcastError
-from forecasting.panel import DEFAULT_FOLDER, Panel
+from forecasting.panel import Panel, panels_folder
 from forecasting.storage import locate
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def deploy(
     panels: Panels = None,
 ) -> None:
     """Register every panel's deployments with a work pool of the server that PREFECT_API_URL names."""
-    folder = Path(panels or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER)).resolve()
+    folder = panels_folder(panels).resolve()
     found = Panel.load_all(folder)
     from deployments import registration  # noqa: PLC0415 - Prefect takes seconds to import
     from deployments.catalogue import deployments_of  # noqa: PLC0415 - as above
     from deployments.prefect_file import prefect_file  # noqa: PLC0415 - as above
+    from tasks.events import WEBHOOK  # noqa: PLC0415 - as above
 
     place = registration.Pool(pool, pool_type, image, secret)
     if yaml is not None:
@@ -60,9 +61,8 @@ def deploy(
         return
     where = worker_panels or (str(folder) if image is None else IMAGE_PANELS)
     made = deployments_of(found, _store(store, image), where)
-    webhook = os.environ.get(
-        "NIGHTCAST_WEBHOOK"
-    )  # a secret: an option would show it to whoever lists processes
+    # A secret, and so no option: those are shown to whoever lists processes.
+    webhook = os.environ.get(WEBHOOK)
     _print(pool, registration.register(made, place, webhook, prune=prune), prune=prune)
 
 

@@ -103,6 +103,7 @@ def test_a_night_for_a_past_date(served: Night, page: Page) -> None:
         ("backfill", ["Panel", "Start", "End", "Force", "Dry run", "Parallel"]),
         ("backtest", ["Panel", "Cutoffs", "Stride", "Refit"]),
         ("score", ["Panel"]),
+        ("freshness", ["Max age hours"]),
         ("maintenance", ["Only panel", "Dry run", "Keep runs days"]),
     ],
 )

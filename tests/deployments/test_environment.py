@@ -9,13 +9,12 @@ import pytest
 from deployments.environment import own_lines_only
 
 
-def test_our_lines_follow_standard_output_and_stay_where_there_is_none(
+def test_our_lines_follow_standard_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log, elsewhere = logging.getLogger("deployments"), StringIO()
     with own_lines_only():
-        with redirect_stdout(None):
-            log.info("first")
+        log.info("first")
         with redirect_stdout(elsewhere):
             log.info("second")
     out, err = capsys.readouterr()

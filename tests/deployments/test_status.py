@@ -67,6 +67,7 @@ def test_max_age_makes_an_older_forecast_stale(store: Storage, capsys: pytest.Ca
     assert status(store, "--max-age", "1.5") == 1
     assert "tiny is stale: its forecast is 2 h 0 min old" in capsys.readouterr().err
     assert status(store, "--max-age", "0") == 1
+    assert "--max-age" in capsys.readouterr().err
 
 
 def test_it_needs_neither_prefect_nor_tensorflow(store: Storage) -> None:

@@ -1,6 +1,5 @@
 """What is done once a run has ended: the record in the store, and who gets to hear of it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,4 +99,4 @@ def test_a_panel_that_cannot_be_read_is_told_of(
 ) -> None:
     tiny_panel.write_text("junk")
     assert end(tiny_panel, SourceError("no file")) is None
-    assert json.loads(json.dumps(events[0][1]))["panel"] == "tiny"
+    assert events[0][1]["panel"] == "tiny"

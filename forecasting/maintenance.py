@@ -6,7 +6,7 @@ from datetime import datetime
 from forecasting.models.registry import Registry
 from forecasting.models.retention import removable_versions, remove_version
 from forecasting.panel import Panel
-from forecasting.prices.compaction import ALL, Compaction, compact, sweep
+from forecasting.prices.compaction import Compaction, compact, sweep
 from forecasting.publishing.publish import forecasts_folder, manifests
 from forecasting.publishing.retention import Removal, removable_forecasts, remove_forecast
 from forecasting.storage import Storage
@@ -52,7 +52,7 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     versions = len(Registry(storage, panel.name).versions()) - (len(unused) if dry_run else 0)
     if dry_run:
         return Upkeep(panel.name, (*old, *unused), left, versions)
-    compactions = compact(storage, panel.name, kinds=ALL)
+    compactions = compact(storage, panel.name)
     swept = sweep(storage, panel.name)
     return Upkeep(panel.name, (*old, *unused), left, versions, tuple(compactions), tuple(swept.items()))
 

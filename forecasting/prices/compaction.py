@@ -6,7 +6,6 @@ stay for a week and until the next compaction, for readers that opened the table
 left behind goes with them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +21,8 @@ from forecasting.storage import Storage
 # for every night. A month of intraday bars has some 21 nights: it is compacted before it is over.
 SPARE_FILES = 10
 
-# What a nightly run appends to, and all that grows.
-NIGHTLY = ("prices", "quarantine")
-ALL = (*NIGHTLY, "scores")
+# The folders of the tables that nightly runs append to.
+KINDS = ("prices", "quarantine", "scores")
 
 _RETENTION_HOURS = 7 * 24
 # What deltalake makes of a partition: files of about this size.
@@ -51,9 +49,7 @@ class Compaction:
     deleted: int
 
 
-def compact(
-    storage: Storage, panel: str, spare: int = SPARE_FILES, kinds: Sequence[str] = NIGHTLY
-) -> list[Compaction]:
+def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Compaction]:
     """Compact the tables of the panel of that name where that is worth it; no read of theirs changes.
 
     A partition that another writer changes meanwhile is left for the next time. Where all is well already, it
@@ -63,7 +59,6 @@ def compact(
         storage: where the tables are.
         panel: the panel's name.
         spare: a partition is left as it is in so many files more than it needs.
-        kinds: the folders in which the panel's tables lie; one that it does not have is passed over.
 
     Returns:
         What became of each table that was not left as it is.
@@ -71,12 +66,12 @@ def compact(
     Raises:
         StoreError: a newer version of this package wrote the tables.
     """
-    tables = _tables(storage, panel, kinds)
+    tables = _tables(storage, panel)
     scattered = [(path, table, _scattered(table, spare)) for path, table in tables]
     return [_compact(path, table, parts) for path, table, parts in scattered if parts]
 
 
-def sweep(storage: Storage, panel: str, kinds: Sequence[str] = ALL) -> dict[str, int]:
+def sweep(storage: Storage, panel: str) -> dict[str, int]:
     """Delete the files that compactions of a week ago or more have replaced, and what killed writers left.
 
     A compaction does so too, but only of the table that it compacts, and only then.
@@ -87,12 +82,12 @@ def sweep(storage: Storage, panel: str, kinds: Sequence[str] = ALL) -> dict[str,
     Raises:
         StoreError: a newer version of this package wrote the tables.
     """
-    gone = {path: _vacuum(table) for path, table in _tables(storage, panel, kinds)}
+    gone = {path: _vacuum(table) for path, table in _tables(storage, panel)}
     return {path: count for path, count in gone.items() if count}
 
 
-def _tables(storage: Storage, panel: str, kinds: Sequence[str]) -> list[tuple[str, DeltaTable]]:
-    paths = [f"{kind}/{panel}" for kind in kinds]
+def _tables(storage: Storage, panel: str) -> list[tuple[str, DeltaTable]]:
+    paths = [f"{kind}/{panel}" for kind in KINDS]
     return [(path, table) for path in paths if (table := find_table(storage, path)) is not None]
 
 

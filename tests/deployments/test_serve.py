@@ -98,11 +98,11 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def wait_until_nothing_runs(folder: Path) -> None:
-    for _ in range(100):
+    for _ in range(600):  # a run that outlives the kill ends by itself
         if not processes_of(folder):
             return
         time.sleep(0.1)
-    raise TimeoutError(f"still running after 10 s: {processes_of(folder)}")
+    raise TimeoutError(f"still running after 60 s: {processes_of(folder)}")
 
 
 def shift_history(database: Path, days: int) -> None:

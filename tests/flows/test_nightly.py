@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows.nightly import nightly
 from flows.score import score
@@ -278,10 +279,11 @@ def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) ->
     assert "P203" in {row["code"] for row in json.loads(shown.data)}
 
 
-@pytest.mark.usefixtures("first_night")
-def test_the_ui_has_summary_table_and_progress() -> None:
+def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, dict[str, Any]]) -> None:
+    run_id = first_night[1]["flow_run_id"]
     with get_client(sync_client=True) as client:
-        found = {artifact.key: artifact for artifact in client.read_artifacts()}
+        shown = client.read_artifacts(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+    found = {artifact.key: artifact for artifact in shown}
     summary = found["forecast-tiny"]
     assert summary.type == "markdown"
     assert "![AAA](data:image/png;base64," in summary.data

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from forecasting.panel import Panel
-from forecasting.prices.compaction import ALL, SPARE_FILES, Compaction, compact, sweep
+from forecasting.prices.compaction import SPARE_FILES, Compaction, compact, sweep
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.schema import GOOD, REFUSED
 from forecasting.prices.table import PriceTable
@@ -24,7 +24,7 @@ TICK = np.timedelta64(1, "us")
 # Says when it is about to begin, so that the time to its death is not spent on imports.
 COMPACT_WHEN_READY = """\
 import sys
-from forecasting.prices.compaction import ALL, SPARE_FILES, Compaction, compact, sweep
+from forecasting.prices.compaction import SPARE_FILES, Compaction, compact, sweep
 from forecasting.storage import Storage
 storage = Storage(sys.argv[1])
 print("ready", flush=True)
@@ -183,9 +183,3 @@ def test_what_was_replaced_a_week_ago_is_swept_without_a_compaction(storage: Sto
     assert not orphan.exists()
     assert reads(storage) == before
     assert sweep(storage, "tiny") == {}
-
-
-def test_the_tables_to_compact_can_be_chosen(storage: Storage, panel: Panel) -> None:
-    fill(storage, panel)
-    assert compact(storage, "tiny", spare=0, kinds=["scores", "quarantine"]) == []
-    assert compact(storage, "tiny", spare=0, kinds=ALL) == [Compaction("prices/tiny", 9, 2, 0)]

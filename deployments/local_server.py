@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import prefect
@@ -40,9 +39,12 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
 
     @property
-    def is_on_this_machine(self) -> bool:
-        """Whether runs that use it are this machine's, as far as its address tells."""
-        return urlsplit(self.api).hostname in {_HOST, "localhost", "::1"}
+    def is_ours(self) -> bool:
+        """Whether this process has started it, so that all runs on it are this machine's.
+
+        An address does not tell: behind a port of this machine may be a tunnel to another one's server.
+        """
+        return self.process is not None
 
     @property
     def has_ended(self) -> bool:

@@ -97,7 +97,7 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
             for one in deployments
         ]
         await _have_it_notify([one.flow_name or "" for one in deployments])
-        if server.is_on_this_machine:
+        if server.is_ours:
             await end_lost_runs(client, deployed)
         active = [one for one in deployed if await settle_missed_runs(client, one, serving.options)]
         _tell_schedules(active)

@@ -21,7 +21,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from deployments.missed_runs import Plan, Run, Stage, backfill_command, plan_nightly, plan_others
+from deployments.missed_runs import Place, Plan, Run, Stage, backfill_command, plan_nightly, plan_others
 from forecasting.panel import Panel
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> 
         lost = await _read_all(client, FlowRunFilter(parent_flow_run_id=parents, state=under_way))
 
 
-async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options: str) -> bool:
+async def settle_missed_runs(client: PrefectClient, deployed: Deployed, place: Place) -> bool:
     """Leave at most one run that is due: the newest; name the ones skipped, and what fills them.
 
     Whether the deployment is active: one that is paused is left as it is.
@@ -80,7 +80,7 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options:
         plan, message = plan_others(now, runs), _LATER
     else:
         plan = plan_nightly(panel.due_times, found.created or now, now, runs)
-        message = _tell(deployed.name, panel, plan, options)
+        message = _tell(deployed.name, panel, plan, place)
     for run_id in plan.cancel:
         await client.set_flow_run_state(UUID(run_id), Cancelled(name="Skipped", message=message), force=True)
     if plan.create is not None:
@@ -90,9 +90,9 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options:
     return True
 
 
-def _tell(name: str, panel: Panel, plan: Plan, options: str) -> str:
+def _tell(name: str, panel: Panel, plan: Plan, place: Place) -> str:
     """Say what was missed, and what becomes of it; the message for the runs that are cancelled."""
-    command = backfill_command(panel, plan, options)
+    command = backfill_command(panel, plan, place)
     fix = f"to fill it, run: {command}" if command else "a later run is for the same bars"
     if plan.create is not None:
         _log.info("%s: missed, and made up for now: due %s", name, _time(plan.create))

@@ -33,10 +33,12 @@ class Server:
     Attributes:
         api: the address of its API.
         process: it, where this process has started it.
+        is_configured: whether Prefect's settings name it, as they do for commands in another shell then.
     """
 
     api: str
     process: subprocess.Popen[bytes] | None = None
+    is_configured: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -79,7 +81,7 @@ def _configured(api: str) -> Server:
             f"no Prefect server answers at {api}: start it, or unset PREFECT_API_URL to have one started here"
         )
     _log.info("prefect: using the server at %s, which PREFECT_API_URL names", api)
-    return Server(api)
+    return Server(api, is_configured=True)
 
 
 def _found(port: int) -> Server | None:

@@ -1,7 +1,5 @@
 """`nightcast serve`: all panels' deployments on this machine."""
 
-import shlex
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter, validators
@@ -32,7 +30,6 @@ def serve(
 ) -> None:
     """Run every panel on its schedule on this machine, with a Prefect server if none is configured."""
     known, root = Panel.load_all(panels), Storage(store).uri  # a mistake is told before Prefect has started
-    given = {"--store": store and root, "--panels": panels and str(Path(panels).resolve())}
     from deployments.serving import Serving, serve_until_told  # noqa: PLC0415 - Prefect takes seconds to import
 
     serving = Serving(
@@ -40,7 +37,6 @@ def serve(
         store=root,
         folder=str(panels_folder(panels).resolve()),
         limit=limit or default_limit(len(known)),
-        options="".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value),
     )
     serve_until_told(serving, port)
 

@@ -160,7 +160,9 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
         skipped = [state for state in states.values() if state["name"] == "Skipped"]
         assert len(skipped) == made
         command = re.search(
-            r"nightcast backfill tiny --start \S+ --end \S+ --store \S+", skipped[0]["message"]
+            rf"PREFECT_API_URL={second.api} nightcast backfill tiny --start \S+ --end \S+ "
+            rf"--store {folder / 'store'} --panels {folder / 'panels'}",
+            skipped[0]["message"],
         )
         assert command is not None
         assert command[0] in second.output.read_text()

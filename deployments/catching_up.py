@@ -10,6 +10,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
@@ -18,6 +20,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed, Scheduled
 
@@ -62,6 +65,33 @@ async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> 
             await client.set_flow_run_state(run.id, Crashed(message=_LOST), force=True)
         parents = FlowRunFilterParentFlowRunId(any_=[run.id for run in lost])
         lost = await _read_all(client, FlowRunFilter(parent_flow_run_id=parents, state=under_way))
+
+
+async def pause_left_over(
+    client: PrefectClient, deployed: Sequence[Deployed], flows: Sequence[str], folder: str
+) -> None:
+    """Pause what was served from the same folder of panels before, and is no more: its late runs pile up.
+
+    Args:
+        client: of the server.
+        deployed: what is served now.
+        flows: the names of our flows.
+        folder: of panels; what another `serve` has from another one is left alone, and what is in a pool.
+    """
+    served = {one.id for one in deployed}
+    for found in await _read_deployments(client, FlowFilter(name=FlowFilterName(any_=list(flows)))):
+        is_ours = any(tag.startswith("panel:") for tag in found.tags) and found.work_pool_name is None
+        if found.id in served or found.paused or not is_ours or found.parameters.get("panels") != folder:
+            continue
+        await client.pause_deployment(found.id)
+        flow = await client.read_flow(found.flow_id)
+        _log.info(
+            "%s/%s: no panel in %s has it any more; paused. Delete it in the Prefect UI, or resume it there "
+            "once the panel is back",
+            flow.name,
+            found.name,
+            folder,
+        )
 
 
 async def settle_missed_runs(client: PrefectClient, deployed: Deployed, place: Place) -> bool:
@@ -134,6 +164,15 @@ async def _read_all(client: PrefectClient, wanted: FlowRunFilter) -> list[FlowRu
             limit=_PAGE,
             offset=len(found),
         )
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+async def _read_deployments(client: PrefectClient, wanted: FlowFilter) -> list[DeploymentResponse]:
+    found: list[DeploymentResponse] = []
+    while True:
+        page = await client.read_deployments(flow_filter=wanted, limit=_PAGE, offset=len(found))
         found += page
         if len(page) < _PAGE:
             return found

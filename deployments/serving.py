@@ -26,7 +26,7 @@ from prefect.runner import Runner
 
 from deployments.automations import apply_automations
 from deployments.catalogue import deployments_of
-from deployments.catching_up import Deployed, end_lost_runs, settle_missed_runs
+from deployments.catching_up import Deployed, end_lost_runs, pause_left_over, settle_missed_runs
 from deployments.local_server import Server, prefect_server
 from deployments.missed_runs import Place
 from deployments.run_news import RunNews
@@ -95,7 +95,9 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
             Deployed(await _register(client, runner, one), one.full_name, _nightly_of(one, panels))
             for one in deployments
         ]
-        await _have_it_notify([one.flow_name or "" for one in deployments])
+        flows = sorted({one.flow_name or "" for one in deployments})
+        await _have_it_notify(flows)
+        await pause_left_over(client, deployed, flows, serving.folder)
         if server.is_ours:
             await end_lost_runs(client, deployed)
         place = Place(serving.store, serving.folder, None if server.is_configured else server.api)

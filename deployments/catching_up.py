@@ -10,6 +10,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
@@ -18,10 +20,11 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from deployments.missed_runs import Plan, Run, Stage, backfill_command, plan_nightly, plan_others
+from deployments.missed_runs import Place, Plan, Run, Stage, backfill_command, plan_nightly, plan_others
 from forecasting.panel import Panel
 
 _log = logging.getLogger(__name__)
@@ -64,7 +67,34 @@ async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> 
         lost = await _read_all(client, FlowRunFilter(parent_flow_run_id=parents, state=under_way))
 
 
-async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options: str) -> bool:
+async def pause_left_over(
+    client: PrefectClient, deployed: Sequence[Deployed], flows: Sequence[str], folder: str
+) -> None:
+    """Pause what was served from the same folder of panels before, and is no more: its late runs pile up.
+
+    Args:
+        client: of the server.
+        deployed: what is served now.
+        flows: the names of our flows.
+        folder: of panels; what another `serve` has from another one is left alone, and what is in a pool.
+    """
+    served = {one.id for one in deployed}
+    for found in await _read_deployments(client, FlowFilter(name=FlowFilterName(any_=list(flows)))):
+        is_ours = any(tag.startswith("panel:") for tag in found.tags) and found.work_pool_name is None
+        if found.id in served or found.paused or not is_ours or found.parameters.get("panels") != folder:
+            continue
+        await client.pause_deployment(found.id)
+        flow = await client.read_flow(found.flow_id)
+        _log.info(
+            "%s/%s: no panel in %s has it any more; paused. Delete it in the Prefect UI, or resume it there "
+            "once the panel is back",
+            flow.name,
+            found.name,
+            folder,
+        )
+
+
+async def settle_missed_runs(client: PrefectClient, deployed: Deployed, place: Place) -> bool:
     """Leave at most one run that is due: the newest; name the ones skipped, and what fills them.
 
     Whether the deployment is active: one that is paused is left as it is.
@@ -80,7 +110,7 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options:
         plan, message = plan_others(now, runs), _LATER
     else:
         plan = plan_nightly(panel.due_times, found.created or now, now, runs)
-        message = _tell(deployed.name, panel, plan, options)
+        message = _tell(deployed.name, panel, plan, place)
     for run_id in plan.cancel:
         await client.set_flow_run_state(UUID(run_id), Cancelled(name="Skipped", message=message), force=True)
     if plan.create is not None:
@@ -90,9 +120,9 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, options:
     return True
 
 
-def _tell(name: str, panel: Panel, plan: Plan, options: str) -> str:
+def _tell(name: str, panel: Panel, plan: Plan, place: Place) -> str:
     """Say what was missed, and what becomes of it; the message for the runs that are cancelled."""
-    command = backfill_command(panel, plan, options)
+    command = backfill_command(panel, plan, place)
     fix = f"to fill it, run: {command}" if command else "a later run is for the same bars"
     if plan.create is not None:
         _log.info("%s: missed, and made up for now: due %s", name, _time(plan.create))
@@ -134,6 +164,15 @@ async def _read_all(client: PrefectClient, wanted: FlowRunFilter) -> list[FlowRu
             limit=_PAGE,
             offset=len(found),
         )
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+async def _read_deployments(client: PrefectClient, wanted: FlowFilter) -> list[DeploymentResponse]:
+    found: list[DeploymentResponse] = []
+    while True:
+        page = await client.read_deployments(flow_filter=wanted, limit=_PAGE, offset=len(found))
         found += page
         if len(page) < _PAGE:
             return found

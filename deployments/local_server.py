@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import prefect
@@ -34,15 +33,20 @@ class Server:
     Attributes:
         api: the address of its API.
         process: it, where this process has started it.
+        is_configured: whether Prefect's settings name it, as they do for commands in another shell then.
     """
 
     api: str
     process: subprocess.Popen[bytes] | None = None
+    is_configured: bool = False
 
     @property
-    def is_on_this_machine(self) -> bool:
-        """Whether runs that use it are this machine's, as far as its address tells."""
-        return urlsplit(self.api).hostname in {_HOST, "localhost", "::1"}
+    def is_ours(self) -> bool:
+        """Whether this process has started it, so that all runs on it are this machine's.
+
+        An address does not tell: behind a port of this machine may be a tunnel to another one's server.
+        """
+        return self.process is not None
 
     @property
     def has_ended(self) -> bool:
@@ -77,7 +81,7 @@ def _configured(api: str) -> Server:
             f"no Prefect server answers at {api}: start it, or unset PREFECT_API_URL to have one started here"
         )
     _log.info("prefect: using the server at %s, which PREFECT_API_URL names", api)
-    return Server(api)
+    return Server(api, is_configured=True)
 
 
 def _found(port: int) -> Server | None:

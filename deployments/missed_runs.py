@@ -4,12 +4,15 @@ The newest due time runs; the ones before it do not, since they would run one af
 have moved on. A backfill fills them, with the prices of then.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from forecasting.as_of import as_of_label, to_instant
+import numpy as np
+
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.panel import Panel
 
 
@@ -46,6 +49,28 @@ class Plan:
     cancel: tuple[str, ...] = ()
     skipped: tuple[datetime, ...] = ()
     newest: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a command in another shell has to be given, to work on what is served.
+
+    Attributes:
+        store: the store's URI.
+        panels: the panels' folder, an absolute path.
+        server: the API of the Prefect server, where that shell does not know it: on another one the command
+            would not wait for the panel's other runs, nor they for it.
+    """
+
+    store: str
+    panels: str
+    server: str | None = None
+
+    def command(self, words: str) -> str:
+        """`nightcast` with these words."""
+        server = f"PREFECT_API_URL={shlex.quote(self.server)} " if self.server else ""
+        store, panels = shlex.quote(self.store), shlex.quote(self.panels)
+        return f"{server}nightcast {words} --store {store} --panels {panels}"
 
 
 def plan_nightly(
@@ -86,24 +111,25 @@ def plan_others(now: datetime, runs: Sequence[Run]) -> Plan:
     return Plan(cancel=tuple(run.id for run in waiting[:-1]))
 
 
-def backfill_command(panel: Panel, plan: Plan, options: str = "") -> str | None:
+def backfill_command(panel: Panel, plan: Plan, place: Place) -> str | None:
     """The command that fills what the plan skips; None where the run that is kept has the same `as_of`.
 
     Args:
         panel: whose runs were missed.
         plan: from `plan_nightly`.
-        options: what else the command needs, such as ` --store STORE`.
+        place: where they were missed.
     """
     kept = _as_of(panel, plan.newest) if plan.newest else None
-    lost = [label for label in (_as_of(panel, due) for due in plan.skipped) if label != kept]
+    lost = [as_of for as_of in (_as_of(panel, due) for due in plan.skipped) if as_of != kept]
     if not lost:
         return None
-    return f"nightcast backfill {panel.name} --start {lost[0]} --end {lost[-1]}{options}"
+    start, end = (to_datetime(as_of).date() for as_of in (lost[0], lost[-1]))
+    return place.command(f"backfill {panel.name} --start {start} --end {end}")
 
 
-def _as_of(panel: Panel, due: datetime) -> str:
+def _as_of(panel: Panel, due: datetime) -> np.datetime64:
     """What a run due then would have been for, had its source been complete."""
-    return as_of_label(panel.calendar.newest_closed(to_instant(due)), panel.bars.freq)
+    return panel.calendar.newest_closed(to_instant(due))
 
 
 def _due(run: Run) -> datetime:

@@ -26,8 +26,9 @@ from prefect.runner import Runner
 
 from deployments.automations import apply_automations
 from deployments.catalogue import deployments_of
-from deployments.catching_up import Deployed, end_lost_runs, settle_missed_runs
+from deployments.catching_up import Deployed, end_lost_runs, pause_left_over, settle_missed_runs
 from deployments.local_server import Server, prefect_server
+from deployments.missed_runs import Place
 from deployments.run_news import RunNews
 from flows.nightly import nightly
 from forecasting.errors import ServerError
@@ -51,14 +52,12 @@ class Serving:
         store: the store's URI.
         folder: the panels' folder, an absolute path.
         limit: how many runs go on at once.
-        options: what another command for the same store and panels needs, such as ` --store STORE`.
     """
 
     panels: Sequence[Panel]
     store: str
     folder: str
     limit: int
-    options: str
 
 
 def serve_until_told(serving: Serving, port: int) -> None:
@@ -96,10 +95,13 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
             Deployed(await _register(client, runner, one), one.full_name, _nightly_of(one, panels))
             for one in deployments
         ]
-        await _have_it_notify([one.flow_name or "" for one in deployments])
-        if server.is_on_this_machine:
+        flows = sorted({one.flow_name or "" for one in deployments})
+        await _have_it_notify(flows)
+        await pause_left_over(client, deployed, flows, serving.folder)
+        if server.is_ours:
             await end_lost_runs(client, deployed)
-        active = [one for one in deployed if await settle_missed_runs(client, one, serving.options)]
+        place = Place(serving.store, serving.folder, None if server.is_configured else server.api)
+        active = [one for one in deployed if await settle_missed_runs(client, one, place)]
         _tell_schedules(active)
         _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(active), serving.limit)
         await _run(runner, RunNews(client, [one.id for one in deployed]), server, end)

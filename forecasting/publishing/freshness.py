@@ -38,8 +38,8 @@ class Freshness:
 
     Attributes:
         panel: the panel's name.
-        state: `fresh`; `stale`, older than it should be; `failed`, as the last run did; `never`, nothing is
-            published; `unreadable`, what is published or the store cannot be read.
+        state: `fresh`; `stale`, older than it should be; `failed`, as the newest run that was due did;
+            `never`, nothing is published; `unreadable`, what is published or the store cannot be read.
         reason: one line why, and what to do; empty where it is fresh.
         as_of: the forecast's; behind: how many bars it lacks of the one that is due by now.
         published_at: when it was published; age: how long ago that is.
@@ -105,7 +105,8 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
 
     A run counts once it was due and had the time that a run may take: until the panel's deadline or, without
     one, for its training's limit, and half an hour more. It was to know the newest bar closed when due. Where
-    a run ended well since then, the source may be a bar late, or an hour of short ones.
+    a run ended well since then, the source may be a bar late, or an hour of short ones. Once a later run than
+    a failed one was due, nobody starts them any more: that is stale, and the failure a note.
 
     Raises:
         StoreError: what is published, or the record of the last run, is damaged.
@@ -116,11 +117,13 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
         return Freshness(panel.name, "never", _why_never(panel, record))
     due, age = panel.last_due(now - _longest_run(panel)), now - latest.published_at
     behind = _bars_behind(panel, latest.as_of, due)
-    has_run = record is not None and record.outcome != "failed" and (not due or _time(record.due_at) >= due)
+    is_newest = record is not None and (not due or _time(record.due_at) >= due)
+    failure = _failure(record, latest)
+    has_run = is_newest and record is not None and record.outcome != "failed"
     state: State = "fresh"
-    reason, notes = "", latest.notes
-    if record is not None and record.outcome == "failed" and _time(record.ended_at) > latest.published_at:
-        state, reason = "failed", _why_failed(record)
+    reason, notes = "", latest.notes if is_newest or not failure else (*latest.notes, f"failed: {failure}")
+    if failure and is_newest:
+        state, reason = "failed", failure
     elif behind > (_lag_bars(panel) if has_run else 0):
         state, reason = "stale", _why_stale(panel, latest.as_of, behind, has_run=has_run)
     elif max_age is not None and age > max_age:
@@ -253,8 +256,15 @@ def _why_failed(record: RunRecord) -> str:
     return f"the run due {_time(record.due_at):%Y-%m-%d %H:%M} UTC: {record.message}"
 
 
+def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
+    """Why the last run failed, unless something was published since."""
+    if record is None or record.outcome != "failed" or _time(record.ended_at) <= latest.published_at:
+        return None
+    return _why_failed(record)
+
+
 def _why_stale(panel: Panel, as_of: str, behind: int, *, has_run: bool) -> str:
     lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
     if has_run:
         return f"{lacking}, though its runs end well: does {shown(panel.source.uri)} still grow?"
-    return f"{lacking}, and no run has ended since: who starts them? By hand: nightcast run {panel.name}"
+    return f"{lacking}, and no run has ended well since: who starts them? By hand: nightcast run {panel.name}"

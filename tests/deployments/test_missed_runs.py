@@ -1,11 +1,13 @@
 """What becomes of runs that nothing served when they were due, on plain records."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
-from deployments.missed_runs import Plan, Run, Stage, backfill_command, plan_nightly, plan_others
-from forecasting.panel import Panel, Schedule, Source
+from deployments import cli
+from deployments.missed_runs import Place, Plan, Run, Stage, backfill_command, plan_nightly, plan_others
+from forecasting.panel import BarSettings, Panel, Schedule, Source
 
 DEPLOYED = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 NOW = datetime(2026, 11, 6, 20, tzinfo=UTC)  # the Friday
@@ -64,10 +66,29 @@ def test_of_other_deployments_only_the_newest_late_run_stays() -> None:
 
 def test_the_backfill_is_for_the_bars_that_were_closed_at_the_due_times() -> None:
     # At 16:30 UTC the newest closed daily bar of a 24/7 calendar is the day before.
-    command = backfill_command(PANEL, plan(Run("mon", due(2), Stage.OVER)), " --store s3://b/x")
-    assert command == "nightcast backfill fx --start 2026-11-02 --end 2026-11-04 --store s3://b/x"
+    command = backfill_command(PANEL, plan(Run("mon", due(2), Stage.OVER)), Place("s3://b/x", "/my panels"))
+    assert command == (
+        "nightcast backfill fx --start 2026-11-02 --end 2026-11-04 --store s3://b/x --panels '/my panels'"
+    )
+
+
+def test_a_backfill_of_short_bars_is_asked_for_by_dates_as_the_command_takes_them(
+    tmp_path: Path,
+) -> None:
+    hourly = PANEL.model_copy(update={"bars": BarSettings(freq="1h")})
+    hours = tuple(datetime(2026, 11, 6, hour, tzinfo=UTC) for hour in (0, 9, 17))
+    place = Place(str(tmp_path), str(tmp_path), "http://127.0.0.1:4200/api")
+    command = backfill_command(hourly, Plan(skipped=hours[:2], newest=hours[2]), place)
+    # At midnight the newest closed hour is the one that began at 23:00 the day before.
+    assert command == (
+        "PREFECT_API_URL=http://127.0.0.1:4200/api nightcast backfill fx --start 2026-11-05 --end 2026-11-06 "
+        f"--store {tmp_path} --panels {tmp_path}"
+    )
+    _, bound, _ = cli.app.parse_args(command.split(" nightcast ")[1].split())
+    assert bound.arguments["start"] == date(2026, 11, 5)
+    assert bound.arguments["end"] == date(2026, 11, 6)
 
 
 def test_there_is_nothing_to_fill_where_all_was_for_the_same_bars() -> None:
     hours = [datetime(2026, 11, 6, hour, tzinfo=UTC) for hour in (17, 18, 19)]
-    assert backfill_command(PANEL, Plan(skipped=tuple(hours[:2]), newest=hours[2])) is None
+    assert backfill_command(PANEL, Plan(skipped=tuple(hours[:2]), newest=hours[2]), Place("s", "/p")) is None

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prefect.runner._cancellation_manager import CancellationManager
 
 from deployments.catching_up import STOPPED
+from deployments.commands.serve import default_limit
 from forecasting.publishing import reader
 from tests.conftest import TINY_PANEL
 from tests.prefect_server import free_port
@@ -129,7 +131,7 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
     (folder / "panels" / "tiny.toml").write_text(f'{TINY_PANEL}[schedule]\ncron = "{cron}"\n')
 
     with serve(folder, port, 1) as first:
-        first.wait_for("serving 7 deployments")
+        first.wait_for("serving 7 deployments, 5 runs at a time")
         deployment = first.nightly()
         assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
         assert deployment["parameter_openapi_schema"]["properties"]["panel"]["enum"] == ["tiny"]
@@ -158,7 +160,9 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
         skipped = [state for state in states.values() if state["name"] == "Skipped"]
         assert len(skipped) == made
         command = re.search(
-            r"nightcast backfill tiny --start \S+ --end \S+ --store \S+", skipped[0]["message"]
+            rf"PREFECT_API_URL={second.api} nightcast backfill tiny --start \S+ --end \S+ "
+            rf"--store {folder / 'store'} --panels {folder / 'panels'}",
+            skipped[0]["message"],
         )
         assert command is not None
         assert command[0] in second.output.read_text()
@@ -179,3 +183,10 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
 
 def test_a_run_that_the_runner_stops_is_told_from_one_that_a_person_cancels() -> None:
     assert signature(CancellationManager.cancel_all).parameters["state_msg"].default == STOPPED
+
+
+@pytest.mark.parametrize(("panels", "limit"), [(1, 5), (10, 32)])
+def test_a_night_a_backfill_and_a_retraining_of_every_panel_leave_freshness_a_place(
+    panels: int, limit: int
+) -> None:
+    assert default_limit(panels) == limit

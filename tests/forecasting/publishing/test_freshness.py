@@ -101,7 +101,7 @@ def test_the_forecast_that_is_due_is_fresh_and_the_one_before_is_stale(
     found = assess(settings, local_storage, at(now))
     assert (found.state, found.behind) == ("stale", 1)
     assert found.line == (
-        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has ended since: "
+        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has ended well since: "
         "who starts them? By hand: nightcast run p"
     )
 
@@ -151,6 +151,16 @@ def test_a_failed_run_is_told_with_its_line_until_a_forecast_is_published(local_
 
     publish(local_storage, "2026-11-19", "2026-11-19T15:45")  # by hand, which is no nightly run
     assert assess(ECB_FX, local_storage, at("2026-11-19T18:00")).state == "fresh"
+
+
+def test_a_failed_run_hides_no_longer_that_none_came_after_it(local_storage: Storage) -> None:
+    publish(local_storage, "2026-11-18", "2026-11-18T15:31")
+    record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
+    # Friday's run is due at 15:30 and has 90 minutes.
+    assert assess(ECB_FX, local_storage, at("2026-11-20T16:59")).state == "failed"
+    found = assess(ECB_FX, local_storage, at("2026-11-20T17:00"))
+    assert (found.state, found.behind) == ("stale", 2)
+    assert found.notes == ("failed: the run due 2026-11-19 15:30 UTC: no file at prices.csv",)
 
 
 def test_a_failed_run_is_no_excuse_for_the_source(local_storage: Storage) -> None:

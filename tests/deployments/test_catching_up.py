@@ -1,0 +1,43 @@
+"""What a time without `serve` has left, on a real Prefect server."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments.catching_up import Deployed, pause_left_over
+from tests.prefect_server import PrefectServer
+
+
+async def _served_paused(folder: str) -> dict[str, bool]:
+    """What is paused of deployments of a flow of ours, when only `kept` is served from `folder`."""
+    async with get_client() as client:
+        flow = await client.create_flow_from_name("left-over")
+        await client.create_work_pool(WorkPoolCreate(name="left-over", type="process"))
+        ids = {
+            name: await client.create_deployment(
+                flow, name, tags=[f"panel:{name}"], parameters={"panels": panels}, work_pool_name=pool
+            )
+            for name, panels, pool in [
+                ("kept", folder, None),
+                ("gone", folder, None),
+                ("elsewhere", "/other", None),
+                ("in a pool", folder, "left-over"),
+            ]
+        }
+        await pause_left_over(client, [Deployed(ids["kept"], "left-over/kept", None)], ["left-over"], folder)
+        return {name: (await client.read_deployment(one)).paused for name, one in ids.items()}
+
+
+def test_what_no_panel_has_any_more_is_paused_and_named(
+    server: PrefectServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with temporary_settings({PREFECT_API_URL: server.api}), caplog.at_level(logging.INFO):
+        paused = asyncio.run(_served_paused(str(tmp_path)))
+    assert paused == {"kept": False, "gone": True, "elsewhere": False, "in a pool": False}
+    (line,) = [record.message for record in caplog.records if "any more" in record.message]
+    assert line.startswith(f"left-over/gone: no panel in {tmp_path} has it any more; paused.")

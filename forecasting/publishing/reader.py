@@ -31,7 +31,7 @@ from forecasting.storage import Storage
 
 # What a frame's `attrs` tell of its forecast, from the manifest.
 ATTRIBUTES = (
-    *("panel", "as_of", "forecast_id", "origin", "known_at", "published_at"),
+    *("panel", "as_of", "forecast_id", "origin", "provisional", "known_at", "published_at"),
     *("model", "model_version", "backtest_skill"),
 )
 _INTRADAY = "1min"  # how an `as_of` of any intraday panel is written

@@ -70,7 +70,10 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     put(storage, forecast, "2026-10-30", "id1")
     path = json.loads(storage.get("latest/fx.json"))["path"]
     storage.put(path, storage.get(path)[:-1] + b"?")
-    with pytest.raises(StoreError, match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30"):
+    with pytest.raises(
+        StoreError,
+        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30; if .* remove its folder",
+    ):
         reader.latest("fx", storage.uri)
 
 

@@ -20,6 +20,7 @@ from tasks.ingest import ingest_prices
 from tasks.limit import panel_slot
 from tasks.outcomes import Outcome, Outcomes, show_missing
 from tasks.processes import Start, task_processes
+from tasks.score import score_forecasts
 
 _log = logging.getLogger(__name__)
 
@@ -58,22 +59,22 @@ def backfill(  # noqa: PLR0913 - its form's fields
     check_dates(start, end, now)
 
     if not dry_run:
-        ingest_prices(settings, root, now)
-        compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+        with panel_slot(settings.name, gives_way=True):
+            ingest_prices(settings, root, now)
+            compact_prices(settings, root, return_state=True)  # a failure of this alone fails nothing else
     missing = find_missing_dates(settings, root, start, end, now, force=force)
     _log.info("backfill: %s", missing.summary)
     if dry_run:
         show_missing(settings, missing)
         return {"missing": list(missing.as_ofs)}
-    return {"published": _publish_all(settings, root, missing.as_ofs, parallel, now)}
+    outcomes = _publish_all(settings, root, missing.as_ofs, parallel, now) if missing.as_ofs else None
+    with panel_slot(settings.name, gives_way=True):
+        score_forecasts(settings, root, return_state=True)  # nor does one of this
+    return {"published": outcomes.close() if outcomes is not None else []}
 
 
-def _publish_all(
-    panel: Panel, store: str, as_ofs: Sequence[str], parallel: int, now: datetime
-) -> list[dict[str, Any]]:
-    """Publish each, and fail at the end if one could not be."""
-    if not as_ofs:
-        return []
+def _publish_all(panel: Panel, store: str, as_ofs: Sequence[str], parallel: int, now: datetime) -> Outcomes:
+    """Publish each; what became of it."""
     outcomes = Outcomes(panel, as_ofs)
     with task_processes(parallel) as start:
         for first in range(0, len(as_ofs), parallel):
@@ -81,7 +82,7 @@ def _publish_all(
             with panel_slot(panel.name, gives_way=True):
                 for outcome in _publish(panel, store, as_ofs[first : first + parallel], now, start):
                     outcomes.add(outcome)
-    return outcomes.close()
+    return outcomes
 
 
 def _publish(

@@ -16,6 +16,7 @@ from tasks.audit import audit_prices
 from tasks.ingest import ingest_prices
 from tasks.limit import panel_slot
 from tasks.model import retrain_model
+from tasks.score import score_forecasts
 from tasks.windows import plan_windows
 
 
@@ -33,7 +34,7 @@ def retrain(
     store: str | None = STORE,
     panels: str | None = PANELS,
 ) -> dict[str, Any]:
-    """Ingest, audit and train a challenger on the newest prices; the gate decides who publishes from now on.
+    """Ingest, score, audit and train a challenger on the newest prices; the gate decides who publishes then.
 
     Returns the manifest of what was published, or else the decision. A challenger that was trained on exactly
     these rows before is neither trained nor judged again.
@@ -44,6 +45,7 @@ def retrain(
 
     with panel_slot(settings.name):
         ingested = ingest_prices(settings, root, now)
+        score_forecasts(settings, root, return_state=True)  # a failure of this task alone fails nothing else
         snapshot = audit_prices(settings, root, None, now)
         if publish:
             return publish_forecast(settings, root, snapshot, "retrain", ingested.findings)

@@ -9,14 +9,23 @@ from tasks.events import PUBLISHED, STANDS_IN, alarm, emit
 
 
 def show_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
-    """Point `latest/` at a forecast, and announce it where that is news; whether `latest/` shows it now."""
+    """Point `latest/` at a forecast, and announce it where that is news; whether `latest/` shows it now.
+
+    A backfilled one is no news, even where `latest/` comes to show it: that is past already.
+    """
     before = latest_manifest(storage, manifest["panel"])
     shown = point_latest(storage, manifest)
-    if shown and (before is None or before["forecast_id"] != manifest["forecast_id"]):
+    is_new = before is None or before["forecast_id"] != manifest["forecast_id"]
+    if shown and is_new and not _is_backfilled(manifest):
         _announce(storage, manifest)
-        if manifest["model"] in BASELINES and (before is None or before["model"] not in BASELINES):
+        told = before is not None and before["model"] in BASELINES and not _is_backfilled(before)
+        if manifest["model"] in BASELINES and not told:
             _tell_of_stand_in(manifest)
     return shown
+
+
+def _is_backfilled(manifest: dict[str, Any]) -> bool:
+    return bool(manifest["origin"] == "backfill")
 
 
 def _announce(storage: Storage, manifest: dict[str, Any]) -> None:
@@ -24,6 +33,7 @@ def _announce(storage: Storage, manifest: dict[str, Any]) -> None:
     facts = ("as_of", "forecast_id", "model", "model_version", "origin", "published_at")
     payload = {
         **{name: manifest[name] for name in facts},
+        "provisional": manifest.get("provisional"),
         "store": storage.uri,
         "uri": storage.table_uri(address.path(FORECAST)),
         "sha256": manifest["objects"][FORECAST],

@@ -1,6 +1,7 @@
 """Forecasts to score, published in a moment: the EWMA walk makes them, or they are written by hand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,9 +57,10 @@ def walks(count: int, names: tuple[str, ...] = ("AAA", "B/B", "CCC")) -> dict[st
     }
 
 
-def publish_walk(panel: Panel, storage: Storage, as_of: str) -> ForecastAddress:
+def publish_walk(panel: Panel, storage: Storage, as_of: str, provisional: str = "") -> ForecastAddress:
     """Publish what the EWMA walk forecasts from the prices there are, as a run for that `as_of` would."""
     snapshot = take_snapshot(panel, storage, as_of, datetime(2026, 11, 20, 6, tzinfo=UTC))
+    snapshot = replace(snapshot, provisional=provisional)
     decision = Decision(as_of, "2026-01-01T06:00:00+00:00", "v", "ewma_walk", __version__, "s", "because", {})
     address = write_forecast(panel, storage, snapshot, decision)
     commit(storage, address, manifest_record(panel, snapshot, decision, (), None))

@@ -1,8 +1,8 @@
 """Realised scores: what published forecasts were worth, over time, and how sure one can be of that.
 
-Of several forecasts for one `as_of` and origin the newest committed one counts. Forecasts that start a few
-bars apart are about almost the same bars: what they got right or wrong together is one piece of evidence, and
-only windows that do not overlap are independent.
+Of several forecasts for one `as_of` and origin the newest committed one counts, of the final ones if there
+are any. Forecasts that start a few bars apart are about almost the same bars: what they got right or wrong
+together is one piece of evidence, and only windows that do not overlap are independent.
 """
 
 import logging
@@ -27,7 +27,9 @@ SPANS = (90, 365, None)  # days of `as_of`s; None: all there are
 
 _log = logging.getLogger(__name__)
 
-_KEYS = ["origin", "as_of", "forecast_id", "known_at", "published_at", "unique_id", "model"]
+# Of several forecasts for one `as_of` and origin, these tell which one counts.
+_WHICH = ["provisional", "known_at", "published_at"]
+_KEYS = ["origin", "as_of", "forecast_id", *_WHICH, "unique_id", "model"]
 # What is summed over the steps of a forecast of a series; the change is the same at each of them.
 _SUMS = ("rows", "loss", "random_walk_loss", "ewma_walk_loss", "error", "sign", "inside_80", "inside_90")
 _ONES = ("in_sample_change", "h")
@@ -102,7 +104,7 @@ def read_tally(
 ) -> pd.DataFrame:
     """What each forecast of a series has lost so far, a row each: sums over its steps.
 
-    Of several forecasts for one `as_of` and origin only the newest committed one is there.
+    Of several forecasts for one `as_of` and origin only the one that counts is there.
 
     Args:
         storage: where the scores are.
@@ -160,12 +162,12 @@ def _condition(until: np.datetime64 | None, since: np.datetime64 | None) -> pc.E
 
 
 def _that_count(frame: pd.DataFrame) -> pd.DataFrame:
-    order = ["origin", "as_of", "known_at", "published_at"]
-    forecasts = frame[[*order, "forecast_id"]].drop_duplicates().sort_values(order)
+    forecasts = frame[["origin", "as_of", "forecast_id", *_WHICH]].drop_duplicates()
+    forecasts = forecasts.sort_values(_WHICH, ascending=[False, True, True])  # the final ones last
     newest = forecasts.groupby(["origin", "as_of"])["forecast_id"].last()
     counting = newest.reset_index().drop(columns="as_of")
     kept = frame.merge(counting, on=["origin", "forecast_id"])
-    return kept.drop(columns=["known_at", "published_at"])
+    return kept.drop(columns=_WHICH)
 
 
 def realised(panel: Panel, tally: pd.DataFrame) -> list[Realised]:

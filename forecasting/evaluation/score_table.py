@@ -34,6 +34,7 @@ SCORES = pa.schema(
         ("origin", pa.string()),
         ("as_of", INSTANT),
         ("forecast_id", pa.string()),
+        ("provisional", pa.bool_()),
         ("known_at", INSTANT),
         ("published_at", INSTANT),
         ("unique_id", pa.string()),

@@ -294,6 +294,7 @@ def _rows(published: _Published, forecast: pa.Table, walks: pa.Table, y: np.ndar
         "origin": published.manifest["origin"],
         "as_of": published.as_of,
         "forecast_id": published.id,
+        "provisional": bool(published.manifest.get("provisional")),
         "known_at": published.known_at,
         "published_at": published.published_at,
         "y": y,
@@ -315,7 +316,7 @@ def _rows(published: _Published, forecast: pa.Table, walks: pa.Table, y: np.ndar
 
 def _array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
     """A column of numbers, or of one value repeated."""
-    if isinstance(values, str):
+    if isinstance(values, str | bool):
         return pa.repeat(pa.scalar(values, kind), count)
     if isinstance(values, np.datetime64):
         return pa.repeat(pa.scalar(values, pa.timestamp("us")).cast(kind), count)

@@ -15,7 +15,7 @@ from forecasting.prices.as_of import resolve_as_ofs
 from forecasting.prices.audit.series import LIVE_SPANS
 from forecasting.prices.audit.stored import is_usable
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.publish import MANIFEST
+from forecasting.publishing.publish import forecasts_folder, manifests
 from forecasting.storage import Storage
 
 # So many nights are looked at together: four years of a daily panel, three days of one every 15 minutes.
@@ -28,7 +28,7 @@ class MissingAsOfs:
 
     Attributes:
         as_ofs: those to run, as written in paths, oldest first.
-        published: how many more there are that have a forecast already, whoever made it.
+        published: how many more there are that have a final forecast already, whoever made it.
         too_early: how many more there are for which the audit would find too little history.
     """
 
@@ -47,7 +47,7 @@ class MissingAsOfs:
 def find_missing(
     panel: Panel, storage: Storage, start: date, end: date, now: datetime, *, force: bool = False
 ) -> MissingAsOfs:
-    """Which `as_of`s from `start` to `end`, both included, have no committed forecast (`force`: all).
+    """Which `as_of`s from `start` to `end`, both included, have no final forecast (`force`: all).
 
     They are those of the nights that the panel's schedule has up to `now`: for each, the newest closed bar
     that most live series have in the price table. A holiday gives no new one.
@@ -83,9 +83,9 @@ def check_dates(start: date, end: date, now: datetime) -> None:
 
 
 def published_as_ofs(storage: Storage, panel: str) -> set[str]:
-    """The `as_of`s that have a committed forecast, from one listing of the store."""
-    committed = (path for path in storage.list(f"forecasts/{panel}") if path.endswith(f"/{MANIFEST}"))
-    return {path.split("/as_of=", 1)[1].split("/", 1)[0] for path in committed}
+    """The `as_of`s that have a final forecast; a provisional one, or a damaged manifest, is none."""
+    committed = manifests(storage, forecasts_folder(panel))
+    return {str(manifest["as_of"]) for _, manifest in committed if not manifest.get("provisional")}
 
 
 def _scheduled(panel: Panel, bars: Bars, start: date, end: date, now: datetime) -> np.ndarray:

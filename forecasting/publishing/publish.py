@@ -125,14 +125,15 @@ def find_manifest(storage: Storage, address: ForecastAddress) -> dict[str, Any] 
 def manifests(storage: Storage, folder: str) -> list[tuple[str, dict[str, Any]]]:
     """The folders (with a `/`) and manifests of all committed forecasts below `folder`, oldest first.
 
-    Older is by `known_at`, then by when they were published; provisional ones come before the final ones. One
-    that is removed meanwhile is not among them.
+    The last one of an `as_of` counts. Older is by `known_at`, then by when they were published; but
+    backfilled ones come before live ones, and provisional ones before all that are final. One that is
+    removed meanwhile is not among them.
     """
     paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
     decoded = [None if data is None else _decode(data) for data in storage.find_all(paths)]
     read = zip(paths, decoded, strict=True)
     found = [(path.removesuffix(MANIFEST), manifest) for path, manifest in read if manifest is not None]
-    return sorted(found, key=lambda pair: (_is_final(pair[1]), pair[1]["known_at"], pair[1]["published_at"]))
+    return sorted(found, key=lambda pair: (*_rank(pair[1]), pair[1]["published_at"]))
 
 
 def commit(storage: Storage, address: ForecastAddress, record: dict[str, Any]) -> dict[str, Any]:
@@ -171,9 +172,10 @@ def commit(storage: Storage, address: ForecastAddress, record: dict[str, Any]) -
 def point_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
     """Make `latest/` show the forecast of `manifest`, unless it shows a later one; whether it shows this one.
 
-    Later is by (`as_of`, `known_at`); of two with the same, the last one published. Of one `as_of`, any final
-    forecast is later than a provisional one. The copy is written before the pointer; one that lost a race
-    puts the winner's copy back. A damaged pointer is made anew, to the latest forecast there is.
+    Later is by (`as_of`, `known_at`); of two with the same, the last one published. Of one `as_of`, any live
+    forecast is later than a backfilled one, and any final one later than a provisional one. The copy is
+    written before the pointer; one that lost a race puts the winner's copy back. A damaged pointer is made
+    anew, to the latest forecast there is.
 
     Raises:
         StoreError: the store refused every attempt.
@@ -231,8 +233,13 @@ def _newest(storage: Storage, panel: str) -> dict[str, Any]:
     return max((manifest for _, manifest in manifests(storage, forecasts_folder(panel))), key=_order)
 
 
-def _order(record: dict[str, Any]) -> tuple[str, bool, str]:
-    return record["as_of"], _is_final(record), record["known_at"]
+def _order(record: dict[str, Any]) -> tuple[str, bool, bool, str]:
+    return record["as_of"], *_rank(record)
+
+
+def _rank(record: dict[str, Any]) -> tuple[bool, bool, str]:
+    """By which of the forecasts for one `as_of` the last one counts."""
+    return _is_final(record), record.get("origin") != "backfill", record["known_at"]
 
 
 def _is_final(record: dict[str, Any]) -> bool:
@@ -250,7 +257,7 @@ def _pointer_to(manifest: dict[str, Any]) -> dict[str, Any]:
         **{key: manifest[key] for key in kept},
         "path": address.path(FORECAST),
         "sha256": manifest["objects"][FORECAST],
-        **({} if _is_final(manifest) else {"provisional": manifest["provisional"]}),
+        **{key: manifest[key] for key in ("origin", "provisional") if manifest.get(key)},
     }
 
 

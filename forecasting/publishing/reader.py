@@ -31,7 +31,7 @@ from forecasting.storage import Storage
 
 # What a frame's `attrs` tell of its forecast, from the manifest.
 ATTRIBUTES = (
-    *("panel", "as_of", "forecast_id", "origin", "known_at", "published_at"),
+    *("panel", "as_of", "forecast_id", "origin", "provisional", "known_at", "published_at"),
     *("model", "model_version", "backtest_skill"),
 )
 _INTRADAY = "1min"  # how an `as_of` of any intraday panel is written
@@ -143,7 +143,9 @@ def _table(storage: Storage, folder: str, manifest: dict[str, Any]) -> pa.Table:
 
 def _checked(storage: Storage, folder: str, manifest: dict[str, Any], data: bytes | None) -> pa.Table:
     """The forecast in a folder, with a `/`, if these bytes of it are those that its manifest names."""
-    where, again = storage.display(f"{folder}{FORECAST}"), _again(manifest["panel"], manifest["as_of"])
+    where = storage.display(f"{folder}{FORECAST}")
+    # What a run makes of a past date from revised prices is another one, which counts once this one is gone.
+    again = f"{_again(manifest['panel'], manifest['as_of'])}; if it is still so then, remove its folder"
     if data is None:
         raise StoreError(f"{where} is missing, though its manifest names it; {again}")
     if digest_bytes(data) != manifest["objects"][FORECAST]:

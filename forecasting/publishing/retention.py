@@ -109,11 +109,11 @@ def _expired(
     keep = panel.retention
     oldest = _date(pointer) - timedelta(days=keep.forecast_days)
     superseded_until = now - max(timedelta(days=keep.superseded_days), AT_WORK)
-    by_as_of: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
-    for folder, manifest in committed:
-        by_as_of[manifest["as_of"]].append((folder.rstrip("/"), manifest))
+    alike: dict[tuple[str, bool], list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    for folder, manifest in committed:  # live ones and backfilled ones apart, as they are scored
+        alike[manifest["as_of"], manifest.get("origin") == "backfill"].append((folder.rstrip("/"), manifest))
     found = []
-    for pairs in by_as_of.values():
+    for pairs in alike.values():
         for folder, manifest in pairs:
             published = _instant(manifest["published_at"])
             if _date(manifest) < oldest and published < now - AT_WORK:

@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 
 from flows.backfill import backfill
 from forecasting.errors import BackfillError, NightcastError, StoreError
+from forecasting.evaluation.realised import read_tally
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
-from forecasting.prices.ingest import ingest
+from forecasting.prices.ingest import IngestReport, ingest
 from forecasting.prices.table import PriceTable
 from forecasting.publishing import gallery, reader
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
+from tasks.limit import sign_of
 from tests.conftest import TINY_PANEL, write_prices
 from tests.prefect_server import PrefectServer
 
@@ -82,6 +85,30 @@ def forecast_bytes(folder: Path, day: int) -> bytes:
 def test_a_past_date_is_marked_so_and_the_newest_is_live(first: Path) -> None:
     assert [manifest(first, day)["origin"] for day in (25, 26, 30)] == ["backfill", "backfill", "live"]
     assert manifest(first, 26)["decision"]["as_of"] == "2026-10-25"
+
+
+def test_what_has_arrived_of_it_is_scored(first: Path) -> None:
+    tally = read_tally(Storage(str(first / "store")), "tiny")
+    rows = tally.groupby(["origin", "as_of"])["rows"].unique().explode().to_dict()
+    assert rows == {  # the bars from the day after it to the 30th, five at most
+        ("backfill", pd.Timestamp("2026-10-25")): 5,
+        ("backfill", pd.Timestamp("2026-10-26")): 4,
+    }
+
+
+def test_prices_are_taken_in_while_the_panel_is_its_own(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holders = []
+
+    def ingest_seen(*given: Any) -> IngestReport:
+        with get_client(sync_client=True) as client:
+            holders.append(sign_of("holder", "tiny", client).read())
+        return ingest(*given)
+
+    monkeypatch.setattr("tasks.ingest.ingest", ingest_seen)
+    assert run(night, 25, 25) == []
+    (holder,) = holders
+    assert holder is not None
+    assert holder["run"].startswith("backfill-tiny-2026-10-25")
 
 
 def test_only_what_is_missing_is_done_and_the_pointer_stays(night: Path) -> None:

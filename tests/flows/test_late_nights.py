@@ -22,6 +22,7 @@ from prefect.states import Scheduled
 from flows.nightly import nightly
 from flows.retrain import retrain
 from forecasting.errors import SourceError
+from forecasting.evaluation.realised import read_tally
 from forecasting.models.registry import Registry
 from forecasting.publishing import reader
 from forecasting.publishing.publish import as_of_folder, manifests
@@ -190,6 +191,8 @@ def test_retrain_trains_now_and_publishes_only_when_asked_to(night: Path) -> Non
     assert (decision["as_of"], decision["trained_for"]) == ("2026-10-30", "2026-10-30")
     assert decision["challenger"] != before[0].challenger
     assert published(night, "2026-10-30") == []
+    tally = read_tally(Storage(parameters["store"]), "tiny")  # the night before could not score its own
+    assert set(zip(tally["as_of"].dt.strftime("%Y-%m-%d"), tally["rows"], strict=True)) == {("2026-10-29", 1)}
 
     manifest = retrain(**parameters)
     assert manifest["decision"] == decision

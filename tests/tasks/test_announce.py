@@ -24,6 +24,7 @@ def manifests(local_storage: Storage) -> dict[str, dict[str, Any]]:
         record = {
             "known_at": f"2026-10-{day}T20:00:00Z",
             "origin": "live",
+            "provisional": "the source was late" if forecast_id == "second" else None,
             "model": model,
             "model_version": "abc",
             "decision": {"reason": "It was better."},
@@ -45,6 +46,7 @@ def test_a_published_forecast_is_announced_once(
         "model": "stacked_lstm",
         "model_version": "abc",
         "origin": "live",
+        "provisional": "the source was late",
         "published_at": manifests["second"]["published_at"],
         "store": local_storage.uri,
         "uri": f"{local_storage.uri}/forecasts/fx/as_of=2026-10-29/id=second/forecast.parquet",
@@ -76,4 +78,25 @@ def test_a_baseline_that_is_the_first_to_publish_is_told_of(
     local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
 ) -> None:
     show_latest(local_storage, manifests["base"])
+    assert [event for event, _ in events] == ["nightcast.forecast.published", "nightcast.baseline.stands-in"]
+
+
+def test_a_backfilled_forecast_is_not_announced_and_hides_no_baseline(
+    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+) -> None:
+    address = ForecastAddress("fx", "2026-10-30", "past")
+    local_storage.put(address.path(FORECAST), b"past")
+    past = commit(
+        local_storage,
+        address,
+        {
+            "known_at": "2026-11-01T20:00:00Z",
+            "origin": "backfill",
+            "model": "ewma_walk",
+            "model_version": "1",
+        },
+    )
+    assert show_latest(local_storage, past)
+    assert events == []
+    show_latest(local_storage, manifests["walk"])
     assert [event for event, _ in events] == ["nightcast.forecast.published", "nightcast.baseline.stands-in"]

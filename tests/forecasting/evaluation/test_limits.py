@@ -35,6 +35,7 @@ def add_scores(storage: Storage, dates: int = 90, **columns: Any) -> None:
         "origin": ["live"] * count,
         "as_of": as_of,
         "forecast_id": [f"f{number}" for number in np.repeat(np.arange(dates), 5)],
+        "provisional": [False] * count,
         "unique_id": ["A"] * count,
         **dict.fromkeys(("known_at", "published_at", "cutoff"), as_of),
         "h": step,

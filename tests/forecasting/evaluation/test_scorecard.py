@@ -15,7 +15,7 @@ from forecasting.evaluation.realised import read_tally
 from forecasting.evaluation.score_table import ScoreTable
 from forecasting.evaluation.scorecard import ScoreReport, score_forecasts
 from forecasting.panel import Panel
-from forecasting.prices.compaction import compact
+from forecasting.prices.compaction import ALL, compact
 from forecasting.publishing import reader
 from forecasting.publishing.publish import FORECAST, MANIFEST, WALKS
 from forecasting.quantiles import COLUMNS, LEVELS
@@ -294,13 +294,26 @@ def test_of_two_forecasts_for_a_date_both_are_scored_and_the_newest_counts(
     assert set(read_tally(local_storage, "small")["forecast_id"]) == {second.forecast_id}
 
 
+def test_a_provisional_forecast_counts_only_where_there_is_no_final_one(
+    panel: Panel, local_storage: Storage
+) -> None:
+    add_prices(panel, local_storage, walks(BARS + 5))
+    final = publish_walk(panel, local_storage, AS_OF)
+    early = publish_walk(panel, local_storage, AS_OF, "published after the final one")
+    alone = publish_walk(panel, local_storage, "2026-04-09", "nothing came after it")
+    score(panel, local_storage)
+    rows = scores(local_storage)
+    assert set(rows[rows["provisional"]]["forecast_id"]) == {early.forecast_id, alone.forecast_id}
+    assert set(read_tally(local_storage, "small")["forecast_id"]) == {final.forecast_id, alone.forecast_id}
+
+
 def test_scores_read_with_duckdb_after_a_compaction(panel: Panel, local_storage: Storage) -> None:
     add_prices(panel, local_storage, walks(BARS + 5))
     for day in (10, 11, 12):
         publish_walk(panel, local_storage, f"2026-04-{day}")
         score(panel, local_storage)
     before = read_tally(local_storage, "small")
-    assert "scores/small" in {done.table for done in compact(local_storage, "small", spare=0)}
+    assert "scores/small" in {done.table for done in compact(local_storage, "small", spare=0, kinds=ALL)}
     assert score(panel, local_storage).scored == 0
     pd.testing.assert_frame_equal(
         read_tally(local_storage, "small").sort_values(["as_of", "unique_id"], ignore_index=True),

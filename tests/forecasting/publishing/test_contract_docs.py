@@ -23,15 +23,18 @@ EVERYWHERE = [name for name, (local, _) in SNIPPETS.items() if not local]
 
 
 def fill(storage: Storage, forecast: SeriesForecast) -> None:
-    """An older forecast, one that was superseded, the one that counts, and a folder that is none."""
-    for day, name, known_at in (
-        ("29", "older", "2026-11-09T00:00:00Z"),
-        ("30", "superseded", "2026-10-31T06:00:00Z"),
-        ("30", "counts", "2026-10-31T07:00:00Z"),
+    """An older forecast, those that do not count, the one that does, and a folder that is none."""
+    for day, name, known_at, facts in (
+        ("29", "older", "2026-11-09T00:00:00Z", {}),
+        ("30", "superseded", "2026-10-31T06:00:00Z", {}),
+        ("30", "counts", "2026-10-31T07:00:00Z", {}),
+        ("30", "backfilled", "2026-11-02T07:00:00Z", {"origin": "backfill"}),
+        ("30", "early", "2026-11-03T07:00:00Z", {"provisional": "the source was late"}),
     ):
         address = ForecastAddress("ecb_fx", f"2026-10-{day}", name)
         storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], name), {}))
-        publish.point_latest(storage, publish.commit(storage, address, {"known_at": known_at}))
+        record = {"known_at": known_at, "origin": "live", "provisional": None, **facts}
+        publish.point_latest(storage, publish.commit(storage, address, record))
     storage.put(ForecastAddress("ecb_fx", "2026-10-30", "zz").path(FORECAST), b"half a night's work")
 
 

@@ -45,6 +45,17 @@ def test_of_several_for_one_date_the_one_that_counts_stays(shelf: Shelf) -> None
     assert clear(shelf) == [("superseded forecast", "first"), ("superseded forecast", "second")]
 
 
+def test_a_backfill_removes_no_live_forecast_nor_a_live_one_a_backfilled_one(shelf: Shelf) -> None:
+    for name, published, origin in (
+        *(("live", 60, "live"), ("early", 65, "live")),
+        *(("backfilled", 50, "backfill"), ("again", 40, "backfill")),
+    ):
+        provisional = "the source was late" if name == "early" else None
+        shelf.forecast(70, name, published, origin=origin, provisional=provisional)
+    shelf.forecast(0, "new")
+    assert clear(shelf) == [("superseded forecast", "backfilled"), ("superseded forecast", "early")]
+
+
 def test_one_superseded_lately_stays(shelf: Shelf) -> None:
     shelf.forecast(70, "first", 29)
     shelf.forecast(70, "second", 20)

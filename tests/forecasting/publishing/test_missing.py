@@ -9,8 +9,9 @@ import pytest
 from forecasting.errors import NightcastError, StoreError
 from forecasting.panel import Panel
 from forecasting.prices.table import PriceTable
+from forecasting.publishing import publish
 from forecasting.publishing.missing import MissingAsOfs, find_missing, published_as_ofs
-from forecasting.publishing.publish import ForecastAddress
+from forecasting.publishing.publish import FORECAST, MANIFEST, ForecastAddress
 from forecasting.storage import Storage
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -59,8 +60,14 @@ def missing(
     return find_missing(panel, storage, date.fromisoformat(start), date.fromisoformat(end), now, force=force)
 
 
-def commit(storage: Storage, as_of: str) -> None:
-    storage.put(ForecastAddress("small", as_of, "0123456789abcdef").path("_manifest.json"), b"{}")
+def commit(
+    storage: Storage, as_of: str, provisional: str | None = None, panel: str = "small"
+) -> ForecastAddress:
+    address = ForecastAddress(panel, as_of, "0123456789abcdef")
+    storage.put(address.path(FORECAST), b"a forecast")
+    record = {"known_at": "2026-01-15T00:00:00Z", "origin": "live", "provisional": provisional}
+    publish.commit(storage, address, record)
+    return address
 
 
 def test_each_night_gives_its_day_and_a_holiday_none(panel: Panel, local_storage: Storage) -> None:
@@ -72,7 +79,7 @@ def test_both_ends_are_included(panel: Panel, local_storage: Storage) -> None:
     assert missing(panel, local_storage, "2025-12-24", "2025-12-24").as_ofs == ("2025-12-24",)
 
 
-def test_what_has_a_manifest_is_not_missing_unless_forced(panel: Panel, local_storage: Storage) -> None:
+def test_what_has_a_final_forecast_is_not_missing_unless_forced(panel: Panel, local_storage: Storage) -> None:
     commit(local_storage, "2025-12-24")
     local_storage.put(ForecastAddress("small", "2025-12-29", "abc").path("forecast.parquet"), b"uncommitted")
     found = missing(panel, local_storage, "2025-12-23", "2026-01-02")
@@ -81,9 +88,20 @@ def test_what_has_a_manifest_is_not_missing_unless_forced(panel: Panel, local_st
     assert missing(panel, local_storage, "2025-12-23", "2026-01-02", force=True).as_ofs == tuple(CHRISTMAS)
 
 
+def test_a_provisional_forecast_or_one_with_a_damaged_manifest_is_none(
+    panel: Panel, local_storage: Storage
+) -> None:
+    commit(local_storage, "2025-12-23")
+    commit(local_storage, "2025-12-24", provisional="the source was late")
+    local_storage.put(commit(local_storage, "2025-12-29").path(MANIFEST), b'{"as_of": ')
+    found = missing(panel, local_storage, "2025-12-23", "2025-12-29")
+    assert found == MissingAsOfs(("2025-12-24", "2025-12-29"), published=1, too_early=0)
+
+
 def test_the_manifests_of_another_panel_do_not_count(local_storage: Storage) -> None:
-    local_storage.put("forecasts/small2/as_of=2025-12-24/id=a/_manifest.json", b"{}")
+    commit(local_storage, "2025-12-24", panel="small2")
     assert published_as_ofs(local_storage, "small") == set()
+    assert published_as_ofs(local_storage, "small2") == {"2025-12-24"}
 
 
 def test_days_before_the_audit_has_enough_bars_are_left_out(panel: Panel, local_storage: Storage) -> None:

@@ -16,11 +16,13 @@ def publish_one(
     forecast_id: str = "id1",
     known_at: str = "2026-10-31T06:00:00Z",
     provisional: str | None = None,
+    origin: str = "live",
 ) -> dict[str, Any]:
     address = ForecastAddress("fx", as_of, forecast_id)
     storage.put(address.path(FORECAST), f"forecast {forecast_id}".encode())
     storage.put(address.path(REPORT), b"<html>")
-    return publish.commit(storage, address, {"known_at": known_at, "provisional": provisional})
+    record = {"known_at": known_at, "provisional": provisional, "origin": origin}
+    return publish.commit(storage, address, record)
 
 
 def pointer(storage: Storage) -> dict[str, Any]:
@@ -183,3 +185,14 @@ def test_of_one_date_a_final_forecast_counts_before_provisional_ones(storage: St
     publish_one(storage, forecast_id="early", known_at="2026-11-01T06:00:00Z", provisional=LATE)
     found = publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30"))
     assert [manifest["forecast_id"] for _, manifest in found] == ["early", "final"]
+
+
+def test_of_one_date_a_live_forecast_counts_before_a_backfilled_one_that_knew_more(storage: Storage) -> None:
+    live, early = publish_one(storage), publish_one(storage, forecast_id="early", provisional=LATE)
+    later = {"known_at": "2026-11-05T06:00:00Z", "origin": "backfill"}
+    backfilled = publish_one(storage, forecast_id="backfilled", **later)
+    found = publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30"))
+    assert [manifest["forecast_id"] for _, manifest in found] == ["early", "backfilled", "id1"]
+    shown = [publish.point_latest(storage, one) for one in (early, backfilled, early, live, backfilled)]
+    assert shown == [True, True, False, True, False]
+    assert pointer(storage)["origin"] == "live"

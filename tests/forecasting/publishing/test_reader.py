@@ -48,6 +48,16 @@ def test_as_of_is_the_one_that_knew_most(storage: Storage, forecast: SeriesForec
     assert set(reader.as_of("fx", "2026-10-29", storage.uri)["forecast_id"]) == {"id1"}
 
 
+def test_a_backfill_takes_no_live_forecasts_place(storage: Storage, forecast: SeriesForecast) -> None:
+    put(storage, forecast, "2026-10-30", "live")
+    put(storage, forecast, "2026-10-30", "backfilled", "2026-11-05T06:00:00Z", origin="backfill")
+    frame = reader.history("fx", "EURUSD", storage.uri)
+    assert set(frame["forecast_id"]) == {"live"}
+    assert set(frame["origin"]) == {"live"}
+    for found in (reader.as_of("fx", "2026-10-30", storage.uri), reader.latest("fx", storage.uri)):
+        assert set(found["forecast_id"]) == {"live"}
+
+
 def test_history_is_one_series_through_time(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id2")
     put(storage, replace(forecast, cutoff=forecast.cutoff - np.timedelta64(1, "D")), "2026-10-29", "id1")
@@ -60,7 +70,10 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     put(storage, forecast, "2026-10-30", "id1")
     path = json.loads(storage.get("latest/fx.json"))["path"]
     storage.put(path, storage.get(path)[:-1] + b"?")
-    with pytest.raises(StoreError, match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30"):
+    with pytest.raises(
+        StoreError,
+        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30; if .* remove its folder",
+    ):
         reader.latest("fx", storage.uri)
 
 
@@ -145,11 +158,12 @@ def test_a_table_against_the_contract_is_refused(
 
 
 def test_attrs_tell_which_forecast_it_is(storage: Storage, forecast: SeriesForecast) -> None:
-    put(storage, forecast, "2026-10-30", "id1")
+    put(storage, forecast, "2026-10-30", "id1", provisional="the source was late")
     for frame in (reader.latest("fx", storage.uri), reader.as_of("fx", "2026-10-30", storage.uri)):
         assert set(frame.attrs) == set(reader.ATTRIBUTES)
         assert frame.attrs["forecast_id"] == "id1"
         assert (frame.attrs["as_of"], frame.attrs["origin"]) == ("2026-10-30", "live")
+        assert frame.attrs["provisional"] == "the source was late"
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def nightly(
     now = flow_run.scheduled_start_time or datetime.now(UTC)
     deadline = deadline_of(settings, now) if as_of is None else None
 
+    ingested = ingest_by(settings, root, now, deadline)  # takes the slot by itself, not while it waits
     with panel_slot(settings.name, until=deadline):
-        ingested = ingest_by(settings, root, now, deadline)
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
         score_forecasts(settings, root, return_state=True)  # nor does one of this
         snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)

@@ -17,6 +17,7 @@ from tasks.charts import draw_charts
 from tasks.deadline import choose_stand_in, find_missing_bar, is_done_by, wait_to_ask_again
 from tasks.forecast import forecast
 from tasks.ingest import ingest_prices
+from tasks.limit import panel_slot
 from tasks.model import Mode, load_model, retrain_model, retraining_is_due
 from tasks.publish import find_published, publish
 from tasks.report import write_report
@@ -27,11 +28,15 @@ _log = logging.getLogger(__name__)
 
 
 def ingest_by(panel: Panel, store: str, due: datetime, deadline: datetime | None) -> IngestReport:
-    """Ingest, and ask a late source again until the deadline; one that cannot be used counts as late."""
+    """Ingest, and ask a late source again until the deadline; one that cannot be used counts as late.
+
+    The panel's slot is held while it asks, and free for other runs while it waits to ask again.
+    """
     while True:
         try:
-            ingested = ingest_prices(panel, store, due)
-            missing = find_missing_bar(panel, store, due) if deadline is not None else None
+            with panel_slot(panel.name, until=deadline):
+                ingested = ingest_prices(panel, store, due)
+                missing = find_missing_bar(panel, store, due) if deadline is not None else None
         except (SourceError, AuditError) as error:
             if deadline is None or not wait_to_ask_again(deadline, str(error)):
                 raise

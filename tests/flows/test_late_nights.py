@@ -40,13 +40,13 @@ from deployments import environment
 environment.prepare()
 from deployments.cli import main
 from flows import nightly
-ingest_by = nightly.ingest_by
+audit_prices = nightly.audit_prices
 def slowly(*given):
     print("at work", flush=True)
     while not Path(sys.argv[2]).with_name("go").exists():
         time.sleep(0.05)
-    return ingest_by(*given)
-nightly.ingest_by = slowly
+    return audit_prices(*given)
+nightly.audit_prices = slowly
 main()
 """
 
@@ -82,6 +82,11 @@ def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> dict[str
     manifest = run_flow(flow, flow_run=flow_run)
     assert isinstance(manifest, dict)
     return manifest
+
+
+def slots_taken(limit: str) -> int:
+    with get_client(sync_client=True) as client:
+        return client.read_global_concurrency_limit_by_name(limit).active_slots
 
 
 def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
@@ -133,11 +138,17 @@ def test_a_late_source_is_asked_again_until_it_has_the_bar(
     caplog.set_level("INFO", "tasks.deadline")
     set_deadline(night, 10_000_000)
     (night / "prices.csv").unlink()
-    comes = iter(["2026-10-29", "2026-10-30"])
-    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=lambda _: prices_to(night, next(comes))))
+    comes, held = iter(["2026-10-29", "2026-10-30"]), []
+
+    def sleep(_: float) -> None:
+        held.append(slots_taken("nightcast-tiny"))
+        prices_to(night, next(comes))
+
+    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=sleep))
     manifest = run(night, NEXT_DUE)
     assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
     assert next(comes, None) is None
+    assert held == [0, 0]  # another run of the panel could go on meanwhile
     assert "no file at" in caplog.text
     assert "no bar of 2026-10-30 yet; asked again in 180 s" in caplog.text
 

@@ -1,14 +1,15 @@
-"""Deadline: by when a night must have published something, what is late, and who stands in.
+"""Deadline: by when a night must have published something, what is late or missed, and who stands in.
 
 What is published early is marked provisional, which is part of its identity; the final forecast for the same
 `as_of` takes its place wherever readers look.
 """
 
+import shlex
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label, parse_as_of, to_instant
+from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.selection import WindowPlan, is_whole, settings_digest
@@ -16,6 +17,28 @@ from forecasting.panel import Panel
 from forecasting.publishing.publish import as_of_folder, manifests
 from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
+
+# Prefect may schedule a run a little beside its due time.
+_ABOUT = timedelta(minutes=1)
+
+
+def missed_night(panel: Panel, due: datetime, now: datetime) -> tuple[datetime, date | None] | None:
+    """Whether the run that was due at `due` is too late to start at `now`, as a later one was due since.
+
+    It would make a forecast for the past from prices that were taken later, and call it live. That later due
+    time, and the date for a backfill, which is None where the later run is for the same bars; None where the
+    run is not too late.
+    """
+    later = panel.last_due(now)
+    if later is None or later - due <= _ABOUT:
+        return None
+    own, newest = (panel.calendar.newest_closed(to_instant(when)) for when in (due, later))
+    return later, to_datetime(own).date() if own < newest else None
+
+
+def backfill_command(panel: Panel, store: str, first: date, last: date) -> str:
+    """The command that publishes what is missing from one date to another, both included."""
+    return f"nightcast backfill {panel.name} --start {first} --end {last} --store {shlex.quote(store)}"
 
 
 def deadline_of(panel: Panel, due: datetime) -> datetime | None:
@@ -49,12 +72,12 @@ def without_late_source(
     missing = missing_bar(panel, snapshot.as_of, due)
     if missing is None or has_final(panel, storage, snapshot.as_of):
         return snapshot
-    return _marked(snapshot, f"the source had no bar of {missing} by the deadline, {_clock(deadline)}")
+    return _marked(snapshot, f"the source had no bar of {missing} by the deadline, {clock(deadline)}")
 
 
 def without_late_training(snapshot: Snapshot, deadline: datetime) -> Snapshot:
     """The snapshot, provisional as the training was late."""
-    return _marked(snapshot, f"the training was not done by the deadline, {_clock(deadline)}")
+    return _marked(snapshot, f"the training was not done by the deadline, {clock(deadline)}")
 
 
 def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan) -> Decision | None:
@@ -90,5 +113,6 @@ def _marked(snapshot: Snapshot, reason: str) -> Snapshot:
     return replace(snapshot, provisional="; ".join(reasons))
 
 
-def _clock(deadline: datetime) -> str:
-    return f"{deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def clock(when: datetime) -> str:
+    """An instant as people read it."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

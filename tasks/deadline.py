@@ -1,4 +1,4 @@
-"""Deadline: wait for a late source, and for a late training, but no longer."""
+"""Deadline: wait for a late source, and for a late training, but no longer; start no night that is past."""
 
 import logging
 import time
@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import task
 from prefect.futures import PrefectFuture
+from prefect.runtime import deployment
 
 from forecasting import deadline as rules
 from forecasting.models.registry import Decision
@@ -47,6 +48,25 @@ def choose_stand_in(panel: Panel, store: str, snapshot: Snapshot, windows: Windo
     else:
         _log.warning("deadline: passed before the training was done; %s publishes meanwhile", found.model)
     return found
+
+
+def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
+    """Why this run of a schedule must not do its work any more, and what to do instead; None where it may.
+
+    After an outage, workers find all the runs of it. What is called directly is meant, and never too late.
+    """
+    found = rules.missed_night(panel, due, datetime.now(UTC)) if deployment.id else None
+    if found is None:
+        return None
+    later, day = found
+    fix = (
+        f"to fill it, run: {rules.backfill_command(panel, store, day, day)}"
+        if day
+        else "it has the same bars"
+    )
+    told = f"missed: due {rules.clock(due)}, and a later run was due {rules.clock(later)}; {fix}"
+    _log.warning("deadline: %s", told)
+    return told
 
 
 def wait_to_ask_again(deadline: datetime, why: str) -> bool:

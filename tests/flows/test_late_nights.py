@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prefect import Flow
+from prefect import Flow, State
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
@@ -91,6 +91,25 @@ def slots_taken(limit: str) -> int:
 
 def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
     return [one for _, one in manifests(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
+
+
+def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_named(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")  # there are no prices to take
+    parameters = {"panel": str(tmp_path / "tiny.toml"), "store": str(tmp_path / "store")}
+    due = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(nightly), name="missed", paused=True)
+        flow_run = client.create_flow_run_from_deployment(
+            deployment, parameters=parameters, state=Scheduled(scheduled_time=due)
+        )
+        ended = run_flow(nightly, flow_run=flow_run, return_type="state")
+    assert isinstance(ended, State)
+    assert (ended.name, ended.is_completed()) == ("Missed", True)
+    day = f"{due - timedelta(days=1):%Y-%m-%d}"
+    assert f"run: nightcast backfill tiny --start {day} --end {day} --store {tmp_path}/store" in str(
+        ended.message
+    )
+    assert list((tmp_path / "store").rglob("*")) == []  # no status record either
 
 
 def test_a_run_that_starts_late_has_the_as_of_of_its_scheduled_time(

@@ -1,12 +1,14 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from forecasting.deadline import (
+    backfill_command,
     deadline_of,
+    missed_night,
     missing_bar,
     stand_in,
     without_late_source,
@@ -67,6 +69,38 @@ def test_the_deadline_counts_from_the_scheduled_time(
 ) -> None:
     panel = panel.model_copy(update={"schedule": Schedule(deadline_minutes=minutes)})
     assert deadline_of(panel, DUE) == deadline
+
+
+@pytest.mark.parametrize(
+    ("now", "missed"),
+    [
+        ("2026-10-31T06:30", None),
+        ("2026-11-01T05:59", None),  # a day late, and the newest all the same
+        ("2026-11-01T06:00", (A_DAY_LATER, date(2026, 10, 30))),
+        ("2026-11-05T12:00", (datetime(2026, 11, 5, 6, tzinfo=UTC), date(2026, 10, 30))),
+    ],
+)
+def test_a_night_is_missed_once_a_later_one_was_due(
+    panel: Panel, now: str, missed: tuple[datetime, date] | None
+) -> None:
+    assert missed_night(panel, DUE, datetime.fromisoformat(f"{now}+00:00")) == missed
+
+
+def test_a_run_a_moment_before_its_due_time_is_not_missed(panel: Panel) -> None:
+    assert missed_night(panel, DUE - timedelta(seconds=30), DUE) is None
+
+
+def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Panel) -> None:
+    ecb = panel.model_copy(update={"bars": BarSettings(calendar="ECB")})
+    saturday, sunday = DUE, A_DAY_LATER
+    assert missed_night(ecb, saturday, sunday) == (sunday, None)
+
+
+def test_the_command_that_fills_a_night_can_be_pasted(panel: Panel) -> None:
+    day = date(2026, 10, 30)
+    assert backfill_command(panel, "/a store", day, day) == (
+        "nightcast backfill tiny --start 2026-10-30 --end 2026-10-30 --store '/a store'"
+    )
 
 
 @pytest.mark.parametrize(

@@ -57,14 +57,14 @@ def nightly(
         return cast("dict[str, Any]", Completed(name=MISSED, message=missed))
     deadline = deadline_of(settings, now) if as_of is None else None
 
-    ingested = ingest_by(settings, root, now, deadline)  # takes the slot by itself, not while it waits
+    row_findings = ingest_by(settings, root, now, deadline)  # takes the slot by itself, not while it waits
     with panel_slot(settings.name, until=deadline):
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
         score_forecasts(settings, root, return_state=True)  # nor does one of this
         snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
         if deadline is not None:
             snapshot = mark_late_source(settings, root, snapshot, now, deadline)
-        return publish_forecast(settings, root, snapshot, mode, ingested.findings, deadline)
+        return publish_forecast(settings, root, snapshot, mode, row_findings, deadline)
 
 
 def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | None:

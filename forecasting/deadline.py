@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from forecasting import __version__
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.errors import AuditError, StoreError
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.selection import WindowPlan, is_whole, settings_digest
 from forecasting.panel import Panel
 from forecasting.publishing.publish import as_of_folder, manifests
-from forecasting.snapshot import Snapshot
+from forecasting.snapshot import Snapshot, newest_as_of
 from forecasting.storage import Storage
 
 # Prefect may schedule a run a little beside its due time.
@@ -60,6 +61,14 @@ def has_final(panel: Panel, storage: Storage, as_of: str) -> bool:
     """Whether a forecast for `as_of` is published that is not provisional."""
     found = manifests(storage, as_of_folder(panel.name, as_of))
     return any(not manifest.get("provisional") for _, manifest in found)
+
+
+def can_do_without_source(panel: Panel, storage: Storage, due: datetime) -> bool:
+    """Whether the prices in the store are good for a forecast that is not published yet."""
+    try:
+        return not has_final(panel, storage, newest_as_of(panel, storage, due))
+    except (AuditError, StoreError):  # no prices, or none that can be read
+        return False
 
 
 def without_late_source(

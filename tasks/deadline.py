@@ -28,6 +28,12 @@ def find_missing_bar(panel: Panel, store: str, due: datetime) -> str | None:
     return rules.missing_bar(panel, newest_as_of(panel, Storage(store), due), due)
 
 
+@task(name="look for prices to do with", **STEP)
+def can_do_without_source(panel: Panel, store: str, due: datetime) -> bool:
+    """Whether the prices there are make a forecast that is not published yet."""
+    return rules.can_do_without_source(panel, Storage(store), due)
+
+
 @task(name="mark what is provisional", **STEP)
 def mark_late_source(
     panel: Panel, store: str, snapshot: Snapshot, due: datetime, deadline: datetime

@@ -21,8 +21,11 @@ from prefect.states import Scheduled
 
 from flows.nightly import nightly
 from flows.retrain import retrain
-from forecasting.errors import SourceError
+from forecasting.as_of import to_instant
+from forecasting.errors import AuditError, SourceError
 from forecasting.models.registry import Registry
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
 from forecasting.publishing import reader
 from forecasting.publishing.publish import as_of_folder, manifests
 from forecasting.storage import Storage
@@ -189,9 +192,27 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     assert line in shown["forecast-tiny"]
 
 
-def test_a_source_that_cannot_be_read_by_the_deadline_fails_the_run(night: Path) -> None:
+def test_a_source_that_cannot_be_read_by_the_deadline_fails_a_run_with_nothing_to_publish(
+    night: Path,
+) -> None:
     (night / "prices.csv").unlink()
     with pytest.raises(SourceError, match=r"prices\.csv"):
+        run(night, FIRST_DUE)
+
+
+def test_a_source_that_cannot_be_read_by_the_deadline_leaves_what_the_store_has(night: Path) -> None:
+    panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
+    ingest(panel, storage, to_instant(NEXT_DUE))
+    (night / "prices.csv").unlink()
+    manifest = run(night, NEXT_DUE)
+    assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
+
+
+def test_the_breaker_ends_a_run_at_once(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_deadline(night, 10_000_000)
+    write_prices(night / "prices.csv", {"AAA": 400})
+    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=lambda _: pytest.fail("it waits")))
+    with pytest.raises(AuditError, match="P203"):
         run(night, NEXT_DUE)
 
 

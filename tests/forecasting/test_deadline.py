@@ -7,6 +7,7 @@ import pytest
 
 from forecasting.deadline import (
     backfill_command,
+    can_do_without_source,
     deadline_of,
     missed_night,
     missing_bar,
@@ -135,6 +136,23 @@ def test_with_a_late_source_the_snapshot_is_provisional(
 
 def test_with_a_source_in_time_it_is_not(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
     assert without_late_source(panel, local_storage, snapshot, DUE, DEADLINE) == snapshot
+
+
+def test_an_unreadable_source_can_be_done_without_while_there_is_something_to_publish(
+    panel: Panel, local_storage: Storage
+) -> None:
+    assert can_do_without_source(panel, local_storage, A_DAY_LATER)
+    publish_one(local_storage, provisional="the source was late")
+    assert can_do_without_source(panel, local_storage, A_DAY_LATER)
+
+
+def test_it_cannot_without_prices_nor_where_their_forecast_is_there(
+    panel: Panel, local_storage: Storage
+) -> None:
+    publish_one(local_storage)
+    assert not can_do_without_source(panel, local_storage, A_DAY_LATER)
+    other = panel.model_copy(update={"name": "other"})
+    assert not can_do_without_source(other, local_storage, A_DAY_LATER)
 
 
 @pytest.mark.parametrize(("there", "is_marked"), [(None, False), ("the training was late", True)])

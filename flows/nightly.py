@@ -17,7 +17,7 @@ from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.compact import compact_prices
-from tasks.deadline import mark_late_source, tell_missed_night
+from tasks.deadline import mark_late_source, note_skipped_dates, tell_missed_night
 from tasks.limit import panel_slot
 from tasks.model import Mode
 from tasks.score import score_forecasts
@@ -62,6 +62,8 @@ def nightly(
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
         score_forecasts(settings, root, return_state=True)  # nor does one of this
         snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
+        if as_of is None:
+            snapshot = note_skipped_dates(settings, root, snapshot, now)
         if deadline is not None:
             snapshot = mark_late_source(settings, root, snapshot, now, deadline)
         return publish_forecast(settings, root, snapshot, mode, row_findings, deadline)

@@ -4,18 +4,22 @@ What is published early is marked provisional, which is part of its identity; th
 `as_of` takes its place wherever readers look.
 """
 
-import shlex
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
 
 from forecasting import __version__
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
 from forecasting.errors import AuditError, StoreError
+from forecasting.findings import Finding, name_some
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.registry import Decision, Registry
 from forecasting.models.selection import WindowPlan, is_whole, settings_digest
 from forecasting.panel import Panel
-from forecasting.publishing.publish import as_of_folder, manifests
+from forecasting.prices.audit.rules import SKIPPED
+from forecasting.publishing.missing import find_missing
+from forecasting.publishing.publish import as_of_folder, latest_manifest, manifests
 from forecasting.snapshot import Snapshot, newest_as_of
 from forecasting.storage import Storage
 
@@ -37,9 +41,33 @@ def missed_night(panel: Panel, due: datetime, now: datetime) -> tuple[datetime, 
     return later, to_datetime(own).date() if own < newest else None
 
 
-def backfill_command(panel: Panel, store: str, first: date, last: date) -> str:
+def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: datetime) -> Snapshot:
+    """The snapshot, with a finding where nights since the newest forecast left a bar without its own.
+
+    The bar came after the deadline of its night, or nobody ran that.
+    """
+    before = latest_manifest(storage, panel.name)
+    newest, as_of = before["as_of"] if before else snapshot.as_of, snapshot.as_of
+    ends = [parse_as_of(label, panel.bars.freq) for label in (newest, as_of)]
+    if np.diff(panel.calendar.position(np.array(ends)))[0] <= 1:
+        return snapshot
+    first, last = (to_datetime(end).date() for end in ends)
+    missing = find_missing(panel, storage, first, last, due).as_ofs
+    skipped = [label for label in missing if newest < label < as_of]
+    if not skipped:
+        return snapshot
+    days = [to_datetime(parse_as_of(label, panel.bars.freq)).date() for label in skipped]
+    detail = (
+        f"No forecast was published for {name_some(skipped, 3)}, whose bars are here now; "
+        f"to fill that, run: {backfill_command(panel, days[0], days[-1])}"
+    )
+    found = Finding.of(SKIPPED, "", len(skipped), detail)
+    return replace(snapshot, findings=(*snapshot.findings, found))
+
+
+def backfill_command(panel: Panel, first: date, last: date) -> str:
     """The command that publishes what is missing from one date to another, both included."""
-    return f"nightcast backfill {panel.name} --start {first} --end {last} --store {shlex.quote(store)}"
+    return f"nightcast backfill {panel.name} --start {first} --end {last}"
 
 
 def deadline_of(panel: Panel, due: datetime) -> datetime | None:

@@ -1,6 +1,7 @@
 """Deadline: wait for a late source, and for a late training, but no longer; start no night that is past."""
 
 import logging
+import shlex
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +46,15 @@ def mark_late_source(
     return marked
 
 
+@task(name="look for skipped dates", **STEP)
+def note_skipped_dates(panel: Panel, store: str, snapshot: Snapshot, due: datetime) -> Snapshot:
+    """The snapshot, with a finding on the dates before its own that were due and have no forecast."""
+    noted = rules.with_skipped_dates(panel, Storage(store), snapshot, due)
+    for finding in noted.findings[len(snapshot.findings) :]:
+        _log.warning("audit: %s %s", finding.code, finding.detail)
+    return noted
+
+
 @task(name="choose a stand-in", **STEP)
 def choose_stand_in(panel: Panel, store: str, snapshot: Snapshot, windows: WindowPlan) -> Decision | None:
     """Who publishes while the training goes on; None where nobody has to."""
@@ -65,11 +75,8 @@ def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
     if found is None:
         return None
     later, day = found
-    fix = (
-        f"to fill it, run: {rules.backfill_command(panel, store, day, day)}"
-        if day
-        else "it has the same bars"
-    )
+    command = f"{rules.backfill_command(panel, day, day)} --store {shlex.quote(store)}" if day else None
+    fix = f"to fill it, run: {command}" if command else "it has the same bars"
     told = f"missed: due {rules.clock(due)}, and a later run was due {rules.clock(later)}; {fix}"
     _log.warning("deadline: %s", told)
     return told

@@ -192,6 +192,19 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     assert line in shown["forecast-tiny"]
 
 
+def test_a_night_whose_bars_came_after_the_deadline_is_named_by_the_next_one(
+    night: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prices_to(night, "2026-10-31")
+    manifest = run(night, datetime(2026, 11, 1, 6, tzinfo=UTC))
+    assert manifest["as_of"] == "2026-10-31"
+    line = "run: nightcast backfill tiny --start 2026-10-30 --end 2026-10-30"
+    assert line in caplog.text
+    with get_client(sync_client=True) as client:
+        shown = {one.key: one.data for one in client.read_latest_artifacts()}
+    assert line in shown["forecast-tiny"]
+
+
 def test_a_source_that_cannot_be_read_by_the_deadline_fails_a_run_with_nothing_to_publish(
     night: Path,
 ) -> None:

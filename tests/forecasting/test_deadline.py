@@ -1,17 +1,18 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from forecasting.deadline import (
-    backfill_command,
     can_do_without_source,
     deadline_of,
     missed_night,
     missing_bar,
     stand_in,
+    with_skipped_dates,
     without_late_source,
     without_late_training,
 )
@@ -20,7 +21,7 @@ from forecasting.models.selection import WindowPlan, settings_digest
 from forecasting.panel import BarSettings, ModelSettings, Panel, Schedule
 from forecasting.prices.ingest import ingest
 from forecasting.publishing.forecast import address_of
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.publishing.publish import FORECAST, ForecastAddress, commit, point_latest
 from forecasting.snapshot import Snapshot, newest_as_of, take_snapshot
 from forecasting.storage import Storage
 
@@ -43,10 +44,12 @@ def snapshot(panel: Panel, local_storage: Storage) -> Snapshot:
     return take_snapshot(panel, local_storage, None, A_DAY_LATER)
 
 
-def publish_one(storage: Storage, provisional: str | None = None) -> None:
-    address = ForecastAddress("tiny", "2026-10-30", "id")
+def publish_one(
+    storage: Storage, provisional: str | None = None, as_of: str = "2026-10-30"
+) -> dict[str, Any]:
+    address = ForecastAddress("tiny", as_of, "id")
     storage.put(address.path(FORECAST), b"a forecast")
-    commit(storage, address, {"known_at": "2026-10-31T06:00:00Z", "provisional": provisional})
+    return commit(storage, address, {"known_at": "2026-10-31T06:00:00Z", "provisional": provisional})
 
 
 def standing(panel: Panel, model: str = "random_walk") -> Decision:
@@ -97,11 +100,43 @@ def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Pa
     assert missed_night(ecb, saturday, sunday) == (sunday, None)
 
 
-def test_the_command_that_fills_a_night_can_be_pasted(panel: Panel) -> None:
-    day = date(2026, 10, 30)
-    assert backfill_command(panel, "/a store", day, day) == (
-        "nightcast backfill tiny --start 2026-10-30 --end 2026-10-30 --store '/a store'"
-    )
+@pytest.mark.parametrize(
+    ("newest", "said"),
+    [
+        (None, None),
+        ("2026-10-30", None),
+        ("2026-10-29", None),
+        (
+            "2026-10-27",
+            (
+                "No forecast was published for 2026-10-28, 2026-10-29, whose bars are here now; "
+                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29"
+            ),
+        ),
+    ],
+    ids=["nothing yet", "this very date", "the one before", "three before"],
+)
+def test_dates_without_a_forecast_since_the_newest_one_are_named(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot, newest: str | None, said: str | None
+) -> None:
+    if newest:
+        point_latest(local_storage, publish_one(local_storage, as_of=newest))
+    noted = with_skipped_dates(panel, local_storage, snapshot, A_DAY_LATER)
+    found = noted.findings[len(snapshot.findings) :]
+    assert [(one.code, one.detail) for one in found] == ([("P205", said)] if said else [])
+    decision = standing(panel)
+    assert address_of(panel, noted, decision) == address_of(panel, snapshot, decision)
+
+
+def test_dates_that_were_filled_or_never_due_are_not_named(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot
+) -> None:
+    point_latest(local_storage, publish_one(local_storage, as_of="2026-10-27"))
+    publish_one(local_storage, as_of="2026-10-28")
+    mondays = panel.model_copy(update={"schedule": Schedule(cron="0 6 * * 1")})
+    assert with_skipped_dates(mondays, local_storage, snapshot, A_DAY_LATER) == snapshot
+    publish_one(local_storage, as_of="2026-10-29")
+    assert with_skipped_dates(panel, local_storage, snapshot, A_DAY_LATER) == snapshot
 
 
 @pytest.mark.parametrize(

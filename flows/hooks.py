@@ -13,6 +13,9 @@ from forecasting.publishing.run_record import RunRecord, write_run_record
 from forecasting.storage import Storage
 from tasks.events import BREAKER, CRASHED, FAILED, alarm, notify
 
+# How a night ended that did nothing, as it started after a later one was due.
+MISSED = "Missed"
+
 
 def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """An alarm that the run failed: of the breaker where that stopped it. What is stale has its own."""
@@ -36,8 +39,8 @@ def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
 
 
 def record_run(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
-    """Leave in the store how the run ended; a run for a given `as_of` says nothing of tonight's forecast."""
-    if run.parameters.get("as_of") is not None:
+    """Leave in the store how the run ended; one for a given `as_of`, or missed, says nothing of it."""
+    if run.parameters.get("as_of") is not None or state.name == MISSED:
         return
     try:
         panel = Panel.load(run.parameters["panel"], run.parameters.get("panels"))

@@ -1,13 +1,14 @@
 """The nightly run: from a panel's source to its published forecast."""
 
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from pydantic import Field
 
-from flows.hooks import WATCHED
+from flows.hooks import MISSED, WATCHED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import ingest_by, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
@@ -16,7 +17,7 @@ from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.compact import compact_prices
-from tasks.deadline import mark_late_source
+from tasks.deadline import mark_late_source, note_skipped_dates, tell_missed_night
 from tasks.limit import panel_slot
 from tasks.model import Mode
 from tasks.score import score_forecasts
@@ -45,20 +46,27 @@ def nightly(
 
     Running it again for the same `as_of` finds its own result and changes nothing. A run that is given no
     `as_of` has the panel's deadline: what is late then is done without, and the forecast marked provisional.
+    One of a schedule that starts after a later one was due does nothing: it ends as `Missed`, and says what
+    to run instead.
     """
     settings = Panel.load(panel, panels)
     root = Storage(store).uri
     now = flow_run.scheduled_start_time or datetime.now(UTC)
+    missed = tell_missed_night(settings, root, now) if as_of is None else None
+    if missed is not None:  # Prefect takes a state for how the run ended
+        return cast("dict[str, Any]", Completed(name=MISSED, message=missed))
     deadline = deadline_of(settings, now) if as_of is None else None
 
+    row_findings = ingest_by(settings, root, now, deadline)  # takes the slot by itself, not while it waits
     with panel_slot(settings.name, until=deadline):
-        ingested = ingest_by(settings, root, now, deadline)
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
         score_forecasts(settings, root, return_state=True)  # nor does one of this
         snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), now)
+        if as_of is None:
+            snapshot = note_skipped_dates(settings, root, snapshot, now)
         if deadline is not None:
             snapshot = mark_late_source(settings, root, snapshot, now, deadline)
-        return publish_forecast(settings, root, snapshot, mode, ingested.findings, deadline)
+        return publish_forecast(settings, root, snapshot, mode, row_findings, deadline)
 
 
 def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | None:

@@ -11,12 +11,18 @@ from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.models.selection import WindowPlan
 from forecasting.panel import Panel
-from forecasting.prices.ingest import IngestReport
 from forecasting.snapshot import Snapshot
 from tasks.charts import draw_charts
-from tasks.deadline import choose_stand_in, find_missing_bar, is_done_by, wait_to_ask_again
+from tasks.deadline import (
+    can_do_without_source,
+    choose_stand_in,
+    find_missing_bar,
+    is_done_by,
+    wait_to_ask_again,
+)
 from tasks.forecast import forecast
 from tasks.ingest import ingest_prices
+from tasks.limit import panel_slot
 from tasks.model import Mode, load_model, retrain_model, retraining_is_due
 from tasks.publish import find_published, publish
 from tasks.report import write_report
@@ -26,18 +32,27 @@ from tasks.windows import plan_windows
 _log = logging.getLogger(__name__)
 
 
-def ingest_by(panel: Panel, store: str, due: datetime, deadline: datetime | None) -> IngestReport:
-    """Ingest, and ask a late source again until the deadline; one that cannot be used counts as late."""
+def ingest_by(panel: Panel, store: str, due: datetime, deadline: datetime | None) -> Sequence[Finding]:
+    """Ingest, and ask a late source again until the deadline, an unreadable one too; what the audit found.
+
+    The panel's slot is held while it asks, and free for other runs while it waits to ask again. What trips
+    the breaker ends the run at once: somebody should hear of it at once.
+    """
     while True:
         try:
-            ingested = ingest_prices(panel, store, due)
-            missing = find_missing_bar(panel, store, due) if deadline is not None else None
+            with panel_slot(panel.name, until=deadline):
+                ingested = ingest_prices(panel, store, due)
+                missing = find_missing_bar(panel, store, due) if deadline is not None else None
         except (SourceError, AuditError) as error:
-            if deadline is None or not wait_to_ask_again(deadline, str(error)):
+            if deadline is None or (isinstance(error, AuditError) and error.findings):
                 raise
-            continue
+            if wait_to_ask_again(deadline, str(error)):
+                continue
+            if not can_do_without_source(panel, store, due):
+                raise
+            return ()
         if deadline is None or missing is None or not wait_to_ask_again(deadline, f"no bar of {missing} yet"):
-            return ingested
+            return ingested.findings
 
 
 def publish_forecast(

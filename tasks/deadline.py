@@ -1,12 +1,14 @@
-"""Deadline: wait for a late source, and for a late training, but no longer."""
+"""Deadline: wait for a late source, and for a late training, but no longer; start no night that is past."""
 
 import logging
+import shlex
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect import task
 from prefect.futures import PrefectFuture
+from prefect.runtime import deployment
 
 from forecasting import deadline as rules
 from forecasting.models.registry import Decision
@@ -27,6 +29,12 @@ def find_missing_bar(panel: Panel, store: str, due: datetime) -> str | None:
     return rules.missing_bar(panel, newest_as_of(panel, Storage(store), due), due)
 
 
+@task(name="look for prices to do with", **STEP)
+def can_do_without_source(panel: Panel, store: str, due: datetime) -> bool:
+    """Whether the prices there are make a forecast that is not published yet."""
+    return rules.can_do_without_source(panel, Storage(store), due)
+
+
 @task(name="mark what is provisional", **STEP)
 def mark_late_source(
     panel: Panel, store: str, snapshot: Snapshot, due: datetime, deadline: datetime
@@ -38,6 +46,15 @@ def mark_late_source(
     return marked
 
 
+@task(name="look for skipped dates", **STEP)
+def note_skipped_dates(panel: Panel, store: str, snapshot: Snapshot, due: datetime) -> Snapshot:
+    """The snapshot, with a finding on the dates before its own that were due and have no forecast."""
+    noted = rules.with_skipped_dates(panel, Storage(store), snapshot, due)
+    for finding in noted.findings[len(snapshot.findings) :]:
+        _log.warning("audit: %s %s", finding.code, finding.detail)
+    return noted
+
+
 @task(name="choose a stand-in", **STEP)
 def choose_stand_in(panel: Panel, store: str, snapshot: Snapshot, windows: WindowPlan) -> Decision | None:
     """Who publishes while the training goes on; None where nobody has to."""
@@ -47,6 +64,22 @@ def choose_stand_in(panel: Panel, store: str, snapshot: Snapshot, windows: Windo
     else:
         _log.warning("deadline: passed before the training was done; %s publishes meanwhile", found.model)
     return found
+
+
+def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
+    """Why this run of a schedule must not do its work any more, and what to do instead; None where it may.
+
+    After an outage, workers find all the runs of it. What is called directly is meant, and never too late.
+    """
+    found = rules.missed_night(panel, due, datetime.now(UTC)) if deployment.id else None
+    if found is None:
+        return None
+    later, day = found
+    command = f"{rules.backfill_command(panel, day, day)} --store {shlex.quote(store)}" if day else None
+    fix = f"to fill it, run: {command}" if command else "it has the same bars"
+    told = f"missed: due {rules.clock(due)}, and a later run was due {rules.clock(later)}; {fix}"
+    _log.warning("deadline: %s", told)
+    return told
 
 
 def wait_to_ask_again(deadline: datetime, why: str) -> bool:

@@ -41,6 +41,7 @@ class Decision:
         training_bars: how many bars there were to train on then; 0 where no window fits into them.
         by_hand: whether a person made it.
         next_step: what happens next, one sentence.
+        scores: how realised scores called for that training, in words; empty where they did not.
     """
 
     as_of: str
@@ -56,6 +57,7 @@ class Decision:
     training_bars: int | None = None
     by_hand: bool = False
     next_step: str = ""
+    scores: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """As a JSON-able record."""

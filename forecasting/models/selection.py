@@ -1,7 +1,7 @@
 """Which model publishes: when to train a challenger, and what the gate makes of it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -88,8 +88,9 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
     """Why a challenger is due at `as_of`, in words; None when the decision that stands is good for longer.
 
     It is the same whoever publishes by that decision: a challenger that was refused, a baseline that stands
-    in or a promotion by hand make none due. Forecasts that turned out worse than the panel's limits do, once
-    it has rested since the last training.
+    in or a promotion by hand make none due. Forecasts that turned out worse than the panel's limits do, and
+    are named before age; but not again before the panel has rested since the last training that they
+    called for.
     """
     registry = Registry(storage, panel.name)
     decision = registry.decision(as_of)
@@ -99,9 +100,13 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
         return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
-    trained_for = decision.trained_for or decision.as_of
-    age = parse_as_of(as_of, panel.bars.freq) - parse_as_of(trained_for, panel.bars.freq)
-    days = int(age / np.timedelta64(1, "D"))
+    return _disappointed(panel, storage, registry, as_of) or _outgrown(panel, as_of, decision, plan)
+
+
+def _outgrown(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) -> str | None:
+    """That the last training is long ago, or was on much less, in words."""
+    trained_for = _trained_for(decision)
+    days = _days_between(panel, trained_for, as_of)
     if days > panel.retrain.max_age_days:
         limit = panel.retrain.max_age_days
         return f"the last training was for {trained_for}, {days} days ago (max_age_days = {limit})"
@@ -110,7 +115,29 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
             f"there are {plan.training_bars} bars to train on, against {decision.training_bars} at the last "
             f"training, for {trained_for}"
         )
-    return beyond_limits(panel, storage, as_of) if days >= panel.scoring.rest_days else None
+    return None
+
+
+def _disappointed(panel: Panel, storage: Storage, registry: Registry, as_of: str) -> str | None:
+    """What published forecasts did wrong, in words; None while the panel rests from their last call.
+
+    Trainings for other reasons are no rest: where one comes every week, there would never be a call.
+    """
+    beyond = beyond_limits(panel, storage, as_of)
+    if beyond is None:
+        return None
+    called = [_trained_for(one) for one in registry.decisions(as_of) if one.scores]
+    rests = bool(called) and _days_between(panel, max(called), as_of) < panel.scoring.rest_days
+    return None if rests else beyond
+
+
+def _trained_for(decision: Decision) -> str:
+    return decision.trained_for or decision.as_of
+
+
+def _days_between(panel: Panel, earlier: str, later: str) -> int:
+    age = parse_as_of(later, panel.bars.freq) - parse_as_of(earlier, panel.bars.freq)
+    return int(age / np.timedelta64(1, "D"))
 
 
 def _is_material(plan: WindowPlan, decision: Decision) -> bool:
@@ -166,7 +193,9 @@ def retrain(
         if not registry.has(plan.version):
             _train(panel, registry, bars, plan, on_progress)
         decision = _decide(panel, registry, bars, snapshot.as_of, plan)
-    return registry.record(decision)
+    # By the scores and not by the reason of this run: a training by hand answers their call as well.
+    scores = _disappointed(panel, storage, registry, snapshot.as_of) or ""
+    return registry.record(replace(decision, scores=scores))
 
 
 def is_whole(registry: Registry, decision: Decision) -> bool:

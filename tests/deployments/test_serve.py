@@ -119,6 +119,12 @@ def shift_history(database: Path, days: int) -> None:
                     f"UPDATE {table} SET {column} = "  # noqa: S608 - names from above
                     f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{days} days')"
                 )
+        # Else a late run that is started waits for the time that it was scheduled for.
+        db.execute(
+            "UPDATE flow_run_state SET state_details = json_set(state_details, '$.scheduled_time', "  # noqa: S608 - as above
+            f"strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(state_details, '$.scheduled_time'), '-{days} days')) "
+            "WHERE json_extract(state_details, '$.scheduled_time') IS NOT NULL"
+        )
     db.close()
 
 

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prefect import Flow
+from prefect import Flow, State
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
@@ -21,9 +21,12 @@ from prefect.states import Scheduled
 
 from flows.nightly import nightly
 from flows.retrain import retrain
-from forecasting.errors import SourceError
+from forecasting.as_of import to_instant
+from forecasting.errors import AuditError, SourceError
 from forecasting.evaluation.realised import read_tally
 from forecasting.models.registry import Registry
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
 from forecasting.publishing import reader
 from forecasting.publishing.publish import as_of_folder, manifests
 from forecasting.storage import Storage
@@ -41,13 +44,13 @@ from deployments import environment
 environment.prepare()
 from deployments.cli import main
 from flows import nightly
-ingest_by = nightly.ingest_by
+audit_prices = nightly.audit_prices
 def slowly(*given):
     print("at work", flush=True)
     while not Path(sys.argv[2]).with_name("go").exists():
         time.sleep(0.05)
-    return ingest_by(*given)
-nightly.ingest_by = slowly
+    return audit_prices(*given)
+nightly.audit_prices = slowly
 main()
 """
 
@@ -85,8 +88,32 @@ def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> dict[str
     return manifest
 
 
+def slots_taken(limit: str) -> int:
+    with get_client(sync_client=True) as client:
+        return client.read_global_concurrency_limit_by_name(limit).active_slots
+
+
 def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
     return [one for _, one in manifests(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
+
+
+def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_named(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")  # there are no prices to take
+    parameters = {"panel": str(tmp_path / "tiny.toml"), "store": str(tmp_path / "store")}
+    due = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(nightly), name="missed", paused=True)
+        flow_run = client.create_flow_run_from_deployment(
+            deployment, parameters=parameters, state=Scheduled(scheduled_time=due)
+        )
+        ended = run_flow(nightly, flow_run=flow_run, return_type="state")
+    assert isinstance(ended, State)
+    assert (ended.name, ended.is_completed()) == ("Missed", True)
+    day = f"{due - timedelta(days=1):%Y-%m-%d}"
+    assert f"run: nightcast backfill tiny --start {day} --end {day} --store {tmp_path}/store" in str(
+        ended.message
+    )
+    assert list((tmp_path / "store").rglob("*")) == []  # no status record either
 
 
 def test_a_run_that_starts_late_has_the_as_of_of_its_scheduled_time(
@@ -134,11 +161,17 @@ def test_a_late_source_is_asked_again_until_it_has_the_bar(
     caplog.set_level("INFO", "tasks.deadline")
     set_deadline(night, 10_000_000)
     (night / "prices.csv").unlink()
-    comes = iter(["2026-10-29", "2026-10-30"])
-    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=lambda _: prices_to(night, next(comes))))
+    comes, held = iter(["2026-10-29", "2026-10-30"]), []
+
+    def sleep(_: float) -> None:
+        held.append(slots_taken("nightcast-tiny"))
+        prices_to(night, next(comes))
+
+    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=sleep))
     manifest = run(night, NEXT_DUE)
     assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
     assert next(comes, None) is None
+    assert held == [0, 0]  # another run of the panel could go on meanwhile
     assert "no file at" in caplog.text
     assert "no bar of 2026-10-30 yet; asked again in 180 s" in caplog.text
 
@@ -160,9 +193,40 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     assert line in shown["forecast-tiny"]
 
 
-def test_a_source_that_cannot_be_read_by_the_deadline_fails_the_run(night: Path) -> None:
+def test_a_night_whose_bars_came_after_the_deadline_is_named_by_the_next_one(
+    night: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prices_to(night, "2026-10-31")
+    manifest = run(night, datetime(2026, 11, 1, 6, tzinfo=UTC))
+    assert manifest["as_of"] == "2026-10-31"
+    line = "run: nightcast backfill tiny --start 2026-10-30 --end 2026-10-30"
+    assert line in caplog.text
+    with get_client(sync_client=True) as client:
+        shown = {one.key: one.data for one in client.read_latest_artifacts()}
+    assert line in shown["forecast-tiny"]
+
+
+def test_a_source_that_cannot_be_read_by_the_deadline_fails_a_run_with_nothing_to_publish(
+    night: Path,
+) -> None:
     (night / "prices.csv").unlink()
     with pytest.raises(SourceError, match=r"prices\.csv"):
+        run(night, FIRST_DUE)
+
+
+def test_a_source_that_cannot_be_read_by_the_deadline_leaves_what_the_store_has(night: Path) -> None:
+    panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
+    ingest(panel, storage, to_instant(NEXT_DUE))
+    (night / "prices.csv").unlink()
+    manifest = run(night, NEXT_DUE)
+    assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
+
+
+def test_the_breaker_ends_a_run_at_once(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_deadline(night, 10_000_000)
+    write_prices(night / "prices.csv", {"AAA": 400})
+    monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=lambda _: pytest.fail("it waits")))
+    with pytest.raises(AuditError, match="P203"):
         run(night, NEXT_DUE)
 
 

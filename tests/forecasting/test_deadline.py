@@ -1,14 +1,18 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from forecasting.deadline import (
+    can_do_without_source,
     deadline_of,
+    missed_night,
     missing_bar,
     stand_in,
+    with_skipped_dates,
     without_late_source,
     without_late_training,
 )
@@ -17,7 +21,7 @@ from forecasting.models.selection import WindowPlan, settings_digest
 from forecasting.panel import BarSettings, ModelSettings, Panel, Schedule
 from forecasting.prices.ingest import ingest
 from forecasting.publishing.forecast import address_of
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.publishing.publish import FORECAST, ForecastAddress, commit, point_latest
 from forecasting.snapshot import Snapshot, newest_as_of, take_snapshot
 from forecasting.storage import Storage
 
@@ -40,10 +44,12 @@ def snapshot(panel: Panel, local_storage: Storage) -> Snapshot:
     return take_snapshot(panel, local_storage, None, A_DAY_LATER)
 
 
-def publish_one(storage: Storage, provisional: str | None = None) -> None:
-    address = ForecastAddress("tiny", "2026-10-30", "id")
+def publish_one(
+    storage: Storage, provisional: str | None = None, as_of: str = "2026-10-30"
+) -> dict[str, Any]:
+    address = ForecastAddress("tiny", as_of, "id")
     storage.put(address.path(FORECAST), b"a forecast")
-    commit(storage, address, {"known_at": "2026-10-31T06:00:00Z", "provisional": provisional})
+    return commit(storage, address, {"known_at": "2026-10-31T06:00:00Z", "provisional": provisional})
 
 
 def standing(panel: Panel, model: str = "random_walk") -> Decision:
@@ -67,6 +73,70 @@ def test_the_deadline_counts_from_the_scheduled_time(
 ) -> None:
     panel = panel.model_copy(update={"schedule": Schedule(deadline_minutes=minutes)})
     assert deadline_of(panel, DUE) == deadline
+
+
+@pytest.mark.parametrize(
+    ("now", "missed"),
+    [
+        ("2026-10-31T06:30", None),
+        ("2026-11-01T05:59", None),  # a day late, and the newest all the same
+        ("2026-11-01T06:00", (A_DAY_LATER, date(2026, 10, 30))),
+        ("2026-11-05T12:00", (datetime(2026, 11, 5, 6, tzinfo=UTC), date(2026, 10, 30))),
+    ],
+)
+def test_a_night_is_missed_once_a_later_one_was_due(
+    panel: Panel, now: str, missed: tuple[datetime, date] | None
+) -> None:
+    assert missed_night(panel, DUE, datetime.fromisoformat(f"{now}+00:00")) == missed
+
+
+def test_a_run_a_moment_before_its_due_time_is_not_missed(panel: Panel) -> None:
+    assert missed_night(panel, DUE - timedelta(seconds=30), DUE) is None
+
+
+def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Panel) -> None:
+    ecb = panel.model_copy(update={"bars": BarSettings(calendar="ECB")})
+    saturday, sunday = DUE, A_DAY_LATER
+    assert missed_night(ecb, saturday, sunday) == (sunday, None)
+
+
+@pytest.mark.parametrize(
+    ("newest", "said"),
+    [
+        (None, None),
+        ("2026-10-30", None),
+        ("2026-10-29", None),
+        (
+            "2026-10-27",
+            (
+                "No forecast was published for 2026-10-28, 2026-10-29, whose bars are here now; "
+                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29"
+            ),
+        ),
+    ],
+    ids=["nothing yet", "this very date", "the one before", "three before"],
+)
+def test_dates_without_a_forecast_since_the_newest_one_are_named(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot, newest: str | None, said: str | None
+) -> None:
+    if newest:
+        point_latest(local_storage, publish_one(local_storage, as_of=newest))
+    noted = with_skipped_dates(panel, local_storage, snapshot, A_DAY_LATER)
+    found = noted.findings[len(snapshot.findings) :]
+    assert [(one.code, one.detail) for one in found] == ([("P205", said)] if said else [])
+    decision = standing(panel)
+    assert address_of(panel, noted, decision) == address_of(panel, snapshot, decision)
+
+
+def test_dates_that_were_filled_or_never_due_are_not_named(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot
+) -> None:
+    point_latest(local_storage, publish_one(local_storage, as_of="2026-10-27"))
+    publish_one(local_storage, as_of="2026-10-28")
+    mondays = panel.model_copy(update={"schedule": Schedule(cron="0 6 * * 1")})
+    assert with_skipped_dates(mondays, local_storage, snapshot, A_DAY_LATER) == snapshot
+    publish_one(local_storage, as_of="2026-10-29")
+    assert with_skipped_dates(panel, local_storage, snapshot, A_DAY_LATER) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -101,6 +171,23 @@ def test_with_a_late_source_the_snapshot_is_provisional(
 
 def test_with_a_source_in_time_it_is_not(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
     assert without_late_source(panel, local_storage, snapshot, DUE, DEADLINE) == snapshot
+
+
+def test_an_unreadable_source_can_be_done_without_while_there_is_something_to_publish(
+    panel: Panel, local_storage: Storage
+) -> None:
+    assert can_do_without_source(panel, local_storage, A_DAY_LATER)
+    publish_one(local_storage, provisional="the source was late")
+    assert can_do_without_source(panel, local_storage, A_DAY_LATER)
+
+
+def test_it_cannot_without_prices_nor_where_their_forecast_is_there(
+    panel: Panel, local_storage: Storage
+) -> None:
+    publish_one(local_storage)
+    assert not can_do_without_source(panel, local_storage, A_DAY_LATER)
+    other = panel.model_copy(update={"name": "other"})
+    assert not can_do_without_source(other, local_storage, A_DAY_LATER)
 
 
 @pytest.mark.parametrize(("there", "is_marked"), [(None, False), ("the training was late", True)])

@@ -105,5 +105,8 @@ SHRANK = Rule(
 VANISHED = Rule(
     "P204", "series vanished", _NOTE, _WARNING, "the source no longer offers series that were live until now"
 )
+SKIPPED = Rule(
+    "P205", "dates skipped", _NOTE, _WARNING, "nights were due for bars that have no forecast of their own"
+)
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

@@ -1,5 +1,6 @@
 """When realised scores call for a challenger."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +128,39 @@ def test_damaged_scores_are_no_reason_and_stop_nothing(
     assert "scores: they cannot be read and count for nothing" in caplog.text
 
 
-@pytest.mark.parametrize(("trained_for", "due"), [("2026-03-12", False), ("2026-03-11", True)])
-def test_after_a_training_the_panel_rests(
-    trained_for: str, due: bool, panel: Panel, local_storage: Storage
+@pytest.mark.parametrize(
+    ("trained_for", "called_for", "due"),
+    [
+        ("2026-04-09", None, True),
+        ("2026-04-09", "2026-03-11", True),
+        ("2026-04-09", "2026-03-12", False),
+    ],
+    ids=["never called before", "rested for 30 days", "rested for 29"],
+)
+def test_with_default_settings_bad_scores_are_due_the_night_after_a_weekly_training(
+    trained_for: str, called_for: str | None, due: bool, local_storage: Storage
 ) -> None:
+    panel = small_panel()
     add_scores(local_storage, loss=np.full(450, 1.3))
-    decision = Decision(
-        as_of=trained_for,
+    registry, weekly = Registry(local_storage, "small"), trained(panel, trained_for)
+    if called_for:
+        registry.record(replace(weekly, as_of=called_for, scores="bad"))
+    registry.record(weekly)
+    reason = retrain_reason(panel, local_storage, AS_OF, PLAN)
+    assert (reason is not None) is due
+    assert not due or "(min_skill)" in str(reason)
+
+
+def test_bad_scores_are_the_reason_before_age(local_storage: Storage) -> None:
+    panel = small_panel()
+    add_scores(local_storage, loss=np.full(450, 1.3))
+    Registry(local_storage, "small").record(trained(panel, "2026-03-01"))
+    assert "(min_skill)" in str(retrain_reason(panel, local_storage, AS_OF, PLAN))
+
+
+def trained(panel: Panel, as_of: str) -> Decision:
+    return Decision(
+        as_of=as_of,
         decided_at="2026-03-12T06:00:00+00:00",
         challenger="v",
         model="ewma_walk",
@@ -142,6 +169,3 @@ def test_after_a_training_the_panel_rests(
         reason="because",
         verdict={},
     )
-    Registry(local_storage, "small").record(decision)
-    reason = retrain_reason(panel, local_storage, AS_OF, PLAN)
-    assert (reason is not None) == due

@@ -167,6 +167,27 @@ def test_a_lost_champion_does_not_compete(panel: Panel, local_storage: Storage, 
     assert len(workshop.trained) == 2
 
 
+def test_bad_scores_call_at_once_and_then_let_the_weekly_trainings_go_on(
+    panel: Panel, local_storage: Storage, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def beyond(_panel: Panel, _storage: Storage, as_of: str) -> str | None:
+        return "the skill was too low" if as_of >= "2026-09-18" else None
+
+    monkeypatch.setattr("forecasting.models.selection.beyond_limits", beyond)
+    for day in np.arange("2026-09-15", "2026-10-21", dtype="datetime64[D]"):
+        night(panel, local_storage, str(day))
+    made = [(one.as_of, one.scores) for one in Registry(local_storage, "tiny").decisions()]
+    assert made == [
+        ("2026-09-15", ""),
+        ("2026-09-18", "the skill was too low"),
+        ("2026-09-26", ""),
+        ("2026-10-04", ""),
+        ("2026-10-12", ""),
+        ("2026-10-18", "the skill was too low"),  # 30 days later
+    ]
+    assert len(workshop.trained) == 6
+
+
 def test_a_challenger_that_ties_publishes_and_the_best_on_record_meets_the_next(
     panel: Panel, local_storage: Storage, workshop: Workshop
 ) -> None:

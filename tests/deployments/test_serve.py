@@ -120,10 +120,11 @@ def shift_history(database: Path, days: int) -> None:
                     f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{days} days')"
                 )
         # Else a late run that is started waits for the time that it was scheduled for.
+        scheduled = "json_extract(state_details, '$.scheduled_time')"
+        earlier = f"strftime('%Y-%m-%dT%H:%M:%fZ', {scheduled}, '-{days} days')"
         db.execute(
-            "UPDATE flow_run_state SET state_details = json_set(state_details, '$.scheduled_time', "  # noqa: S608 - as above
-            f"strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(state_details, '$.scheduled_time'), '-{days} days')) "
-            "WHERE json_extract(state_details, '$.scheduled_time') IS NOT NULL"
+            "UPDATE flow_run_state SET state_details = "  # noqa: S608 - as above
+            f"json_set(state_details, '$.scheduled_time', {earlier}) WHERE {scheduled} IS NOT NULL"
         )
     db.close()
 

@@ -15,7 +15,7 @@ from forecasting.evaluation.realised import read_tally
 from forecasting.evaluation.score_table import ScoreTable
 from forecasting.evaluation.scorecard import ScoreReport, score_forecasts
 from forecasting.panel import Panel
-from forecasting.prices.compaction import ALL, compact
+from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
 from forecasting.publishing.publish import FORECAST, MANIFEST, WALKS
 from forecasting.quantiles import COLUMNS, LEVELS
@@ -313,7 +313,7 @@ def test_scores_read_with_duckdb_after_a_compaction(panel: Panel, local_storage:
         publish_walk(panel, local_storage, f"2026-04-{day}")
         score(panel, local_storage)
     before = read_tally(local_storage, "small")
-    assert "scores/small" in {done.table for done in compact(local_storage, "small", spare=0, kinds=ALL)}
+    assert "scores/small" in {done.table for done in compact(local_storage, "small", spare=0)}
     assert score(panel, local_storage).scored == 0
     pd.testing.assert_frame_equal(
         read_tally(local_storage, "small").sort_values(["as_of", "unique_id"], ignore_index=True),

@@ -12,7 +12,7 @@ class RunLines(logging.StreamHandler):  # type: ignore[type-arg] # generic only 
     """A handler for the process of one run; `logging.yml` has it."""
 
     def __init__(self) -> None:
-        super().__init__(sys.stdout)
+        super().__init__(sys.stderr)  # `serve` passes it on; what goes to standard output it holds back
         self._run = "run"
         self.setFormatter(line_format("%(asctime)s  %(run)s: %(message)s"))
 

@@ -143,16 +143,17 @@ def test_a_night_compacts_prices(night: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sorted(Path(file).parent.name for file in files) == ["year=2025", "year=2026"]
 
 
-def test_a_compaction_that_fails_does_not_stop_the_night(
-    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("module", "work"), [("tasks.compact", "compact"), ("tasks.score", "score_arrived")])
+def test_a_compaction_or_a_scoring_that_fails_does_not_stop_the_night(
+    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, module: str, work: str
 ) -> None:
     def broken(*_: object) -> None:
         raise DeltaError("no room left")
 
-    monkeypatch.setattr("tasks.compact.compact", broken)
+    monkeypatch.setattr(f"{module}.{work}", broken)
     write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
     assert run(night)["as_of"] == "2026-10-31"
-    (warning,) = [record for record in caplog.records if record.name == "tasks.compact"]
+    (warning,) = [record for record in caplog.records if record.name == module]
     assert warning.levelname == "WARNING"
     assert "no room left" in warning.message
 
@@ -187,20 +188,6 @@ def test_the_next_night_scores_what_the_last_one_forecast(night: Path) -> None:
     assert [row["unique_id"] for row in json.loads(shown["series-scores-tiny"].data)] == [
         *("AAA", "BBB", "C/C", "NEW")
     ]
-
-
-def test_a_scoring_that_fails_does_not_stop_the_night(
-    night: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*_: object) -> None:
-        raise DeltaError("no room left")
-
-    monkeypatch.setattr("tasks.score.score_arrived", broken)
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
-    assert run(night)["as_of"] == "2026-10-31"
-    (warning,) = [record for record in caplog.records if record.name == "tasks.score"]
-    assert warning.levelname == "WARNING"
-    assert "no room left" in warning.message
 
 
 def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -> None:

@@ -22,7 +22,7 @@ from deployments.commands.score import score
 from deployments.commands.serve import serve
 from deployments.commands.status import status
 from forecasting import __version__
-from forecasting.errors import NightcastError
+from forecasting.errors import NightcastError, first_line
 
 app = App(
     name="nightcast",
@@ -46,8 +46,7 @@ def main(words: Sequence[str] | None = None) -> Never:
     except Exception as error:  # noqa: BLE001 - nobody expects a traceback; it is kept for whoever asks
         with NamedTemporaryFile("w", prefix="nightcast-", suffix=".log", delete=False) as log:
             traceback.print_exc(file=log)
-        reason = (str(error).splitlines() or [""])[0]
-        _fail(f"unexpected {type(error).__name__}: {reason}; the traceback is in {log.name}")
+        _fail(f"unexpected {type(error).__name__}: {first_line(error)}; the traceback is in {log.name}")
     sys.exit(0)
 
 

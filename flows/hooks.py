@@ -7,7 +7,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.parameters import panel_of
-from forecasting.errors import AuditError, PanelError, StaleError
+from forecasting.errors import AuditError, PanelError, StaleError, first_line
 from forecasting.panel import Panel
 from forecasting.publishing.run_record import RunRecord, write_run_record
 from forecasting.storage import Storage
@@ -33,7 +33,7 @@ def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
 
 def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """A message that the run crashed; the event is Prefect's own."""
-    panel, message = panel_of(run.parameters), _one_line(state.message or "no reason known")
+    panel, message = panel_of(run.parameters), first_line(state.message or "no reason known")
     payload = {"flow": flow.name, "message": message, "flow_run_id": str(run.id)}
     notify(CRASHED, panel, f"Nightcast: {flow.name} of {panel} crashed: {message}", payload)
 
@@ -75,12 +75,8 @@ def _error(state: State[Any]) -> tuple[str, str]:
     """The class and the first line of what a run ended with."""
     error = None if state.is_crashed() else state.result(raise_on_failure=False)
     if isinstance(error, Exception):
-        return type(error).__name__, _one_line(str(error))
-    return state.name or "Failed", _one_line(state.message or "no reason known")
-
-
-def _one_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[0]
+        return type(error).__name__, first_line(error)
+    return state.name or "Failed", first_line(state.message or "no reason known")
 
 
 # For every flow: someone gets to hear that it failed. For the nightly one also: it is recorded how it ended.

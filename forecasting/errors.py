@@ -60,3 +60,8 @@ class ServerError(NightcastError):
 
 class StaleError(NightcastError):
     """A panel's newest forecast is not the one that there should be by now."""
+
+
+def first_line(text: object) -> str:
+    """The first line of an error, or of what is told of one; empty where there is none."""
+    return (str(text).strip().splitlines() or [""])[0]

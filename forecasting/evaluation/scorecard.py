@@ -29,7 +29,7 @@ from forecasting.panel import Panel
 from forecasting.prices.audit.stored import is_usable
 from forecasting.prices.table import PriceTable
 from forecasting.publishing import contract
-from forecasting.publishing.publish import FORECAST, MANIFEST
+from forecasting.publishing.publish import FORECAST, MANIFEST, forecasts_folder
 from forecasting.quantiles import COLUMNS, LEVELS, MEDIAN
 from forecasting.storage import Storage
 
@@ -130,7 +130,7 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
 
 def _folders(storage: Storage, panel: str) -> list[str]:
     """The folders (with a `/`) of all forecasts, committed or not; no look is taken into them."""
-    dates = storage.folders(f"forecasts/{panel}")
+    dates = storage.folders(forecasts_folder(panel))
     return [f"{folder}/" for date in dates for folder in storage.folders(date) if "/id=" in folder]
 
 

@@ -137,14 +137,20 @@ def test_a_writer_that_opened_the_table_before_writes_on(storage: Storage, panel
     assert PriceTable(storage, "tiny").newest().num_rows == 9 * 50
 
 
-def test_files_of_a_week_ago_are_deleted(storage: Storage, panel: Panel) -> None:
-    fill(storage, panel)
-    compact(storage, "tiny", spare=0)
+def leave_orphan(storage: Storage) -> Path:
+    """What a writer that was killed eight days ago left in the table's folder."""
     folder = Path(storage.table_uri("prices/tiny"))
     orphan = folder / "year=2020" / "part-00000-left-by-a-killed-writer.parquet"
     orphan.write_bytes(b"half a file")
     long_ago = time.time() - 8 * 24 * 3600
     os.utime(orphan, (long_ago, long_ago))
+    return orphan
+
+
+def test_files_of_a_week_ago_are_deleted(storage: Storage, panel: Panel) -> None:
+    fill(storage, panel)
+    compact(storage, "tiny", spare=0)
+    orphan = leave_orphan(storage)
     PriceTable(storage, "tiny").append(night(8), NOON)
     before = reads(storage)
     (compaction,) = compact(storage, "tiny", spare=0)
@@ -173,11 +179,7 @@ def test_killed_at_any_instant_it_changes_no_read(storage: Storage, panel: Panel
 def test_what_was_replaced_a_week_ago_is_swept_without_a_compaction(storage: Storage, panel: Panel) -> None:
     fill(storage, panel)
     compact(storage, "tiny", spare=0)
-    folder = Path(storage.table_uri("prices/tiny"))
-    orphan = folder / "year=2020" / "part-00000-left-by-a-killed-writer.parquet"
-    orphan.write_bytes(b"half a file")
-    long_ago = time.time() - 8 * 24 * 3600
-    os.utime(orphan, (long_ago, long_ago))
+    orphan = leave_orphan(storage)
     before = reads(storage)
     assert sweep(storage, "tiny") == {"prices/tiny": 1}
     assert not orphan.exists()

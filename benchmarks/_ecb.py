@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from forecasting.bars import Bars
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 from forecasting.prices.sources import read_source
 
 HISTORY, STEP, HORIZON = 720, 6, 72

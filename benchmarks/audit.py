@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from forecasting.bars import Bars
 from forecasting.panel import Panel
 from forecasting.prices.audit.rows import audit_rows
 from forecasting.prices.audit.series import audit_series
+from forecasting.prices.bars import Bars
 from forecasting.prices.schema import OFFERED
 
 SIZES = ((1_000, 2_500), (10_000, 750))

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, run_part
-from forecasting.bars import Bars
-from forecasting.evaluation.gate import judge, training_end
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.fitting import Split
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import load_network, train_network
 from forecasting.models.volatility import VolatilityRegression
+from forecasting.models.windows import Windows, build_windows
+from forecasting.prices.bars import Bars
 from forecasting.progress import silent
-from forecasting.windows import Windows, build_windows
+from forecasting.selection.gate import judge, training_end
 
 MODULE = "benchmarks.big_panel"
 BARS, NETWORK = "bars.npz", "network.keras"

@@ -14,16 +14,16 @@ import pandas as pd
 from benchmarks._ecb import ecb_panel
 from forecasting.as_of import to_instant
 from forecasting.models.registry import Decision
-from forecasting.models.selection import index_windows, load_decision, retrain
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
+from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.progress import silent
 from forecasting.publishing.forecast import address_of, write_forecast
-from forecasting.publishing.gallery import draw_gallery
-from forecasting.publishing.headlines import charts_worth_seeing, series_rows, summary_lines
 from forecasting.publishing.manifest import manifest_record
 from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
-from forecasting.snapshot import Snapshot, take_snapshot
+from forecasting.reports.gallery import draw_gallery
+from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
+from forecasting.selection.challenger import load_decision, plan_training, retrain
 from forecasting.storage import Storage
 
 NOW = datetime(2026, 10, 31, tzinfo=UTC)
@@ -50,7 +50,7 @@ def first_night(panel: Panel, storage: Storage) -> None:
     """Train a little, and publish, so that there is nothing left to do."""
     ingested = ingest(panel, storage, to_instant(NOW))
     snapshot = take_snapshot(panel, storage, None, NOW)
-    decision = retrain(panel, storage, snapshot, index_windows(panel, storage, snapshot), silent)
+    decision = retrain(panel, storage, snapshot, plan_training(panel, storage, snapshot), silent)
     address = write_forecast(panel, storage, snapshot, decision)
     draw_gallery(panel, storage, snapshot, decision, address, silent)
     _publish(panel, storage, address, snapshot, decision, ingested)
@@ -64,7 +64,7 @@ def second_night(panel: Panel, storage: Storage) -> float:
     with clock.step("audit prices"):
         snapshot = take_snapshot(panel, storage, None, NOW)
     with clock.step("plan windows"):
-        index_windows(panel, storage, snapshot)
+        plan_training(panel, storage, snapshot)
     with clock.step("load model"):
         decision = load_decision(panel, storage, snapshot.as_of)
     with clock.step("look for this forecast"):

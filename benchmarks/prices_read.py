@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from benchmarks._prices import FIRST_DAY, closes, daily_panel, measured, start
-from forecasting.bars import Bars
+from forecasting.prices.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage

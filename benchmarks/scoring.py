@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks._prices import DAY, FIRST_DAY, closes, daily_panel
-from forecasting.bars import Bars
-from forecasting.evaluation.realised import read_tally, realised
-from forecasting.evaluation.scorecard import score_forecasts
-from forecasting.evaluation.walks import walk_columns, walks_file
+from forecasting import contract
+from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk
+from forecasting.models.windows import build_windows
+from forecasting.prices.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
-from forecasting.publishing import contract
-from forecasting.publishing.contract import SeriesForecast
 from forecasting.publishing.publish import FORECAST, WALKS, ForecastAddress, commit
+from forecasting.publishing.walk_forecasts import walk_columns, walks_file
+from forecasting.scoring.scorer import score_forecasts
+from forecasting.scoring.track_record import read_tally, realised
 from forecasting.storage import Storage
-from forecasting.windows import build_windows
 
 SERIES, HORIZON, NIGHTS = 1_000, 72, 90
 PAST = 100  # bars before the first forecast

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks._ecb import BATCH, HISTORY, HORIZON, STEP, ecb_bars, ecb_panel
 from forecasting.models.training import network_module
-from forecasting.windows import build_windows
+from forecasting.models.windows import build_windows
 
 REPEATS = 3
 STEPS = 60

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks._ecb import BATCH, HISTORY, HORIZON, STEP, ecb_bars, ecb_panel
-from forecasting.bars import Bars
 from forecasting.models.lecture_lstm import Standardiser, StandardWindows
+from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
-from forecasting.windows import build_windows
+from forecasting.prices.bars import Bars
 
 BATCHES = 40
 REPEATS = 5

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deployments import environment
+from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
-from forecasting.publishing.missing import MissingAsOfs
 
 # The steps of every date would be ten lines each; the run in the UI has them.
-_WORTH_A_LINE = ("flows", "tasks.outcomes", "tasks.ingest", "tasks.limit")
+_WORTH_A_LINE = ("flows", "tasks.outcomes", "tasks.ingest", "tasks.panel_slot")
 
 
 def print_missing(panel: Panel, missing: MissingAsOfs) -> None:

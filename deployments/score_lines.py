@@ -1,8 +1,8 @@
 """What `nightcast score` prints."""
 
 from deployments.terminal import print_table
-from forecasting.evaluation.scorecard import ScoreReport
-from forecasting.publishing.score_summary import COLUMNS, EXPLANATION, ScoreSummary, span_cells
+from forecasting.reports.score_summary import COLUMNS, EXPLANATION, ScoreSummary, span_cells
+from forecasting.scoring.scorer import ScoreReport
 
 
 def print_scores(report: ScoreReport, summary: ScoreSummary | None) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from prefect.cli import app
 
-from forecasting.parent import end_with_parent
+from forecasting.child_process import end_with_parent
 
 
 def main() -> None:

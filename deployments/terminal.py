@@ -14,16 +14,16 @@ from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
 from forecasting.evaluation.scores import Score
 from forecasting.findings import Finding
-from forecasting.models.promotion import Version
+from forecasting.formats import format_number, format_p_value, format_percent
 from forecasting.models.registry import Decision
+from forecasting.operations.freshness import Freshness, freshness_rows
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
-from forecasting.publishing.findings_file import worst_first
-from forecasting.publishing.formats import format_number, format_p_value, format_percent
-from forecasting.publishing.freshness import Freshness, freshness_rows
-from forecasting.publishing.headlines import summary_lines
-from forecasting.snapshot import Snapshot
+from forecasting.prices.snapshot import Snapshot
+from forecasting.reports.findings_tables import worst_first
+from forecasting.reports.summary import summary_lines
+from forecasting.selection.promotion import Version
 from forecasting.storage import Storage
 
 _SECONDS_BETWEEN_LINES = 2.0

@@ -11,14 +11,14 @@ from pydantic import Field
 
 from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
+from forecasting.operations.missing import check_dates
 from forecasting.panel import Panel
-from forecasting.publishing.missing import check_dates
 from forecasting.storage import Storage
 from tasks.backfill import decide_past, find_missing_dates, publish_past
 from tasks.compact import compact_prices
 from tasks.ingest import ingest_prices
-from tasks.limit import panel_slot
 from tasks.outcomes import Outcome, Outcomes, show_missing
+from tasks.panel_slot import panel_slot
 from tasks.processes import Start, task_processes
 from tasks.score import score_forecasts
 

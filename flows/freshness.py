@@ -5,8 +5,8 @@ from pydantic import Field
 
 from flows.hooks import ALARMED
 from flows.parameters import PANELS, STORE
+from forecasting.operations.freshness import require_fresh
 from forecasting.panel import Panel
-from forecasting.publishing.freshness import require_fresh
 from forecasting.storage import Storage
 from tasks.freshness import assess_freshness, tell_of_stale
 

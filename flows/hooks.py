@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from flows.parameters import panel_of
 from forecasting.errors import AuditError, PanelError, StaleError, first_line
+from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
-from forecasting.publishing.run_record import RunRecord, write_run_record
 from forecasting.storage import Storage
 from tasks.events import BREAKER, CRASHED, FAILED, alarm, notify
 

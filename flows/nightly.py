@@ -12,14 +12,14 @@ from flows.hooks import MISSED, WATCHED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import ingest_by, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
-from forecasting.deadline import deadline_of
+from forecasting.operations.deadline import deadline_of
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.compact import compact_prices
 from tasks.deadline import mark_late_source, note_skipped_dates, tell_missed_night
-from tasks.limit import panel_slot
 from tasks.model import Mode
+from tasks.panel_slot import panel_slot
 from tasks.score import score_forecasts
 
 

@@ -14,8 +14,8 @@ from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.ingest import ingest_prices
-from tasks.limit import panel_slot
 from tasks.model import retrain_model
+from tasks.panel_slot import panel_slot
 from tasks.score import score_forecasts
 from tasks.windows import plan_windows
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from forecasting.deadline import without_late_training
 from forecasting.errors import AuditError, NightcastError, SourceError
 from forecasting.findings import Finding
 from forecasting.models.registry import Decision
-from forecasting.models.selection import WindowPlan
+from forecasting.operations.deadline import without_late_training
 from forecasting.panel import Panel
-from forecasting.snapshot import Snapshot
+from forecasting.prices.snapshot import Snapshot
+from forecasting.selection.challenger import WindowPlan
 from tasks.charts import draw_charts
 from tasks.deadline import (
     can_do_without_source,
@@ -22,8 +22,8 @@ from tasks.deadline import (
 )
 from tasks.forecast import forecast
 from tasks.ingest import ingest_prices
-from tasks.limit import panel_slot
 from tasks.model import Mode, load_model, retrain_model, retraining_is_due
+from tasks.panel_slot import panel_slot
 from tasks.publish import find_published, publish
 from tasks.report import write_report
 from tasks.summarise import summarise

@@ -6,7 +6,7 @@ from datetime import datetime
 from prefect import task
 
 from forecasting.panel import Panel
-from forecasting.snapshot import Snapshot, take_snapshot
+from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.storage import Storage
 from tasks.findings import shown_when_stopped
 from tasks.policy import STEP

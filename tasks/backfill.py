@@ -10,9 +10,9 @@ from typing import Any
 from prefect import task
 
 from forecasting.models.registry import Decision
+from forecasting.operations.missing import MissingAsOfs, find_missing
 from forecasting.panel import Panel
-from forecasting.publishing.missing import MissingAsOfs, find_missing
-from forecasting.snapshot import Snapshot
+from forecasting.prices.snapshot import Snapshot
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.charts import draw_charts

@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 def run_backtest(panel: Panel, store: str, plan: BacktestPlan) -> str:
     """Backtest the panel's model beside both random walks; the folder of its files in the store."""
     # Both load matplotlib, which takes a second.
-    from forecasting.publishing.backtest_files import PREDICTIONS, REPORT, write_backtest  # noqa: PLC0415 - above
-    from forecasting.publishing.backtest_report import backtest_markdown  # noqa: PLC0415 - above
+    from forecasting.reports.backtest_files import PREDICTIONS, REPORT, write_backtest  # noqa: PLC0415 - above
+    from forecasting.reports.backtest_report import backtest_markdown  # noqa: PLC0415 - above
 
     storage = Storage(store)
     result = backtest_panel(panel, storage, plan, TaskProgress("backtesting", panel.name))

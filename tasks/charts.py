@@ -4,8 +4,8 @@ from prefect import task
 
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
+from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.publish import ForecastAddress
-from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
 from tasks.policy import STEP
 from tasks.progress import TaskProgress
@@ -16,6 +16,6 @@ def draw_charts(
     panel: Panel, store: str, snapshot: Snapshot, decision: Decision, address: ForecastAddress
 ) -> None:
     """Draw every series' forecast beside what an earlier one turned out to be worth."""
-    from forecasting.publishing.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
+    from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
 
     draw_gallery(panel, Storage(store), snapshot, decision, address, TaskProgress("charts", panel.name))

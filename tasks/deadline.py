@@ -10,11 +10,11 @@ from prefect import task
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment
 
-from forecasting import deadline as rules
 from forecasting.models.registry import Decision
-from forecasting.models.selection import WindowPlan
+from forecasting.operations import deadline as rules
 from forecasting.panel import Panel
-from forecasting.snapshot import Snapshot, newest_as_of
+from forecasting.prices.snapshot import Snapshot, newest_as_of
+from forecasting.selection.challenger import WindowPlan
 from forecasting.storage import Storage
 from tasks.policy import STEP
 

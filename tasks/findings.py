@@ -8,7 +8,7 @@ from prefect.artifacts import create_table_artifact
 
 from forecasting.errors import AuditError
 from forecasting.panel import Panel
-from forecasting.publishing.findings_file import finding_rows
+from forecasting.reports.findings_tables import finding_rows
 from tasks.progress import artifact_key
 
 # Artifacts live in Prefect's database; the report and its Parquet file have all of them.

@@ -6,9 +6,9 @@ from prefect import task
 
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
+from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.forecast import write_forecast
 from forecasting.publishing.publish import FORECAST, ForecastAddress
-from forecasting.snapshot import Snapshot
 from forecasting.storage import Storage
 from tasks.policy import STEP
 

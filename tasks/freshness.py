@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
+from forecasting.operations.freshness import Freshness, assess_all, freshness_rows
 from forecasting.panel import Panel
-from forecasting.publishing.freshness import Freshness, assess_all, freshness_rows
 from forecasting.storage import Storage
 from tasks.events import STALE, alarm
 from tasks.policy import STEP

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from forecasting.maintenance import Upkeep, maintain, upkeep_rows
+from forecasting.operations.maintenance import Upkeep, maintain, upkeep_rows
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.policy import STEP

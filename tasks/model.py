@@ -6,9 +6,9 @@ from typing import Literal
 from prefect import task
 
 from forecasting.models.registry import Decision
-from forecasting.models.selection import WindowPlan, load_decision, retrain, retrain_reason
 from forecasting.panel import Panel
-from forecasting.snapshot import Snapshot
+from forecasting.prices.snapshot import Snapshot
+from forecasting.selection.challenger import WindowPlan, load_decision, retrain, retrain_reason
 from forecasting.storage import Storage
 from tasks.policy import STEP, TRAINING
 from tasks.progress import TaskProgress

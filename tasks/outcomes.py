@@ -11,8 +11,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
 from forecasting.errors import BackfillError, NightcastError
+from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
-from forecasting.publishing.missing import MissingAsOfs
 from tasks.progress import ProgressArtifact, artifact_key
 
 _log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ from prefect.runtime import flow_run
 from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
+from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.forecast import address_of
-from forecasting.publishing.headlines import standing_line
 from forecasting.publishing.manifest import manifest_record
 from forecasting.publishing.publish import ForecastAddress, commit, find_manifest
-from forecasting.snapshot import Snapshot
+from forecasting.reports.summary import standing_line
 from forecasting.storage import Storage
 from tasks.announce import show_latest
 from tasks.policy import STEP

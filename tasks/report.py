@@ -8,11 +8,11 @@ from prefect import task
 from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
-from forecasting.publishing.findings_file import FINDINGS, findings_file
+from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.publish import REPORT, ForecastAddress
-from forecasting.publishing.report import render_report
-from forecasting.publishing.summary import gather_report
-from forecasting.snapshot import Snapshot
+from forecasting.reports.findings_tables import FINDINGS, findings_file
+from forecasting.reports.report import render_report
+from forecasting.reports.report_data import gather_report
 from forecasting.storage import Storage
 from tasks.policy import STEP
 

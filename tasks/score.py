@@ -9,11 +9,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 
 from forecasting.as_of import to_instant
-from forecasting.evaluation.realised import read_tally
-from forecasting.evaluation.scorecard import ScoreReport
-from forecasting.evaluation.scorecard import score_forecasts as score_arrived
 from forecasting.panel import Panel
-from forecasting.publishing.score_summary import score_lines, series_score_rows, summarise_scores
+from forecasting.reports.score_summary import score_lines, series_score_rows, summarise_scores
+from forecasting.scoring.scorer import ScoreReport
+from forecasting.scoring.scorer import score_forecasts as score_arrived
+from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
 from tasks.policy import STEP
 from tasks.progress import artifact_key

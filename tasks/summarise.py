@@ -7,8 +7,8 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from forecasting.panel import Panel
-from forecasting.publishing.headlines import charts_worth_seeing, series_rows, summary_lines
 from forecasting.publishing.publish import ForecastAddress
+from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.storage import Storage
 from tasks.findings import show_findings
 from tasks.policy import STEP

@@ -4,9 +4,9 @@ import logging
 
 from prefect import task
 
-from forecasting.models.selection import WindowPlan, index_windows
 from forecasting.panel import Panel
-from forecasting.snapshot import Snapshot
+from forecasting.prices.snapshot import Snapshot
+from forecasting.selection.challenger import WindowPlan, plan_training
 from forecasting.storage import Storage
 from tasks.policy import STEP
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 @task(name="plan windows", **STEP)
 def plan_windows(panel: Panel, store: str, snapshot: Snapshot) -> WindowPlan:
     """Index the windows of the snapshot and name the model version that training on them makes."""
-    made = index_windows(panel, Storage(store), snapshot)
+    made = plan_training(panel, Storage(store), snapshot)
     _log.info(
         "windows: %d to train on, to %s; %d held out",
         made.training_windows,

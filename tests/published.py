@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from forecasting import __version__
+from forecasting import __version__, contract
 from forecasting.as_of import parse_as_of
+from forecasting.contract import SeriesForecast
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
+from forecasting.prices.snapshot import take_snapshot
 from forecasting.prices.table import PriceTable
-from forecasting.publishing import contract
-from forecasting.publishing.contract import SeriesForecast
 from forecasting.publishing.forecast import write_forecast
 from forecasting.publishing.manifest import manifest_record
 from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
-from forecasting.snapshot import take_snapshot
 from forecasting.storage import Storage
 
 NOW = np.datetime64("2026-11-20T06:00:00", "us")

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from forecasting import contract
+from forecasting.contract import SeriesForecast
 from forecasting.digests import digest_bytes
 from forecasting.models.registry import Decision, Registry
-from forecasting.models.selection import settings_digest
 from forecasting.panel import Panel
-from forecasting.publishing import contract, publish
-from forecasting.publishing.contract import SeriesForecast
+from forecasting.publishing import publish
 from forecasting.publishing.publish import FORECAST, REPORT, ForecastAddress
+from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 
 # Later than any clock, so that all that a test writes was written long ago.

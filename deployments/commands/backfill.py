@@ -8,8 +8,8 @@ from cyclopts.validators import Number
 
 from deployments import backfill_lines
 from deployments.commands.options import PanelName, Panels, Store
+from forecasting.operations.missing import check_dates, find_missing
 from forecasting.panel import Panel
-from forecasting.publishing.missing import check_dates, find_missing
 from forecasting.storage import Storage
 
 

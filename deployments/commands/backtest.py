@@ -65,7 +65,7 @@ def _check_output(output: Path) -> None:
 
 def _write_backtest(panel: Panel, result: BacktestResult, output: Path) -> None:
     """Write the predictions to `output`, and the report beside them."""
-    from forecasting.publishing.backtest_report import render_backtest  # noqa: PLC0415 - loads matplotlib
+    from forecasting.reports.backtest_report import render_backtest  # noqa: PLC0415 - loads matplotlib
 
     report = output.with_suffix(".html")
     pq.write_table(result.predictions, output)

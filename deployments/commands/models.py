@@ -7,9 +7,9 @@ from cyclopts import Parameter
 from deployments import terminal
 from deployments.commands.options import PanelName, Panels, Store
 from forecasting.errors import NightcastError
-from forecasting.models.promotion import list_versions, promote, rollback
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
+from forecasting.selection.promotion import list_versions, promote, rollback
 from forecasting.storage import Storage
 
 

@@ -12,7 +12,7 @@ from forecasting.errors import AuditError
 from forecasting.panel import Panel
 from forecasting.prices.export import export_file, export_prices
 from forecasting.prices.ingest import ingest as ingest_prices
-from forecasting.snapshot import take_snapshot
+from forecasting.prices.snapshot import take_snapshot
 from forecasting.storage import Storage
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from deployments import score_lines
 from deployments.commands.options import PanelName, Panels, Store
 from forecasting.as_of import to_instant
 from forecasting.errors import NightcastError
-from forecasting.evaluation.realised import read_tally
-from forecasting.evaluation.scorecard import score_forecasts
 from forecasting.panel import Panel
-from forecasting.publishing.score_summary import summarise_scores
+from forecasting.reports.score_summary import summarise_scores
+from forecasting.scoring.scorer import score_forecasts
+from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
 
 

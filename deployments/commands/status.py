@@ -8,8 +8,8 @@ from cyclopts.validators import Number
 
 from deployments import terminal
 from deployments.commands.options import Panels, Store
+from forecasting.operations.freshness import assess_all, require_fresh
 from forecasting.panel import Panel
-from forecasting.publishing.freshness import assess_all, require_fresh
 from forecasting.storage import Storage
 
 

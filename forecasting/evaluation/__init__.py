@@ -1,1 +1,1 @@
-"""How good a forecast is: metrics, backtest, gate."""
+"""What a forecaster would have been worth: metrics, backtest, tests."""

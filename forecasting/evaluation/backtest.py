@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecasting import __version__
+from forecasting import __version__, contract
 from forecasting.as_of import as_of_label
-from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
 from forecasting.errors import AuditError, ModelError, NightcastError
@@ -25,15 +24,15 @@ from forecasting.evaluation.scores import Score, compare, following, forecast_pr
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import load_network, train_network
+from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import audit_series
 from forecasting.prices.audit.stored import is_usable
+from forecasting.prices.bars import Bars
 from forecasting.prices.table import PriceTable
 from forecasting.progress import Progress, silent
-from forecasting.publishing import contract
 from forecasting.quantiles import COLUMNS
 from forecasting.storage import Storage
-from forecasting.windows import Windows, build_windows
 
 # Trains a model on bars that end at a cutoff, which is also the last bar that it may train on.
 FitModel = Callable[[Bars, np.datetime64], Forecaster]

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting import contract
 from forecasting.evaluation import metrics
 from forecasting.evaluation.scores import score_windows
-from forecasting.publishing import contract
 from forecasting.quantiles import COLUMNS
 
 KEY = ("candidate", "as_of", "unique_id", "h")

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from forecasting.evaluation import metrics
 from forecasting.models.baselines import EwmaWalk, RandomWalk, point_change
 from forecasting.models.forecaster import Forecaster
-from forecasting.windows import Windows
+from forecasting.models.windows import Windows
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What turns windows into quantiles: baselines and networks."""
+"""From bars to quantiles: windows, baselines, networks, training, registry."""

@@ -12,8 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
+from forecasting.models.windows import Windows
 from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import Windows
 
 # With fewer changes than this, the 5% and 95% quantiles would be little more than the extremes.
 MIN_CHANGES = 20

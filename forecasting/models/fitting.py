@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from forecasting.models.backend import tf
+from forecasting.models.windows import Windows
 from forecasting.progress import Progress
-from forecasting.windows import Windows
 
 # The last part, in time, of the windows that could be trained on says which weights are best instead.
 VALIDATION_SHARE = 0.15

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from forecasting.windows import Windows
+from forecasting.models.windows import Windows
 
 
 class Forecaster(Protocol):

@@ -14,10 +14,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from forecasting.errors import ModelError
 from forecasting.models.backend import keras
 from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
+from forecasting.models.windows import Windows, gather
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import Windows, gather
 
 NAME = "lecture_lstm"
 STEPS_PER_EPOCH = 200

@@ -18,7 +18,6 @@ from forecasting.storage import Storage
 
 METADATA = "metadata.json"
 _NETWORK = "model.keras"
-LOSS_CURVE = "loss.png"
 _PROMOTIONS = "promotions"
 
 
@@ -84,7 +83,7 @@ class Registry:
         """One of a version's objects in the store."""
         return f"{self.folder(version)}/{name}"
 
-    def has(self, version: str) -> bool:
+    def is_intact(self, version: str) -> bool:
         """Whether that version is here, whole and undamaged."""
         network = self._storage.find(self.path(version, _NETWORK))
         try:
@@ -92,13 +91,9 @@ class Registry:
         except ModelError:
             return False
 
-    def save(
-        self, version: str, network: TrainedNetwork, facts: dict[str, Any], loss_curve: bytes | None
-    ) -> None:
+    def save(self, version: str, network: TrainedNetwork, facts: dict[str, Any]) -> None:
         """Keep a trained version; `facts` are JSON-able and add to its metadata."""
         self._storage.put(self.path(version, _NETWORK), network.model_bytes)
-        if loss_curve is not None:
-            self._storage.put(self.path(version, LOSS_CURVE), loss_curve)
         metadata = {
             **facts,
             **network.facts,

@@ -15,10 +15,10 @@ from forecasting.models.backend import keras, tf
 from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
 from forecasting.models.losses import LOSSES
 from forecasting.models.volatility import VolatilityRegression
+from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
 
 NAME = "stacked_lstm"
 # Changes are cut at this many scales, beyond which a size says no more than "a jump", and log volatilities at

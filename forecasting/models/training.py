@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from forecasting.bars import Bars
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
+from forecasting.models.windows import feature_count
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS
-from forecasting.windows import feature_count
 
 # What parent and child pass each other in a folder.
 REQUEST = "request.json"

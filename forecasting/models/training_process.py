@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from forecasting.bars import Bars
+from forecasting.child_process import end_with_parent
 from forecasting.digests import digest_arrays
 from forecasting.errors import NightcastError
 from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT, network_module
+from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
-from forecasting.parent import end_with_parent
-from forecasting.windows import build_windows
+from forecasting.prices.bars import Bars
 
 if TYPE_CHECKING:
     from forecasting.models.fitting import Fit

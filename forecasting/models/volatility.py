@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from forecasting.models.baselines import known_after, pooled_origins, pooled_table
-from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows
+from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows
 
 # The weights are fitted at this many steps ahead, evenly spaced in their logarithms, and interpolated.
 KNOTS = 8

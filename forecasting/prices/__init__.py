@@ -1,1 +1,1 @@
-"""Before the model: sources, audit, price table."""
+"""From a source to the bars that a run may use: sources, audit, table, bars, snapshot."""

@@ -1,1 +1,1 @@
-"""After the model: contract, publishing, reading, charts, report."""
+"""A forecast in the store: write, commit, read."""

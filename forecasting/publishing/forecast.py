@@ -2,20 +2,19 @@
 
 import numpy as np
 
-from forecasting import __version__
+from forecasting import __version__, contract
 from forecasting.as_of import parse_as_of
 from forecasting.calendar import BarCalendar
-from forecasting.evaluation.walks import walks_file
+from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.registry import Decision, Registry
+from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
-from forecasting.publishing import contract
-from forecasting.publishing.contract import SeriesForecast
+from forecasting.prices.snapshot import Snapshot, read_bars
 from forecasting.publishing.publish import FORECAST, WALKS, ForecastAddress, forecast_address
-from forecasting.snapshot import Snapshot, read_bars
+from forecasting.publishing.walk_forecasts import walks_file
 from forecasting.storage import Storage
-from forecasting.windows import Windows, build_windows
 
 
 def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> ForecastAddress:

@@ -6,7 +6,7 @@ from typing import Any
 from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.panel import Panel
-from forecasting.snapshot import Snapshot
+from forecasting.prices.snapshot import Snapshot
 
 
 def manifest_record(

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from forecasting import __version__
+from forecasting import __version__, contract
 from forecasting.as_of import as_of_label
 from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
-from forecasting.publishing import contract
 from forecasting.storage import Storage, file_name
 
 FORECAST = "forecast.parquet"

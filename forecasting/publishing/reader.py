@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting import contract
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.prices.schema import INSTANT
-from forecasting.publishing import contract
 from forecasting.publishing.publish import (
     FORECAST,
     MANIFEST,

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments import cli
+from forecasting.contract import SCHEMA
 from forecasting.models.registry import Decision, Registry
-from forecasting.models.selection import settings_digest
 from forecasting.models.training import TrainedNetwork
 from forecasting.panel import Panel
-from forecasting.publishing.contract import SCHEMA
+from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 from tests.published import DAY, FIRST_DAY, add_prices, publish_walk, small_panel, walks
@@ -214,7 +214,7 @@ def test_models_lists_promotes_and_rolls_back(
     network = TrainedNetwork(b"a network", {}, {}, {})
     for version, day in (("aaaa", "20"), ("bbbb", "27")):
         facts = {"settings": panel.model_keys(), "training_end": f"2026-08-{day}T00:00:00.000000"}
-        registry.save(version, network, {**facts, "trained_at": f"2026-10-{day}T06:00:00+00:00"}, None)
+        registry.save(version, network, {**facts, "trained_at": f"2026-10-{day}T06:00:00+00:00"})
         as_of, settings = f"2026-10-{day}", settings_digest(panel)
         decided_at = f"{as_of}T06:00:00.000000+00:00"
         registry.record(

@@ -16,8 +16,8 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.examples import read_with_duckdb
-from forecasting.publishing import contract
-from forecasting.publishing.contract import SeriesForecast
+from forecasting import contract
+from forecasting.contract import SeriesForecast
 from forecasting.publishing.publish import FORECAST, ForecastAddress, commit, point_latest
 from forecasting.storage import Storage
 from tasks.announce import show_latest

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployments import cli
-from forecasting.publishing.run_record import RunRecord, write_run_record
+from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL
 

@@ -17,15 +17,16 @@ from prefect.client.orchestration import get_client
 
 from flows.backfill import backfill
 from forecasting.errors import BackfillError, NightcastError, StoreError
-from forecasting.evaluation.realised import read_tally
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
+from forecasting.prices.snapshot import Snapshot
 from forecasting.prices.table import PriceTable
-from forecasting.publishing import gallery, reader
-from forecasting.snapshot import Snapshot
+from forecasting.publishing import reader
+from forecasting.reports import gallery
+from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
-from tasks.limit import sign_of
+from tasks.panel_slot import sign_of
 from tests.conftest import TINY_PANEL, write_prices
 from tests.prefect_server import PrefectServer
 

@@ -17,7 +17,7 @@ from flows.backtest import backtest
 from forecasting.digests import digest_bytes
 from forecasting.errors import AuditError
 from forecasting.models.baselines import EwmaWalk
-from forecasting.windows import Windows
+from forecasting.models.windows import Windows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

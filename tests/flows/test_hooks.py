@@ -10,8 +10,8 @@ from prefect import flow
 from flows.hooks import WATCHED
 from forecasting.errors import AuditError, SourceError
 from forecasting.findings import Finding
+from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.prices.audit.rules import SHRANK
-from forecasting.publishing.run_record import RunRecord, read_run_record
 from forecasting.storage import Storage
 from tests.receiver import Receiver, receiver
 

@@ -23,12 +23,12 @@ from flows.nightly import nightly
 from flows.retrain import retrain
 from forecasting.as_of import to_instant
 from forecasting.errors import AuditError, SourceError
-from forecasting.evaluation.realised import read_tally
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.publishing import reader
 from forecasting.publishing.publish import as_of_folder, manifests
+from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 

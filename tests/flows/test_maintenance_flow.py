@@ -10,7 +10,7 @@ from prefect.exceptions import ParameterTypeError
 
 from flows.maintenance import maintenance
 from forecasting.errors import NightcastError, PanelError
-from forecasting.maintenance import maintain
+from forecasting.operations.maintenance import maintain
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL

@@ -18,14 +18,14 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from flows.nightly import nightly
 from flows.score import score
 from forecasting.errors import AuditError, ModelError, SourceError
-from forecasting.evaluation.realised import read_tally
-from forecasting.maintenance import maintain
-from forecasting.models.promotion import promote, rollback
 from forecasting.models.registry import Registry
+from forecasting.operations.maintenance import maintain
+from forecasting.operations.run_record import read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
-from forecasting.publishing.run_record import read_run_record
+from forecasting.scoring.track_record import read_tally
+from forecasting.selection.promotion import promote, rollback
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 

@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Bars
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 
 # Bars a block: about a quarter of daily ones.
 _BLOCK = 60

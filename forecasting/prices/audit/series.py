@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasting.as_of import as_of_label
-from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError
 from forecasting.findings import Finding, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_splits, split_name
+from forecasting.prices.bars import Bars
 
 # A series counts as live for this many times `stale_bars` after its last bar: half a panel that fell silent
 # must stop the run, and a currency that died years ago must not.

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.as_of import as_of_label
-from forecasting.bars import Bars
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import find_jumps, find_splits, split_name
+from forecasting.prices.bars import Bars
 from forecasting.prices.order import instants, ranked
 from forecasting.prices.schema import VALUES
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from forecasting.as_of import as_of_label
-from forecasting.bars import Bars
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
+from forecasting.prices.bars import Bars
 
 
 def is_usable(bars: Bars, panel: Panel) -> np.ndarray:

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from forecasting.bars import Bars
+from forecasting import contract
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError, ContractError, NightcastError
 from forecasting.evaluation.backtest import BacktestPlan, BacktestResult, backtest
 from forecasting.models.forecaster import Forecaster
 from forecasting.panel import Panel
-from forecasting.publishing import contract
+from forecasting.prices.bars import Bars
 
 START = np.datetime64("2020-01-01", "us")
 DAY = np.timedelta64(1, "D")

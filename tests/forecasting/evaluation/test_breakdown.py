@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from forecasting.bars import Bars
 from forecasting.calendar import BarCalendar
 from forecasting.evaluation import breakdown
 from forecasting.evaluation.backtest import BacktestPlan, BacktestResult, backtest
 from forecasting.evaluation.predictions import ScoredWindows
 from forecasting.models.forecaster import Forecaster
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 from forecasting.quantiles import COLUMNS, LEVELS
 
 MODEL = "altered"

@@ -4,14 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecasting.bars import Bars
 from forecasting.calendar import bar_calendar
 from forecasting.errors import ModelError
 from forecasting.models import baselines
 from forecasting.models.baselines import EwmaWalk, RandomWalk, point_change
+from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import Windows, build_windows
 
 START = np.datetime64("2020-01-01", "us")
 DAY = np.timedelta64(1, "D")

@@ -5,8 +5,8 @@ import pytest
 
 from forecasting.models.backend import keras, tf
 from forecasting.models.fitting import FORECAST_BATCH, Fit, Recipe, Split, fit, forward, spread
+from forecasting.models.windows import Windows, build_windows
 from forecasting.progress import silent
-from forecasting.windows import Windows, build_windows
 from tests.forecasting.models.conftest import END, make_bars, make_panel
 
 # A problem whose answer is known: targets are these sums of two inputs.

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from forecasting.bars import Bars
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.stacked_lstm import load, train
+from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 from forecasting.quantiles import LEVELS
-from forecasting.windows import Windows, build_windows
 
 START = np.datetime64("2020-01-06", "us")
 SERIES, COUNT, HORIZON = 12, 1400, 12

@@ -4,17 +4,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecasting.bars import Bars
 from forecasting.errors import ModelError
 from forecasting.models import lecture_lstm
 from forecasting.models.backend import keras
 from forecasting.models.fitting import Recipe
 from forecasting.models.lecture_lstm import LectureLstm, Standardiser, StandardWindows
 from forecasting.models.training import load_network
+from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
+from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 from forecasting.quantiles import MEDIAN
-from forecasting.windows import Windows, build_windows
 from tests.forecasting.models.conftest import START, Trained, make_bars
 
 HISTORY, STEP, HORIZON = 720, 6, 4

@@ -7,7 +7,6 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from forecasting.bars import Bars
 from forecasting.models.backend import keras, tf
 from forecasting.models.fitting import Fit
 from forecasting.models.losses import HUBER_TURN, LOSSES, huber, mae, pinball
@@ -23,10 +22,11 @@ from forecasting.models.stacked_lstm import (
 from forecasting.models.training import load_network
 from forecasting.models.volatility import KNOTS as START_KNOTS
 from forecasting.models.volatility import VolatilityRegression
+from forecasting.models.windows import build_windows
 from forecasting.panel import ModelSettings
+from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import build_windows
 from tests.forecasting.models.conftest import END, START, Trained, make_panel
 
 OF_POINT = [name for name, loss in LOSSES.items() if loss.of_point]

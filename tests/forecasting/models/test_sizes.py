@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecasting.evaluation.gate import judge
 from forecasting.models.training import load_network
 from forecasting.models.volatility import VolatilityRegression
-from forecasting.windows import build_windows
+from forecasting.models.windows import build_windows
+from forecasting.selection.gate import judge
 from tests.forecasting.models.conftest import END, START, Trained, make_bars, make_panel, train
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecasting.bars import Bars
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.stacked_lstm import (
     KNOTS,
@@ -21,9 +20,10 @@ from forecasting.models.stacked_lstm import (
 from forecasting.models.training import load_network
 from forecasting.models.volatility import KNOTS as START_KNOTS
 from forecasting.models.volatility import VolatilityRegression
+from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows, build_windows
+from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 from forecasting.quantiles import MEDIAN
-from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows, build_windows
 from tests.forecasting.models.conftest import END, START, Trained, make_panel
 
 

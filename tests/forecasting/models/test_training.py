@@ -15,9 +15,9 @@ import pytest
 from forecasting.errors import ModelError
 from forecasting.models import training
 from forecasting.models.training import load_network, train_network
+from forecasting.models.windows import feature_count
 from forecasting.panel import Panel
 from forecasting.progress import silent
-from forecasting.windows import feature_count
 from tests.forecasting.models.conftest import END, Trained, make_bars, make_panel, train
 
 PATIENCE = 60.0
@@ -26,7 +26,7 @@ PATIENCE = 60.0
 ENDLESS = """
 import subprocess, sys
 import numpy as np
-from forecasting.bars import Bars
+from forecasting.prices.bars import Bars
 from forecasting.models import training
 from forecasting.panel import Panel
 

@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecasting.bars import Bars
 from forecasting.errors import ModelError
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.volatility import KNOTS, VolatilityRegression, interpolation, knot_steps
+from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows, build_windows
+from forecasting.prices.bars import Bars
 from forecasting.quantiles import LEVELS, MEDIAN
-from forecasting.windows import LOG_SCALE, VOLATILITIES, Windows, build_windows
 from tests.forecasting.models.conftest import START, make_panel
 
 DAY = np.timedelta64(1, "D")

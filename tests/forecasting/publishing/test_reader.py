@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting import contract
+from forecasting.contract import SeriesForecast
 from forecasting.errors import ContractError, NightcastError, StoreError
-from forecasting.publishing import contract, publish, reader
-from forecasting.publishing.contract import SeriesForecast
+from forecasting.publishing import publish, reader
 from forecasting.publishing.publish import FORECAST, MANIFEST, ForecastAddress
 from forecasting.storage import Storage
 

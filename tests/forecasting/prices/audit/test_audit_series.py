@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasting.bars import Bars
 from forecasting.calendar import bar_calendar
 from forecasting.errors import AuditError
 from forecasting.findings import Action
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import SeriesAudit, audit_series
+from forecasting.prices.bars import Bars
 from forecasting.prices.sources import read_source
 
 FIRST = np.datetime64("2020-01-01", "us")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasting.bars import Bars
 from forecasting.calendar import bar_calendar
 from forecasting.panel import Panel
 from forecasting.prices.audit.jumps import find_jumps, find_splits, split_name
 from forecasting.prices.audit.series import SeriesAudit, audit_series
+from forecasting.prices.bars import Bars
 from forecasting.prices.sources import read_source
 
 # Closes and volumes (millions) around each event, as the sources have them: Quandl WIKI and the US EIA.

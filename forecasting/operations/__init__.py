@@ -1,0 +1,1 @@
+"""What keeps it going: deadline, freshness, missing dates, retention."""

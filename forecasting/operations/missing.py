@@ -1,0 +1,127 @@
+"""What is missing: the forecasts that a panel's schedule would have made between two dates, and did not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+
+import numpy as np
+
+from forecasting.as_of import as_of_label, to_datetime, to_instant
+from forecasting.errors import NightcastError
+from forecasting.panel import Panel
+from forecasting.prices.audit.series import LIVE_SPANS
+from forecasting.prices.audit.stored import is_usable
+from forecasting.prices.bars import Bars
+from forecasting.prices.snapshot import resolve_as_ofs
+from forecasting.prices.table import PriceTable
+from forecasting.publishing.publish import forecasts_folder, manifests
+from forecasting.storage import Storage
+
+# So many nights are looked at together: four years of a daily panel, three days of one every 15 minutes.
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class MissingAsOfs:
+    """What a backfill has to do.
+
+    Attributes:
+        as_ofs: those to run, as written in paths, oldest first.
+        published: how many more there are that have a final forecast already, whoever made it.
+        too_early: how many more there are for which the audit would find too little history.
+    """
+
+    as_ofs: tuple[str, ...]
+    published: int
+    too_early: int
+
+    @property
+    def summary(self) -> str:
+        """How many of each, in a few words."""
+        span = f", from {self.as_ofs[0]} to {self.as_ofs[-1]}" if self.as_ofs else ""
+        early = f", {self.too_early} with too little history before them" if self.too_early else ""
+        return f"{len(self.as_ofs)} dates are missing{span}; {self.published} are published already{early}"
+
+
+def find_missing(
+    panel: Panel, storage: Storage, start: date, end: date, now: datetime, *, force: bool = False
+) -> MissingAsOfs:
+    """Which `as_of`s from `start` to `end`, both included, have no final forecast (`force`: all).
+
+    They are those of the nights that the panel's schedule has up to `now`: for each, the newest closed bar
+    that most live series have in the price table. A holiday gives no new one.
+
+    Raises:
+        NightcastError: `start` is after `end`, or `end` after `now`.
+        StoreError: the panel has no prices yet.
+    """
+    check_dates(start, end, now)
+    target = panel.forecast.target
+    bars = Bars.from_table(PriceTable(storage, panel.name).newest(values=[target]), target)
+    bars = bars.keep(is_usable(bars, panel))
+    as_ofs = _scheduled(panel, bars, start, end, now)
+    enough = _has_history(panel, bars, as_ofs)
+    possible = [as_of_label(as_of, panel.bars.freq) for as_of in as_ofs[enough]]
+    published = set() if force else published_as_ofs(storage, panel.name)
+    missing = tuple(label for label in possible if label not in published)
+    return MissingAsOfs(missing, len(possible) - len(missing), int((~enough).sum()))
+
+
+def check_dates(start: date, end: date, now: datetime) -> None:
+    """Check that there is something between the two.
+
+    Raises:
+        NightcastError: `start` is after `end`, or `end` after `now`.
+    """
+    if start > end:
+        raise NightcastError(f"start {start} is after end {end}; give them the other way round")
+    if end > now.astimezone(UTC).date():
+        raise NightcastError(
+            f"end {end} is in the future; give {now.astimezone(UTC):%Y-%m-%d} or an earlier date"
+        )
+
+
+def published_as_ofs(storage: Storage, panel: str) -> set[str]:
+    """The `as_of`s that have a final forecast; a provisional one, or a damaged manifest, is none."""
+    committed = manifests(storage, forecasts_folder(panel))
+    return {str(manifest["as_of"]) for _, manifest in committed if not manifest.get("provisional")}
+
+
+def _scheduled(panel: Panel, bars: Bars, start: date, end: date, now: datetime) -> np.ndarray:
+    """The `as_of`s (datetime64[us]) of all nights up to `now` that lie between the dates, oldest first."""
+    first, stop = np.datetime64(start, "us"), np.datetime64(end + timedelta(days=1), "us")
+    found = [np.array([], "datetime64[us]")]
+    for as_ofs in _resolved(panel, bars, first, now):
+        found.append(as_ofs[(as_ofs >= first) & (as_ofs < stop)])
+        if as_ofs[-1] >= stop:
+            break
+    return np.unique(np.concatenate(found))
+
+
+def _resolved(panel: Panel, bars: Bars, first: np.datetime64, now: datetime) -> Iterator[np.ndarray]:
+    """The `as_of`s of the nights after `first`, a block of nights at a time; each once or more."""
+    if not bars.ids:
+        return
+    calendar = panel.calendar
+    # No night before the first bar closed has an `as_of`, and none before `first` one that is later.
+    since = max(first, calendar.closes(bars.ds.min()[None])[0])
+    due = panel.due_times(to_datetime(since) - timedelta(microseconds=1), now)
+    while nights := list(islice(due, _BLOCK)):
+        closed = np.unique([calendar.newest_closed(to_instant(night)) for night in nights])
+        yield resolve_as_ofs(bars, panel, calendar, closed)
+
+
+def _has_history(panel: Panel, bars: Bars, as_ofs: np.ndarray) -> np.ndarray:
+    """(K,) whether the series that are live at each of `as_ofs` (K,) are long enough for the audit."""
+    enough = np.zeros(len(as_ofs), dtype=bool)
+    for block in range(0, len(as_ofs), _BLOCK):
+        at = slice(block, block + _BLOCK)
+        counts = bars.counts_until(as_ofs[at])
+        last = bars.ds[bars.offsets[:-1, None] + np.maximum(counts - 1, 0)]
+        behind = panel.calendar.position(as_ofs[at]) - panel.calendar.position(last)
+        live = (counts > 0) & (behind <= LIVE_SPANS * panel.audit.stale_bars)
+        short = (live & (counts < panel.audit.min_bars)).sum(axis=0)
+        most = panel.audit.max_left_out * live.sum(axis=0)
+        enough[at] = (short <= most) & (counts >= panel.audit.min_bars).any(axis=0)
+    return enough

@@ -1,0 +1,239 @@
+"""Snapshot: which prices one run uses, decided once and passed from step to step by reference."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.calendar import BarCalendar
+from forecasting.digests import digest_arrays
+from forecasting.errors import AuditError
+from forecasting.findings import Finding
+from forecasting.panel import Panel
+from forecasting.prices.audit.rules import SOURCE_BEHIND
+from forecasting.prices.audit.series import audit_series
+from forecasting.prices.audit.stored import is_usable, unused_findings
+from forecasting.prices.bars import Bars
+from forecasting.prices.table import PriceTable
+from forecasting.storage import Storage
+
+Origin = Literal["live", "backfill"]
+
+# One in so many live series may still lack a bar that the others have: most are 80%.
+_ONE_LATE_IN = 5
+_NEVER = -1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The prices of a run.
+
+    Attributes:
+        as_of: the last date (intraday: time) whose bars the run may use, as written in paths.
+        origin: `live`, or `backfill` when there were later bars already: then the prices are the first values
+            that the store learned, as a run on that day would have seen them.
+        price_version: the version of the price table that was read.
+        known_at: when the store learned the newest row up to `as_of`, ISO 8601 in UTC; reading the values
+            known then gives the rows used, whatever has been added since.
+        rows_digest: digest of the bars used, whatever the layout of the files that hold them.
+        network_ids: the series that the panel's model forecasts.
+        baseline_ids: the series with too short a history for it, which a baseline forecasts.
+        left_out: the series without a forecast, and why.
+        findings: what the audit had to say.
+        provisional: why what is made of it is published early, in words; empty where it is not.
+    """
+
+    as_of: str
+    origin: Origin
+    price_version: int
+    known_at: str
+    rows_digest: str
+    network_ids: tuple[str, ...]
+    baseline_ids: tuple[str, ...]
+    left_out: dict[str, str]
+    findings: tuple[Finding, ...]
+    provisional: str = ""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The series that get a forecast, sorted."""
+        return tuple(sorted((*self.network_ids, *self.baseline_ids)))
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON-able record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Prices:
+    """One truth about a panel's prices.
+
+    Attributes:
+        bars: those that the panel accepts.
+        volume: (N,) theirs; NaN where there is none.
+        known: `ds` and `known_at` of all rows, with a target or without.
+        findings: on stored bars that the panel does not accept.
+    """
+
+    bars: Bars
+    volume: np.ndarray
+    known: pa.Table
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def read(cls, panel: Panel, rows: pa.Table) -> Self:
+        """From one row a bar, by series and time."""
+        target = panel.forecast.target
+        valued = rows.filter(pc.is_valid(rows[target]))
+        stored = Bars.from_table(valued, target)
+        usable = is_usable(stored, panel)
+        volume = valued["volume"].to_numpy()[usable]
+        known = rows.select(["ds", "known_at"])
+        return cls(stored.keep(usable), volume, known, tuple(unused_findings(stored, usable, panel)))
+
+
+def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: datetime) -> Snapshot:
+    """Decide `as_of` (unless given) and which series are fit to forecast, from the price table as it is.
+
+    `now` is when the run was due: no bar that closes later is used.
+
+    Raises:
+        AuditError: there are no prices, `as_of` is not over yet, or too few series are fit.
+        StoreError: the price table cannot be read.
+    """
+    table = PriceTable(storage, panel.name)
+    prices = _Prices.read(panel, table.newest(values=_values(panel)))
+    now_at, calendar = to_instant(now), panel.calendar
+    newest = resolve_as_of(prices.bars, panel, calendar, now_at)
+    if as_of is None:
+        instant, behind = newest, _behind(panel, calendar, newest, now_at)
+    else:
+        instant, behind = _given_as_of(panel, prices.bars, as_of, now), []
+    known = prices.known
+    origin: Origin = "live" if instant >= newest else "backfill"
+    if origin == "backfill":
+        prices = _Prices.read(panel, table.first_vintage(instant, _values(panel)))
+    audit = audit_series(prices.bars, panel, calendar, instant, prices.volume)
+    used = prices.bars.until(instant).select([*audit.forecast, *audit.baseline])
+    return Snapshot(
+        as_of=as_of_label(instant, panel.bars.freq),
+        origin=origin,
+        price_version=table.version,
+        known_at=_newest_known(known, instant),
+        rows_digest=bars_digest(used),
+        network_ids=tuple(audit.forecast),
+        baseline_ids=tuple(audit.baseline),
+        left_out=dict(audit.left_out),
+        findings=(*audit.findings, *prices.findings, *behind),
+    )
+
+
+def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
+    """The `as_of` of a run that was due at `now` and is given none, from the price table as it is.
+
+    Raises:
+        AuditError: no bar is closed by then.
+    """
+    bars = _Prices.read(panel, PriceTable(storage, panel.name).newest(values=_values(panel))).bars
+    return as_of_label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)), panel.bars.freq)
+
+
+def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
+    """The bars of a snapshot: those of all series that get a forecast."""
+    facts = {"as_of": snapshot.as_of, "origin": snapshot.origin, "known_at": snapshot.known_at}
+    return bars_behind(panel, storage, facts, snapshot.ids)
+
+
+def bars_behind(panel: Panel, storage: Storage, facts: Mapping[str, Any], ids: Sequence[str]) -> Bars:
+    """The bars of these series that a forecast was made from, by its manifest or what that will say.
+
+    Of `facts` the `as_of`, `origin` and `known_at` count.
+
+    Raises:
+        StoreError: the price table cannot be read.
+    """
+    table, known_at = (
+        PriceTable(storage, panel.name),
+        np.datetime64(facts["known_at"].removesuffix("Z"), "us"),
+    )
+    until, values = parse_as_of(facts["as_of"], panel.bars.freq), [panel.forecast.target]
+    if facts["origin"] == "backfill":
+        rows = table.first_vintage(until, values, known_by=known_at)
+    else:
+        rows = table.as_known_at(known_at, until, values)
+    bars = Bars.from_table(rows, panel.forecast.target)
+    return bars.keep(is_usable(bars, panel)).select(list(ids))
+
+
+def _values(panel: Panel) -> list[str]:
+    return sorted({panel.forecast.target, "volume"})
+
+
+def bars_digest(bars: Bars) -> str:
+    """Digest of the logical price rows: which series, which bars, which values."""
+    names = np.frombuffer("\0".join(bars.ids).encode(), dtype=np.uint8)
+    return digest_arrays(names, bars.offsets, bars.ds, bars.y)
+
+
+def _given_as_of(panel: Panel, bars: Bars, as_of: str, now: datetime) -> np.datetime64:
+    """The newest bar up to the given date: a Saturday is its Friday, and no date without bars is claimed."""
+    instant = parse_as_of(as_of, panel.bars.freq)
+    if to_datetime(instant).date() > now.date():
+        raise AuditError(
+            f"as_of {as_of} lies after this run's time, {now:%Y-%m-%d %H:%M} UTC; give an earlier one"
+        )
+    return max(bars.until(instant).ds, default=instant)
+
+
+def _behind(panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.datetime64) -> list[Finding]:
+    """A finding when the source as a whole has fallen behind the calendar: each series looks fine then."""
+    newest = calendar.newest_closed(now)
+    bars = int(np.diff(calendar.position(np.array([as_of, newest])))[0])
+    if bars <= panel.audit.stale_bars:
+        return []
+    last, due = (as_of_label(instant, panel.bars.freq) for instant in (as_of, newest))
+    detail = (
+        f"The source ends at {last}, {bars} bars before the newest closed one, {due}: "
+        "is it still being updated?"
+    )
+    return [Finding.of(SOURCE_BEHIND, "", bars, detail)]
+
+
+def _newest_known(rows: pa.Table, as_of: np.datetime64) -> str:
+    known = rows.filter(pc.less_equal(rows["ds"], pa.scalar(to_datetime(as_of), rows["ds"].type)))["known_at"]
+    return f"{np.datetime64(pc.max(known).as_py().replace(tzinfo=None), 'us')}Z"
+
+
+def resolve_as_of(bars: Bars, panel: Panel, calendar: BarCalendar, instant: np.datetime64) -> np.datetime64:
+    """The newest bar closed at `instant` that most live series (80%) have, or have a later one.
+
+    A series is live while its last bar is at most `stale_bars` behind the panel's newest one: the dead ones
+    must not hold the panel back for ever.
+
+    Raises:
+        AuditError: no bar is closed by then.
+    """
+    found = resolve_as_ofs(bars, panel, calendar, np.array([calendar.newest_closed(instant)]))[0]
+    if np.isnat(found):
+        raise AuditError(
+            f"panel {panel.name} has no bar that was closed at {instant}Z; "
+            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+        )
+    return np.datetime64(found)
+
+
+def resolve_as_ofs(bars: Bars, panel: Panel, calendar: BarCalendar, closed: np.ndarray) -> np.ndarray:
+    """(K,) the same for each of `closed` (K,), the newest closed bars at as many instants; NaT for none."""
+    if not bars.ids:
+        return np.full(len(closed), np.datetime64("NaT", "us"))
+    counts = bars.counts_until(closed)
+    last = bars.ds[bars.offsets[:-1, None] + np.maximum(counts - 1, 0)]
+    position = np.where(counts > 0, calendar.position(last), _NEVER)
+    live = (counts > 0) & (position >= position.max(axis=0) - panel.audit.stale_bars)
+    oldest_first = np.sort(np.where(live, last, np.datetime64("NaT")), axis=0)  # which puts NaT at the end
+    return oldest_first[live.sum(axis=0) // _ONE_LATE_IN, np.arange(len(closed))]

@@ -1,0 +1,118 @@
+"""What both random walks said at the moment of a forecast: what its scores are measured against.
+
+Kept beside the forecast, row by row the same series and steps, so that a scorer need not read each series'
+past again every night, and nobody has to wonder what they were fitted on.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forecasting.errors import StoreError
+from forecasting.evaluation.metrics import in_sample_change
+from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.windows import Windows, build_windows
+from forecasting.panel import Panel
+from forecasting.prices.snapshot import bars_behind
+from forecasting.publishing.publish import WALKS
+from forecasting.quantiles import COLUMNS
+from forecasting.storage import Storage
+
+CHANGE = "in_sample_change"
+
+
+def walk_columns(name: str) -> list[str]:
+    """The columns of one walk's quantiles."""
+    return [f"{name}_{column}" for column in COLUMNS]
+
+
+# Prices to seven digits: losses that are differences of prices need no more.
+SCHEMA = pa.schema(
+    [
+        ("unique_id", pa.string()),
+        ("h", pa.int16()),
+        (CHANGE, pa.float64()),
+        *((column, pa.float32()) for column in walk_columns(RandomWalk.name)),
+        *((column, pa.float32()) for column in walk_columns(EwmaWalk.name)),
+    ]
+)
+
+
+def walks_of(windows: Windows) -> pa.Table:
+    """What the walks say of each series from its last bar on, `SCHEMA`: by `unique_id` and `h`.
+
+    Raises:
+        ModelError: no price ever moves.
+    """
+    bars, horizon = windows.bars, windows.horizon
+    ewma_walk = EwmaWalk.fit(windows, bars.ds.max())
+    said = {RandomWalk.name: RandomWalk().predict, EwmaWalk.name: ewma_walk.predict}
+    columns = {
+        "unique_id": np.repeat(np.array(bars.ids, dtype=object), horizon),
+        "h": np.tile(np.arange(1, horizon + 1, dtype=np.int16), len(bars.ids)),
+        CHANGE: np.repeat(in_sample_change(bars.y, bars.series)[bars.last], horizon),
+    }
+    for name, predict in said.items():
+        prices = windows.to_price(bars.last, predict(windows, bars.last)).astype(np.float32)
+        columns |= zip(walk_columns(name), prices.reshape(-1, len(COLUMNS)).T, strict=True)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def walks_file(windows: Windows) -> bytes:
+    """The same as a Parquet file.
+
+    Raises:
+        ModelError: no price ever moves.
+    """
+    buffer = io.BytesIO()
+    pq.write_table(
+        walks_of(windows),
+        buffer,
+        compression="zstd",
+        use_dictionary=["unique_id", CHANGE],
+        use_byte_stream_split=[*walk_columns(RandomWalk.name), *walk_columns(EwmaWalk.name)],
+    )
+    return buffer.getvalue()
+
+
+def read_walks(
+    panel: Panel, storage: Storage, folder: str, manifest: Mapping[str, Any], forecast: pa.Table
+) -> pa.Table:
+    """What the walks said at a published forecast, row by row its own; made again where that is not kept.
+
+    Raises:
+        StoreError: the prices behind the forecast are gone.
+        ModelError: no price ever moves.
+    """
+    data = storage.find(f"{folder}{WALKS}")
+    kept = _decode(data) if data is not None else None
+    if kept is not None and _matches(kept, forecast):
+        return kept
+    horizon = forecast["h"].to_numpy().max()
+    settings = panel.forecast.model_copy(update={"horizon": int(horizon)})
+    then = panel.model_copy(update={"forecast": settings})
+    bars = bars_behind(then, storage, manifest, forecast["unique_id"].unique().to_pylist())
+    made = walks_of(build_windows(then, bars, then.calendar))
+    if not _matches(made, forecast):
+        raise StoreError(
+            f"the prices behind {folder} are not those that it was made from; "
+            "restore the price table, or run that date again"
+        )
+    return made
+
+
+def _decode(data: bytes) -> pa.Table | None:
+    """The table of a file, or None where it is damaged."""
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError):
+        return None
+    return table if set(SCHEMA.names) <= set(table.column_names) else None
+
+
+def _matches(walks: pa.Table, forecast: pa.Table) -> bool:
+    return all(walks[key].equals(forecast[key]) for key in ("unique_id", "h"))

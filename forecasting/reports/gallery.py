@@ -1,0 +1,140 @@
+"""The gallery: every series' chart, drawn from a forecast and put into its folder."""
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting import contract
+from forecasting.as_of import as_of_label
+from forecasting.errors import ContractError, StoreError
+from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
+from forecasting.models.baselines import BASELINES, RandomWalk
+from forecasting.models.registry import Decision
+from forecasting.models.windows import Windows, build_windows
+from forecasting.panel import Panel
+from forecasting.prices.snapshot import Snapshot, read_bars
+from forecasting.progress import Progress
+from forecasting.publishing import publish
+from forecasting.publishing.forecast import open_forecaster
+from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.quantiles import COLUMNS
+from forecasting.reports.charts import Comparison, SeriesChart, SeriesChartPainter
+from forecasting.storage import Storage
+
+_log = logging.getLogger(__name__)
+
+
+def draw_gallery(
+    panel: Panel,
+    storage: Storage,
+    snapshot: Snapshot,
+    decision: Decision,
+    address: ForecastAddress,
+    on_progress: Progress,
+) -> None:
+    """Put a chart of every series of a forecast into its folder.
+
+    Raises:
+        StoreError: the forecast is not in the store.
+    """
+    table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
+    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
+    comparisons = _compare(panel, storage, windows, decision)
+    painter = SeriesChartPainter()
+    for number, unique_id in enumerate(windows.bars.ids, start=1):
+        chart = _chart(panel, windows, number - 1, table, comparisons.get(unique_id))
+        storage.put(address.chart(unique_id), painter.draw(chart))
+        on_progress(number, len(windows.bars.ids), f"{number} of {len(windows.bars.ids)}, {unique_id}")
+
+
+def _chart(
+    panel: Panel, windows: Windows, series: int, table: pa.Table, comparison: Comparison | None
+) -> SeriesChart:
+    bars = windows.bars
+    start, stop = bars.offsets[series : series + 2]
+    rows = table.filter(pc.equal(table["unique_id"], bars.ids[series]))
+    return SeriesChart(
+        unique_id=bars.ids[series],
+        panel=panel.name,
+        price_label=panel.forecast.target,
+        ds=bars.ds[start:stop],
+        y=bars.y[start:stop],
+        cutoff=bars.ds[stop - 1],
+        y_cutoff=bars.y[stop - 1],
+        forecast_ds=rows["ds"].to_numpy(),
+        quantiles=_quantiles(rows),
+        model=rows["model"][0].as_py(),
+        comparison=comparison,
+        no_comparison="too few bars, or the model has trained on those",
+    )
+
+
+def _quantiles(rows: pa.Table) -> np.ndarray:
+    return np.column_stack([rows[column].to_numpy() for column in COLUMNS])
+
+
+def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decision) -> dict[str, Comparison]:
+    """By series: what was said one horizon ago, published then or made now, and what then happened."""
+    last = windows.bars.last
+    enough = windows.bars.lengths > windows.horizon
+    origins = last[enough] - windows.horizon
+    origins = origins[windows.has_context[origins] & windows.has_target[origins]]
+    # What a network says of bars that it trained on is no forecast. A baseline is fitted for the occasion.
+    if decision.model not in BASELINES:
+        origins = origins[windows.bars.ds[origins] >= np.datetime64(decision.verdict["training_end"])]
+    if not len(origins):
+        return {}
+    y = windows.bars.y[origins[:, None] + np.arange(1, windows.horizon + 1)]
+    change = in_sample_change(windows.bars.y, windows.bars.series)[origins]
+    walk = windows.to_price(origins, RandomWalk().predict(windows, origins))
+    walk_loss = scaled_quantile_loss(y, walk, change)
+    forecaster = open_forecaster(panel, storage, decision, windows, windows.bars.ds[origins].min())
+    made_now = windows.to_price(origins, forecaster.predict(windows, origins))
+    published = {label: _published(panel, storage, label) for label in _labels(panel, windows, origins)}
+
+    comparisons = {}
+    for at, origin in enumerate(origins):
+        unique_id = windows.bars.ids[windows.bars.series[origin]]
+        label = as_of_label(windows.bars.ds[origin], panel.bars.freq)
+        quantiles = _said_then(published[label], unique_id, windows, origin)
+        source = f"published for {label}" if quantiles is not None else "made on bars held out of training"
+        quantiles = made_now[at] if quantiles is None else quantiles
+        loss = scaled_quantile_loss(y[at], quantiles, change[at])
+        comparisons[unique_id] = Comparison(
+            cutoff=windows.bars.ds[origin],
+            y_cutoff=windows.bars.y[origin],
+            ds=windows.bars.ds[origin + 1 : origin + 1 + windows.horizon],
+            y=y[at],
+            quantiles=quantiles,
+            origin=source,
+            skill=float(1 - loss / walk_loss[at]) if walk_loss[at] > 0 else None,
+        )
+    return comparisons
+
+
+def _labels(panel: Panel, windows: Windows, origins: np.ndarray) -> list[str]:
+    return [as_of_label(ds, panel.bars.freq) for ds in np.unique(windows.bars.ds[origins])]
+
+
+def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:
+    """The newest forecast that was published for an `as_of`, if there is one."""
+    manifests = publish.manifests(storage, publish.as_of_folder(panel.name, label))
+    if not manifests:
+        return None
+    path = manifests[-1][0] + FORECAST
+    try:
+        return contract.from_bytes(storage.get(path), path)
+    except (StoreError, ContractError) as error:
+        _log.warning("charts: the forecast of %s is not compared with, for %s", label, error)
+        return None
+
+
+def _said_then(table: pa.Table | None, unique_id: str, windows: Windows, origin: int) -> np.ndarray | None:
+    """(H, 11) what a published forecast said of a series from that very bar on, if it did."""
+    if table is None:
+        return None
+    rows = table.filter(pc.equal(table["unique_id"], unique_id))
+    same_start = len(rows) == windows.horizon and rows["cutoff"].to_numpy()[0] == windows.bars.ds[origin]
+    return _quantiles(rows) if same_start else None

@@ -1,0 +1,357 @@
+"""The report: one self-contained HTML page on a published forecast, for the people who use it.
+
+Plain values in, text out. Everything shown is put in words here; the template only lays it out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from urllib.parse import quote
+
+from forecasting.findings import Finding
+from forecasting.formats import (
+    format_change,
+    format_number,
+    format_percent,
+    format_price,
+    format_time,
+    price_size,
+)
+from forecasting.reports.findings_tables import worst_first
+from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, load_template
+from forecasting.reports.score_summary import ScoreSummary, score_pictures, scores_table
+
+MAX_EMBEDDED_CHARTS = 60
+
+_VERSION_LETTERS = 8
+_FREQUENCIES = {"1D": "daily", "1h": "hourly", "15min": "15-minute", "5min": "5-minute", "1min": "1-minute"}
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """One series' line in the report.
+
+    Attributes:
+        unique_id: the series.
+        cutoff: its last bar, UTC.
+        y_cutoff: the price there.
+        median: the forecast median at the horizon, in price units.
+        low: the 10% quantile there; high: the 90% one.
+        model: who forecasts.
+        skill: on the holdout, against the random walk; None where it was not measured, as are the next two.
+        coverage_80: the share of holdout prices inside the 80% band.
+        coverage_90: the same for the 90% band.
+        chart_file: its chart's name in `_charts/`, empty where there is none.
+        chart: the chart itself, PNG; needed for the `MAX_EMBEDDED_CHARTS` first ids only.
+    """
+
+    unique_id: str
+    cutoff: datetime
+    y_cutoff: float
+    median: float
+    low: float
+    high: float
+    model: str
+    skill: float | None = None
+    coverage_80: float | None = None
+    coverage_90: float | None = None
+    chart_file: str = ""
+    chart: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the model gate's table: what a model or baseline was worth on the holdout.
+
+    Attributes:
+        role: challenger, champion, best on record or baseline.
+        model: its name; version: its version, empty for a baseline.
+        publishes: whether this is the one that made the forecast.
+    """
+
+    role: str
+    model: str
+    version: str
+    publishes: bool
+    scaled_quantile_loss: float | None = None
+    skill: float | None = None
+    mase: float | None = None
+    coverage_80: float | None = None
+    coverage_90: float | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A series without a forecast, and why."""
+
+    unique_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What the report says.
+
+    Attributes:
+        panel: the panel's name.
+        as_of: as written in paths.
+        known_at: when the store learned the newest price used, UTC.
+        horizon: steps ahead, in bars of `freq`.
+        model: who publishes; model_version: its version.
+        verdict: why that one publishes, or why a baseline stands in; whole sentences.
+        gate: what the gate measured and what happens next; whole sentences.
+        warnings: what the reader must know before anything else; one sentence each.
+        facts: the run's other facts by name (forecast_id, price table version, package version, ...).
+        loss_curve: that of the version trained last, whether or not it publishes, PNG.
+        scores: what earlier forecasts turned out to be worth; None where none has a score.
+    """
+
+    panel: str
+    as_of: str
+    known_at: datetime
+    freq: str
+    horizon: int
+    model: str
+    model_version: str
+    verdict: str
+    series: Sequence[SeriesResult]
+    contenders: Sequence[Contender] = ()
+    gate: str = ""
+    findings: Sequence[Finding] = ()
+    left_out: Sequence[LeftOut] = ()
+    warnings: Sequence[str] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    loss_curve: bytes | None = None
+    scores: ScoreSummary | None = None
+
+    @property
+    def daily(self) -> bool:
+        """Whether a bar's date says all there is to say about its time."""
+        return self.freq.endswith("D")
+
+
+def render_report(report: ReportData) -> str:
+    """The page as HTML. The same report gives the same text."""
+    report = replace(report, series=sorted(report.series, key=lambda result: result.unique_id))
+    shown = [result for result in report.series if result.chart is not None][:MAX_EMBEDDED_CHARTS]
+    anchors = {result.unique_id: f"chart-{number}" for number, result in enumerate(shown, start=1)}
+    page = {
+        "report": report,
+        "summary": _summarise(report),
+        "tiles": _tiles(report),
+        "series": _series_table(report, anchors),
+        "pictures": [_picture(report, result, anchors[result.unique_id]) for result in shown],
+        "charts_note": _explain_charts(report, shown),
+        "findings": _findings_table(report),
+        "left_out": _left_out_table(report),
+        "contenders": _contenders_table(report),
+        "scores": None if report.scores is None else scores_table(report.scores),
+        "score_charts": [] if report.scores is None else score_pictures(report.scores),
+        "loss_curve": data_uri(report.loss_curve),
+        "facts": _facts_table(report),
+    }
+    sections = {
+        "series": "Series",
+        "charts": "Charts" if shown else "",
+        "findings": f"Findings ({len(report.findings)})",
+        "left-out": f"Left out ({len(report.left_out)})",
+        "gate": "Who publishes",
+        "scores": "Realised scores" if report.scores is not None else "",
+        "training": "Training" if report.loss_curve is not None else "",
+        "run": "This run",
+    }
+    return load_template("report.html.j2").render(
+        page, sections=[(key, title) for key, title in sections.items() if title]
+    )
+
+
+def _summarise(report: ReportData) -> list[str]:
+    """What was published, why, and what it is worth, in sentences."""
+    frequency = _FREQUENCIES.get(report.freq, report.freq)
+    bars = "bar" if report.horizon == 1 else "bars"
+    subject = f"{len(report.series)} series, {report.horizon} {frequency} {bars} ahead"
+    known = f"{report.known_at:%Y-%m-%d %H:%M} UTC"
+    version = f", version {report.model_version[:_VERSION_LETTERS]}" if report.model_version else ""
+    prices = f"prices up to {report.as_of}, as known at {known}"
+    return [
+        f"{subject}, forecast by {report.model}{version} from {prices}.",
+        report.verdict,
+        _explain_skill(_publisher(report)),
+    ]
+
+
+def _publisher(report: ReportData) -> Contender:
+    """The gate's line of the model that publishes; one without numbers where there was no gate."""
+    nobody = Contender("", report.model, report.model_version, publishes=True)
+    return next((contender for contender in report.contenders if contender.publishes), nobody)
+
+
+def _explain_skill(publisher: Contender) -> str:
+    if publisher.skill is None:
+        return "It has not been measured against the random walk."
+    size = format_percent(abs(publisher.skill))
+    if size == format_percent(0):
+        return "On the holdout its loss was that of the random walk."
+    way = "lower" if publisher.skill > 0 else "higher"
+    return f"On the holdout its loss was {size} {way} than the random walk's."
+
+
+def _tiles(report: ReportData) -> list[tuple[str, str]]:
+    """The page's largest numbers, each with what it is."""
+    publisher = _publisher(report)
+    return [
+        (str(len(report.series)), f"series forecast, {len(report.left_out)} left out"),
+        (format_percent(publisher.skill, signed=True), "skill against the random walk, on the holdout"),
+        (format_percent(publisher.coverage_80), "of holdout prices inside the 80% band"),
+        (format_percent(publisher.coverage_90), "of holdout prices inside the 90% band"),
+    ]
+
+
+def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
+    columns = (
+        Column("Series"),
+        Column("Last bar"),
+        Column("Last price", numeric=True),
+        Column("Median", numeric=True),
+        Column("Change", numeric=True),
+        Column("80% range", numeric=True, note="sorts by its width relative to the last price"),
+        Column("Skill", numeric=True, note="on the holdout, against the random walk; above zero is better"),
+        Column("In 80%", numeric=True, note="share of holdout prices inside the 80% band"),
+        Column("In 90%", numeric=True, note="share of holdout prices inside the 90% band"),
+        Column("Model"),
+    )
+    rows = [_series_row(result, _chart_href(result, anchors), daily=report.daily) for result in report.series]
+    caption = (
+        f"Median, change and 80% range are {report.horizon} bars ahead. Skill against the random walk and "
+        "the share of prices inside each band are from the holdout. A heading sorts by its column."
+    )
+    return Table("series", "Series", caption, columns, rows)
+
+
+def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[Cell]:
+    size = price_size(result.y_cutoff, result.low, result.high)
+    width = (result.high - result.low) / abs(result.y_cutoff) if result.y_cutoff else None
+    change = (result.median - result.y_cutoff) / abs(result.y_cutoff) if result.y_cutoff else None
+    return [
+        Cell(result.unique_id, href=href),
+        Cell(format_time(result.cutoff, daily=daily)),
+        Cell(format_price(result.y_cutoff, size), result.y_cutoff),
+        Cell(format_price(result.median, size), result.median),
+        Cell(format_change(result.median, result.y_cutoff), change),
+        Cell(f"{format_price(result.low, size)} to {format_price(result.high, size)}", width),
+        Cell(format_percent(result.skill, signed=True), result.skill),
+        Cell(format_percent(result.coverage_80), result.coverage_80),
+        Cell(format_percent(result.coverage_90), result.coverage_90),
+        Cell(result.model),
+    ]
+
+
+def _chart_href(result: SeriesResult, anchors: Mapping[str, str]) -> str:
+    """Where a series' chart is: on this page, beside it in `_charts/`, or nowhere."""
+    if result.unique_id in anchors:
+        return f"#{anchors[result.unique_id]}"
+    return f"_charts/{quote(result.chart_file, safe='')}" if result.chart_file else ""
+
+
+def _explain_charts(report: ReportData, shown: Sequence[SeriesResult]) -> str:
+    how = (
+        "Left, the forecast; right, an earlier one over what then happened. Blue is actual, red is predicted."
+    )
+    others = sum(bool(result.chart_file) for result in report.series) - len(shown)
+    if others <= 0:
+        return how
+    return (
+        f"{how} Here are the first {len(shown)}; {others} more are in _charts/, linked from the table above."
+    )
+
+
+def _picture(report: ReportData, result: SeriesResult, anchor: str) -> Picture:
+    size = price_size(result.y_cutoff, result.low, result.high)
+    last, median, low, high = (
+        format_price(price, size) for price in (result.y_cutoff, result.median, result.low, result.high)
+    )
+    cutoff = format_time(result.cutoff, daily=report.daily)
+    alt = (
+        f"{result.unique_id}: {last} on {cutoff}, median forecast {median} in {report.horizon} bars, "
+        f"80% range {low} to {high}; beside it, if there is one, an earlier forecast over what then happened."
+    )
+    return Picture(anchor, alt, data_uri(result.chart))
+
+
+def _findings_table(report: ReportData) -> Table:
+    columns = (
+        Column("Code"),
+        Column("Finding"),
+        Column("Severity"),
+        Column("What was done"),
+        Column("Series"),
+        Column("Rows", numeric=True),
+        Column("Detail"),
+    )
+    rows = [
+        [
+            Cell(finding.code),
+            Cell(finding.name),
+            Cell(finding.severity),
+            Cell(finding.action),
+            Cell(finding.unique_id),
+            Cell(format_number(finding.rows, 0), finding.rows),
+            Cell(finding.detail),
+        ]
+        for finding in worst_first(report.findings)
+    ]
+    caption = (
+        "What the audit of the incoming prices has to say, the worst first. A finding without a series "
+        "concerns the panel. _findings.parquet, beside this page, has the same with what each code means."
+    )
+    return Table(
+        "findings", "Findings", caption, columns, rows, "The audit has nothing to say about the prices."
+    )
+
+
+def _left_out_table(report: ReportData) -> Table:
+    rows = [[Cell(series.unique_id), Cell(series.reason)] for series in report.left_out]
+    caption = "Their good rows stay in the prices; they have no forecast in this run."
+    columns = (Column("Series"), Column("Why"))
+    return Table("left-out", "Left out", caption, columns, rows, "No series was left out.")
+
+
+def _contenders_table(report: ReportData) -> Table:
+    columns = (
+        Column("Model"),
+        Column("Role"),
+        Column("Scaled quantile loss", numeric=True, note="lower is better"),
+        Column("Skill", numeric=True, note="against the random walk; above zero is better"),
+        Column("MASE", numeric=True, note="mean absolute scaled error of the median; lower is better"),
+        Column("In 80%", numeric=True, note="share of prices inside the 80% band"),
+        Column("In 90%", numeric=True, note="share of prices inside the 90% band"),
+        Column("Publishes"),
+    )
+    rows = [
+        [
+            Cell(f"{contender.model} {contender.version[:_VERSION_LETTERS]}".rstrip()),
+            Cell(contender.role),
+            Cell(format_number(contender.scaled_quantile_loss, 4), contender.scaled_quantile_loss),
+            Cell(format_percent(contender.skill, signed=True), contender.skill),
+            Cell(format_number(contender.mase, 3), contender.mase),
+            Cell(format_percent(contender.coverage_80), contender.coverage_80),
+            Cell(format_percent(contender.coverage_90), contender.coverage_90),
+            Cell("yes" if contender.publishes else ""),
+        ]
+        for contender in report.contenders
+    ]
+    caption = f"All on the same windows of the holdout, which no model trained on. {report.gate}".rstrip()
+    return Table("gate", "Who publishes", caption, columns, rows, "Nothing was compared on the holdout.")
+
+
+def _facts_table(report: ReportData) -> Table:
+    facts = {
+        "Panel": report.panel,
+        "As of": report.as_of,
+        "Known at": f"{report.known_at:%Y-%m-%d %H:%M:%S} UTC",
+        "Model": f"{report.model} {report.model_version}".rstrip(),
+        **report.facts,
+    }
+    rows = [[Cell(name), Cell(value)] for name, value in facts.items()]
+    caption = "What it takes to find this forecast, or to make it again."
+    return Table("run", "This run", caption, (Column("Fact"), Column("Value")), rows)

@@ -1,0 +1,177 @@
+"""The summary of realised scores, as people see it: on the terminal, in the report and in the Prefect UI."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecasting.formats import format_date, format_number, format_percent
+from forecasting.panel import Panel
+from forecasting.reports.page import Cell, Column, Picture, Table, data_uri
+from forecasting.reports.time_axis import to_datetime
+from forecasting.scoring.track_record import (
+    Estimate,
+    Realised,
+    by_series,
+    over_time,
+    realised,
+    summarise_span,
+)
+
+# The headings of `span_cells`, and what they mean.
+COLUMNS = (
+    Column("Forecasts", note="live or backfilled, and of how many days up to the newest one scored"),
+    Column("How many", numeric=True),
+    Column("Independent", numeric=True, note="windows of which no two share a bar"),
+    Column("Series", numeric=True),
+    Column("Skill", numeric=True, note="against the random walk; above zero is better"),
+    Column("Skill to EWMA walk", numeric=True, note="above zero is better"),
+    Column("In 80%", numeric=True, note="share of prices inside the 80% band"),
+    Column("In 90%", numeric=True, note="share of prices inside the 90% band"),
+    Column("Above median", numeric=True, note="share of prices above the median; 50% is unbiased"),
+    Column("Bias", numeric=True, note="mean of price less median, in the series' own mean one-bar changes"),
+)
+EXPLANATION = (
+    "What stands after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent "
+    "windows; where it is missing, these are too few to tell luck from skill."
+)
+# What a chart shows; more nights than that are no more than a smear.
+_CHART_DAYS = 2 * 365
+_NAMES = {"live": "live", "backfill": "backfilled"}
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a panel's published forecasts turned out to be worth.
+
+    Attributes:
+        panel: the panel's name.
+        spans: live ones first, then backfilled ones, over 90 days, 365 days and all.
+        charts: by origin, skill and coverage over time, PNG.
+        series: `realised.by_series` of all live ones, or else of all backfilled ones.
+    """
+
+    panel: str
+    spans: tuple[Realised, ...]
+    charts: dict[str, bytes]
+    series: pd.DataFrame
+
+
+def summarise_scores(panel: Panel, tally: pd.DataFrame | None) -> ScoreSummary | None:
+    """What published forecasts came to by a `tally` of `realised.read_tally`; None where that has nothing."""
+    if tally is None or tally.empty:
+        return None
+    from forecasting.reports.score_charts import draw_realised  # noqa: PLC0415 - matplotlib takes a second
+
+    spans, days, charts = realised(panel, tally), panel.scoring.days, {}
+    origins = list(dict.fromkeys(span.origin for span in spans))
+    for origin in origins:
+        own = tally[tally["origin"] == origin]
+        charts[origin] = draw_realised(
+            over_time(_of_days(own, max(_CHART_DAYS, days)), days, panel.forecast.horizon),
+            summarise_span(panel, origin, days, _of_days(own, days)),
+            days,
+            daily=panel.bars.freq == "1D",
+        )
+    first = tally[tally["origin"] == origins[0]]
+    return ScoreSummary(panel.name, tuple(spans), charts, by_series(first))
+
+
+def _of_days(tally: pd.DataFrame, days: int) -> pd.DataFrame:
+    return tally[tally["as_of"] > tally["as_of"].max() - pd.Timedelta(days=days)]
+
+
+def span_cells(span: Realised) -> tuple[str, ...]:
+    """One line of the table, as `COLUMNS` says."""
+    which = "all" if span.days is None else f"{span.days} days"
+    return (
+        f"{_NAMES[span.origin]}, {which}",
+        format_number(span.forecasts, 0),
+        format_number(span.independent, 0),
+        format_number(span.series, 0),
+        _percent(span.skill, signed=True),
+        _percent(span.skill_to_ewma_walk, signed=True),
+        _percent(span.coverage_80),
+        _percent(span.coverage_90),
+        _percent(span.above),
+        _number(span.bias),
+    )
+
+
+def scores_table(summary: ScoreSummary) -> Table:
+    """The spans as the report's table."""
+    rows = [
+        [Cell(text, value) for text, value in zip(span_cells(span), _values(span), strict=True)]
+        for span in summary.spans
+    ]
+    caption = (
+        f"What earlier forecasts turned out to be worth, by the bars that have come since. {EXPLANATION}"
+    )
+    return Table("scores", "Realised scores", caption, COLUMNS, rows)
+
+
+def score_pictures(summary: ScoreSummary) -> list[Picture]:
+    """The charts, with what they show in words."""
+    return [
+        Picture(
+            f"scores-{origin}", f"Realised skill and coverage over time, {_NAMES[origin]}.", data_uri(png)
+        )
+        for origin, png in summary.charts.items()
+    ]
+
+
+def score_lines(summary: ScoreSummary) -> list[str]:
+    """The summary in Markdown: a sentence, the table, what it means, and the charts."""
+    newest = summary.spans[0].last
+    rows = [[column.name for column in COLUMNS], ["---"] * len(COLUMNS), *map(span_cells, summary.spans)]
+    pictures = [f"![{picture.alt}]({picture.uri})" for picture in score_pictures(summary)]
+    last = format_date(to_datetime(newest), daily=newest == newest.astype("datetime64[D]"))
+    return [
+        f"**What forecasts of {summary.panel} up to {last} turned out to be worth**",
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        EXPLANATION,
+        *pictures,
+    ]
+
+
+def series_score_rows(summary: ScoreSummary) -> list[dict[str, str | None]]:
+    """One row a series, by name: what forecasts of it turned out to be worth."""
+    return [
+        {
+            "unique_id": str(unique_id),
+            "forecasts": format_number(row["forecasts"], 0),
+            "skill": format_percent(row["skill"], signed=True),
+            "skill to EWMA walk": format_percent(row["skill_to_ewma_walk"], signed=True),
+            "in 80%": format_percent(row["coverage_80"]),
+            "in 90%": format_percent(row["coverage_90"]),
+            "above median": format_percent(row["above"]),
+            "bias": format_number(row["bias"], 2),
+        }
+        for unique_id, row in summary.series.iterrows()
+    ]
+
+
+def _values(span: Realised) -> tuple[float | None, ...]:
+    """What the cells sort by."""
+    estimates = (
+        span.skill,
+        span.skill_to_ewma_walk,
+        span.coverage_80,
+        span.coverage_90,
+        span.above,
+        span.bias,
+    )
+    return (None, span.forecasts, span.independent, span.series, *(each.value for each in estimates))
+
+
+def _percent(estimate: Estimate, *, signed: bool = False) -> str:
+    return _with_error(
+        format_percent(estimate.value, signed=signed), estimate.error, format_percent(estimate.error)
+    )
+
+
+def _number(estimate: Estimate) -> str:
+    return _with_error(format_number(estimate.value, 2), estimate.error, format_number(estimate.error, 2))
+
+
+def _with_error(number: str, error: float | None, said: str) -> str:
+    return number if error is None else f"{number} \N{PLUS-MINUS SIGN} {said}"

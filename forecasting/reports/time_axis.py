@@ -1,0 +1,81 @@
+"""A time axis that counts bars: where hours, days, months and years begin among them, in words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import numpy as np
+
+from forecasting.formats import MONTHS
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Periods of so many hours, days or months; their name, and that of the longer period they are in."""
+
+    unit: str
+    every: int
+    name: Callable[[datetime], tuple[str, str]]
+
+    def starts(self, ds: np.ndarray) -> np.ndarray:
+        """The positions where a period begins."""
+        count = ds.astype(f"datetime64[{self.unit}]").astype(np.int64)
+        monday = 3 if self.unit == "D" else 0  # days are counted from a Thursday, weeks begin on Monday
+        return np.flatnonzero(np.diff((count + monday) // self.every)) + 1
+
+
+def _name_hour(time: datetime) -> tuple[str, str]:
+    return f"{time:%H:%M}", f"{time.day} {MONTHS[time.month - 1]}"
+
+
+def _name_day(time: datetime) -> tuple[str, str]:
+    return f"{time.day} {MONTHS[time.month - 1]}", str(time.year)
+
+
+def _name_month(time: datetime) -> tuple[str, str]:
+    return MONTHS[time.month - 1], str(time.year)
+
+
+def _name_year(time: datetime) -> tuple[str, str]:
+    return str(time.year), ""
+
+
+_HOURS = tuple(_Mark("h", hours, _name_hour) for hours in (1, 3, 6, 12))
+_DAYS = (
+    *(_Mark("D", days, _name_day) for days in (1, 2, 7)),
+    *(_Mark("M", months, _name_month) for months in (1, 3, 6)),
+    *(_Mark("M", months, _name_year) for months in (12, 60, 120)),
+)
+
+
+def mark_times(ds: np.ndarray, *, daily: bool, at_most: int) -> tuple[np.ndarray, list[str]]:
+    """Positions in `ds` to mark, as finely as `at_most` marks allow, and their names.
+
+    Args:
+        ds: (N,) datetime64, increasing.
+        daily: whether the bars are days, so that hours say nothing.
+        at_most: how many marks there is room for.
+
+    Returns:
+        The positions, and a name of two lines for each: the period, and the longer one around it where that
+        is another than before.
+    """
+    starts = np.empty(0, dtype=np.int64)
+    for mark in _DAYS if daily else _HOURS + _DAYS:
+        starts = mark.starts(ds)
+        if len(starts) <= at_most:
+            break
+    # A period that is short of bars would have its name written over the next one's.
+    starts = starts[np.diff(starts, append=2 * len(ds)) > len(ds) / 12]
+    names, previous = [], ""
+    for time in ds[starts]:
+        name, within = mark.name(to_datetime(time))
+        names.append(f"{name}\n{within if within != previous else ''}")
+        previous = within
+    return starts, names
+
+
+def to_datetime(time: np.datetime64) -> datetime:
+    """The same instant as a `datetime` without a time zone."""
+    return cast("datetime", time.astype("datetime64[us]").item())

@@ -1,0 +1,1 @@
+"""What published forecasts turned out to be worth."""

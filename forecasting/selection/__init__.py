@@ -1,0 +1,1 @@
+"""Who publishes: challenger, gate, promotion."""

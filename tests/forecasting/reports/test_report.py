@@ -1,0 +1,245 @@
+import base64
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from forecasting.findings import Action, Finding
+from forecasting.reports.report import (
+    MAX_EMBEDDED_CHARTS,
+    Contender,
+    LeftOut,
+    ReportData,
+    SeriesResult,
+    render_report,
+)
+
+PNG = b"\x89PNG not really"
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+HOSTILE = ["<script>alert(1)</script>", "../x", "\"><img src=x onerror='alert(1)'>", "{{ 7 * 7 }}", "A&B"]
+
+
+class Page(HTMLParser):
+    """The parsed page: its tags in order, and the text inside each kind of element; fails when ill-formed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append((self._open[-1] if self._open else "", data.strip()))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def values(self, attribute: str) -> Iterator[str]:
+        return (attributes[attribute] or "" for _, attributes in self.tags if attribute in attributes)
+
+    def text(self) -> str:
+        return " ".join(text for tag, text in self.texts if tag not in {"style", "script"})
+
+
+def _result(unique_id: str = "EURUSD", **changes: object) -> SeriesResult:
+    result = SeriesResult(
+        unique_id=unique_id,
+        cutoff=datetime(2026, 10, 30, tzinfo=UTC),
+        y_cutoff=1.1172,
+        median=1.1187,
+        low=1.0817,
+        high=1.1569,
+        model="stacked_lstm",
+        skill=0.017,
+        coverage_80=0.816,
+        coverage_90=0.907,
+        chart_file=f"{unique_id}.png",
+        chart=PNG,
+    )
+    return replace(result, **changes)
+
+
+def _report(**changes: object) -> ReportData:
+    report = ReportData(
+        panel="ecb_fx",
+        as_of="2026-10-30",
+        known_at=datetime(2026, 10, 30, 16, 5, tzinfo=UTC),
+        freq="1D",
+        horizon=72,
+        model="stacked_lstm",
+        model_version="3f2a9c1d77e0b412",
+        verdict="It beat the best baseline on the holdout.",
+        series=[_result("EURUSD"), _result("EURJPY", skill=None)],
+        contenders=[
+            Contender(
+                role="challenger",
+                model="stacked_lstm",
+                version="3f2a9c1d77e0b412",
+                publishes=True,
+                scaled_quantile_loss=3.2145,
+                skill=0.013,
+                mase=4.213,
+                coverage_80=0.812,
+                coverage_90=0.904,
+            ),
+            Contender(role="baseline", model="random_walk", version="", publishes=False, skill=0.0),
+        ],
+        findings=[Finding("P104", "gap", Action.NOTE, "EURISK", 2305, "2305 bars are missing.")],
+        left_out=[LeftOut("EURRUB", "stale since 2022-03-01")],
+        warnings=["Prices are a day late."],
+        facts={"Forecast id": "9f02b3ac41d7e655"},
+        loss_curve=PNG,
+    )
+    return replace(report, **changes)
+
+
+BARE = {"contenders": [], "findings": [], "left_out": [], "warnings": [], "facts": {}, "loss_curve": None}
+
+
+def test_the_page_is_well_formed_and_has_every_part() -> None:
+    page = Page(render_report(_report()))
+    sections = [attributes["id"] for attributes in page.all("section")]
+    assert sections == ["series", "charts", "findings", "left-out", "gate", "training", "run"]
+
+
+def test_a_report_without_optional_parts_says_so() -> None:
+    page = Page(render_report(_report(series=[_result(chart=None, chart_file="")], **BARE)))
+    assert page.all("img") == []
+    assert "The audit has nothing to say" in page.text()
+    assert "It has not been measured against the random walk." in page.text()
+
+
+@pytest.mark.parametrize("changes", [{}, BARE], ids=["whole", "bare"])
+def test_every_link_on_the_page_leads_somewhere(changes: dict[str, object]) -> None:
+    page = Page(render_report(_report(**changes)))
+    targets = {href.removeprefix("#") for href in page.values("href")}
+    assert targets <= set(page.values("id"))
+
+
+def test_the_page_asks_nothing_of_the_network() -> None:
+    html = render_report(_report())
+    page = Page(html)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert all(source.startswith("data:image/png;base64,") for source in page.values("src"))
+    assert page.all("link") == []
+    policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_pictures_are_embedded_as_they_are_and_described() -> None:
+    picture = Page(render_report(_report())).all("img")[0]
+    assert base64.b64decode((picture["src"] or "").partition(",")[2]) == PNG
+    assert (picture["alt"] or "").startswith(
+        "EURJPY: 1.1172 on 2026-10-30, median forecast 1.1187 in 72 bars"
+    )
+    assert picture["loading"] == "lazy"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_and_never_run(text: str) -> None:
+    harmless = Page(render_report(_report()))
+    report = _report(
+        panel=text,
+        verdict=text,
+        series=[_result(text, model=text), _result("EURJPY")],
+        left_out=[LeftOut(text, text)],
+        findings=[Finding("P104", text, Action.NOTE, text, 1, text)],
+        warnings=[text],
+        facts={text: text},
+    )
+    page = Page(render_report(report))
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in harmless.tags]
+    assert page.text().count(text) >= 8
+
+
+def test_more_charts_than_fit_are_linked() -> None:
+    names = [f"S{number:03}" for number in range(MAX_EMBEDDED_CHARTS + 3)]
+    page = Page(render_report(_report(series=[_result(name) for name in reversed(names)], loss_curve=None)))
+    assert len(page.all("img")) == MAX_EMBEDDED_CHARTS
+    links = [href for href in page.values("href") if href.startswith("_charts/")]
+    assert links == [f"_charts/{name}.png" for name in names[MAX_EMBEDDED_CHARTS:]]
+    assert "3 more are in _charts/" in page.text()
+
+
+def test_a_link_to_an_encoded_file_name_is_encoded_again() -> None:
+    report = _report(series=[_result("../x", chart=None, chart_file="..%2Fx.png")])
+    assert "_charts/..%252Fx.png" in Page(render_report(report)).values("href")
+
+
+def test_warnings_come_first() -> None:
+    text = Page(render_report(_report())).text()
+    assert text.index("Prices are a day late.") < text.index("It beat the best baseline")
+
+
+def test_cells_carry_the_numbers_they_sort_by() -> None:
+    cells = [a["data-value"] for a in Page(render_report(_report())).all("td") if "data-value" in a]
+    price, median, change, width, skill, *_ = cells
+    assert (price, median, skill) == ("1.1172", "1.1187", "")
+    assert float(change or "") == pytest.approx(0.0015 / 1.1172)
+    assert float(width or "") == pytest.approx(0.0752 / 1.1172)
+
+
+def test_a_price_of_zero_has_no_relative_width() -> None:
+    report = _report(series=[_result(y_cutoff=0.0, median=0.5, low=-2.0, high=3.0)])
+    cells = [a["data-value"] for a in Page(render_report(report)).all("td") if "data-value" in a]
+    assert cells[2:4] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("skill", "sentence"),
+    [
+        (0.0132, "On the holdout its loss was 1.3% lower than the random walk's."),
+        (-0.02, "On the holdout its loss was 2.0% higher than the random walk's."),
+        (0.0, "On the holdout its loss was that of the random walk."),
+    ],
+)
+def test_skill_is_put_in_words(skill: float, sentence: str) -> None:
+    report = _report(contenders=[Contender("baseline", "ewma_walk", "", publishes=True, skill=skill)])
+    assert sentence in Page(render_report(report)).text()
+
+
+def test_the_summary_says_what_who_and_from_when() -> None:
+    text = Page(render_report(_report())).text()
+    assert (
+        "2 series, 72 daily bars ahead, forecast by stacked_lstm, version 3f2a9c1d "
+        "from prices up to 2026-10-30, as known at 2026-10-30 16:05 UTC."
+    ) in text
+
+
+def test_the_gate_shows_what_each_contender_was_worth() -> None:
+    text = Page(render_report(_report())).text()
+    assert "stacked_lstm 3f2a9c1d challenger 3.2145 +1.3% 4.213 81.2% 90.4% yes" in text
+
+
+def test_intraday_bars_are_shown_with_their_time() -> None:
+    report = _report(freq="1h", series=[_result(cutoff=datetime(2026, 10, 30, 14, tzinfo=UTC))])
+    assert "2026-10-30 14:00" in Page(render_report(report)).text()
+
+
+def test_every_table_has_a_caption_and_headings_for_columns_and_rows() -> None:
+    page = Page(render_report(_report()))
+    assert len(page.all("caption")) == len(page.all("table")) == 5
+    assert {a["scope"] for a in page.all("th")} == {"col", "row"}
+
+
+def test_the_same_report_gives_the_same_page_in_any_order_of_series() -> None:
+    pages = {render_report(_report(series=list(order))) for order in itertools.permutations(_report().series)}
+    assert len(pages) == 1

@@ -1,0 +1,244 @@
+"""Who publishes from night to night, and when a challenger is due, with networks that train in no time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecasting.errors import ModelError
+from forecasting.models.registry import Decision, Registry
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
+from forecasting.prices.snapshot import take_snapshot
+from forecasting.progress import silent
+from forecasting.selection.challenger import (
+    WindowPlan,
+    load_decision,
+    plan_training,
+    retrain,
+    retrain_reason,
+    settings_digest,
+)
+from forecasting.storage import Storage
+from tests.conftest import write_prices
+from tests.workshop import Workshop
+
+NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
+    """Its prices end on 2026-10-30 and are in the store."""
+    panel = Panel.load(tiny_panel)
+    ingest(panel, local_storage, np.datetime64(NOW.replace(tzinfo=None), "us"))
+    return panel
+
+
+def night(panel: Panel, storage: Storage, as_of: str, mode: str = "auto") -> Decision:
+    """What a run for `as_of` decides."""
+    snapshot = take_snapshot(panel, storage, as_of, NOW)
+    plan = plan_training(panel, storage, snapshot)
+    if mode == "retrain" or retrain_reason(panel, storage, as_of, plan):
+        return retrain(panel, storage, snapshot, plan, silent)
+    return load_decision(panel, storage, as_of)
+
+
+def test_a_refused_challenger_is_not_trained_again_before_the_next_is_due(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    champion = night(panel, local_storage, "2026-10-10").version
+    workshop.shift = 30
+    decisions = [night(panel, local_storage, f"2026-10-{day}") for day in range(18, 27)]
+    assert {decision.version for decision in decisions} == {champion}
+    assert workshop.trained == ["2026-08-11", "2026-08-19", "2026-08-27"]  # for the 10th, 18th and 26th
+    assert "the challenger was refused" in decisions[0].reason
+
+
+def test_nothing_is_trained_while_a_baseline_stands_in_before_a_challenger_is_due(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    workshop.shift = 30
+    decisions = [night(panel, local_storage, f"2026-10-{day}") for day in range(18, 26)]
+    assert len({decision.model for decision in decisions} & {"ewma_walk", "random_walk"}) == 1
+    assert len(workshop.trained) == 1
+
+
+def test_a_model_earns_the_place_back_from_the_baseline_that_stood_in(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    workshop.shift = 30
+    assert night(panel, local_storage, "2026-10-10").model != "stacked_lstm"
+    workshop.shift = 0
+    back = night(panel, local_storage, "2026-10-20")
+    assert back.reason.startswith("stacked_lstm earns the place back: ")
+    assert back.version == back.best == back.challenger
+
+
+def test_late_bars_and_revisions_make_no_challenger_due(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    night(panel, local_storage, "2026-10-30")
+    source = Path(panel.source.uri)
+    lines = source.read_text().splitlines()
+    del lines[390]  # AAA's bar of 2026-10-21 is lost, and that of 2026-02-12 is another
+    lines[140] = lines[140].rsplit(",", 1)[0] + ",99.5"
+    source.write_text("\n".join([*lines, "LATE,2026-10-29,5.0", "LATE,2026-10-30,5.1"]) + "\n")
+    ingest(panel, local_storage, np.datetime64("2026-11-20T07:00:00", "us"))
+    night(panel, local_storage, "2026-10-30")
+    assert len(workshop.trained) == 1
+
+
+def test_a_panel_with_materially_more_prices_is_due(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    night(panel, local_storage, "2026-10-30")
+    write_prices(Path(panel.source.uri), dict.fromkeys(("AAA", "BBB", "C/C", "NEW"), 400))
+    ingest(panel, local_storage, np.datetime64("2026-11-20T07:00:00", "us"))
+    assert night(panel, local_storage, "2026-10-30").training_bars == 4 * 340
+    assert len(workshop.trained) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "windows", "due"),
+    [
+        (1000, 1049, 9, False),
+        (1000, 1050, 9, True),
+        (1000, 900, 9, False),
+        (0, 100, 1, True),
+        (0, 100, 0, False),
+    ],
+    ids=["less than 5%", "5%", "fewer", "the first window", "still no window"],
+)
+def test_material_is_a_twentieth_more_to_train_on(
+    panel: Panel, local_storage: Storage, before: int, now: int, windows: int, due: bool
+) -> None:
+    standing = Decision(
+        "2026-10-30",
+        "2026-10-30T06:00:00.000000+00:00",
+        "v",
+        "ewma_walk",
+        "v",
+        settings_digest(panel),
+        "because",
+        {},
+        training_bars=before,
+    )
+    Registry(local_storage, "tiny").record(standing)
+    plan = WindowPlan("2026-08-31", now, windows, 100, "w")
+    assert (retrain_reason(panel, local_storage, "2026-10-30", plan) is not None) is due
+
+
+def test_a_champion_with_other_settings_does_not_compete_and_is_not_retrained_twice(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    champion = night(panel, local_storage, "2026-10-28").version
+    other = panel.model_copy(update={"model": panel.model.model_copy(update={"seed": 1})})
+    workshop.shift = 30
+    refused = night(other, local_storage, "2026-10-29")
+    assert refused.model in {"ewma_walk", "random_walk"}
+    assert f"Champion {champion} did not compete: it has other settings." in refused.reason
+    assert night(other, local_storage, "2026-10-30") == refused
+    assert len(workshop.trained) == 2
+
+
+def test_a_champion_that_was_trained_on_the_holdout_does_not_compete(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    later = night(panel, local_storage, "2026-10-30")
+    registry = Registry(local_storage, "tiny")
+    registry.record(replace(later, as_of="2026-10-01", trained_for="2026-09-01"))
+    workshop.shift = 30
+    decision = night(panel, local_storage, "2026-10-02")
+    assert decision.version != later.version
+    assert decision.verdict["versions"] == {"stacked_lstm": decision.challenger}
+    assert (
+        f"Champion {later.version} did not compete: it was trained up to 2026-08-31T00:00, on bars that it "
+        "would be judged by."
+    ) in decision.reason
+
+
+def test_a_lost_champion_does_not_compete(panel: Panel, local_storage: Storage, workshop: Workshop) -> None:
+    lost = night(panel, local_storage, "2026-10-10").version
+    local_storage.put(f"models/tiny/{lost}/model.keras", b"half")
+    decision = night(panel, local_storage, "2026-10-11")
+    assert f"Champion {lost} did not compete: it is missing from the store, or damaged." in decision.reason
+    assert len(workshop.trained) == 2
+
+
+def test_bad_scores_call_at_once_and_then_let_the_weekly_trainings_go_on(
+    panel: Panel, local_storage: Storage, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def beyond(_panel: Panel, _storage: Storage, as_of: str) -> str | None:
+        return "the skill was too low" if as_of >= "2026-09-18" else None
+
+    monkeypatch.setattr("forecasting.selection.challenger.beyond_limits", beyond)
+    for day in np.arange("2026-09-15", "2026-10-21", dtype="datetime64[D]"):
+        night(panel, local_storage, str(day))
+    made = [(one.as_of, one.scores) for one in Registry(local_storage, "tiny").decisions()]
+    assert made == [
+        ("2026-09-15", ""),
+        ("2026-09-18", "the skill was too low"),
+        ("2026-09-26", ""),
+        ("2026-10-04", ""),
+        ("2026-10-12", ""),
+        ("2026-10-18", "the skill was too low"),  # 30 days later
+    ]
+    assert len(workshop.trained) == 6
+
+
+def test_a_challenger_that_ties_publishes_and_the_best_on_record_meets_the_next(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    first, second, third = (night(panel, local_storage, f"2026-10-{day}", "retrain") for day in (10, 17, 24))
+    assert (second.version, second.best) == (second.challenger, first.version)
+    assert third.verdict["versions"] == {
+        "stacked_lstm": third.challenger,
+        "champion": second.version,
+        "best": first.version,
+    }
+    assert len(workshop.trained) == 3
+
+
+def test_a_forced_retraining_trains_unless_it_was_done_already(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    night(panel, local_storage, "2026-10-29")
+    first, again = (night(panel, local_storage, "2026-10-30", "retrain") for _ in range(2))
+    assert again == first
+    assert len(workshop.trained) == 2
+
+
+def test_a_decision_records_its_numbers_and_what_comes_next(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    night(panel, local_storage, "2026-10-20")
+    decision = night(panel, local_storage, "2026-10-28")
+    found = Registry(local_storage, "tiny").decision("2026-10-28")
+    assert found is not None
+    assert found.verdict["duels"][-1].keys() == {"candidate", "opponent", "difference", "standard_error"}
+    first = found.verdict["duels"][0]
+    assert (first["candidate"], first["opponent"]) == ("stacked_lstm", "champion")
+    assert {"ewma_walk", "random_walk"} <= {duel["opponent"] for duel in found.verdict["duels"]}
+    assert (found.trained_for, found.training_bars, found.verdict["dates"]) == ("2026-10-28", 3 * 338, 6)
+    assert found.next_step == (
+        "The next challenger is due after 2026-11-04, or when there is 5% more to train on, "
+        "or when the model's settings change, "
+        "or when published forecasts turn out worse than [scoring] allows."
+    )
+    assert decision == found
+    assert len(workshop.trained) == 2
+
+
+def test_a_backfill_of_the_past_neither_uses_nor_moves_todays_champion(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    today = night(panel, local_storage, "2026-10-30")
+    past = night(panel, local_storage, "2026-10-15")
+    assert past.version != today.version
+    assert past.verdict["versions"] == {"stacked_lstm": past.version}
+    assert workshop.trained == ["2026-08-31", "2026-08-16"]
+    assert night(panel, local_storage, "2026-10-30") == today
+    with pytest.raises(ModelError, match="no model to load as of 2026-10-14"):
+        load_decision(panel, local_storage, "2026-10-14")

@@ -1,0 +1,70 @@
+"""The snippets of docs/contract.md do what they say."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forecasting import contract
+from forecasting.contract import SeriesForecast
+from forecasting.publishing import publish
+from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.storage import Storage
+
+DOCS = Path(__file__).parents[2] / "docs/contract.md"
+SNIPPETS = {
+    name: (local, text)
+    for name, local, text in re.findall(
+        r"```python ([\w-]+)( local)?\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL
+    )
+}
+EVERYWHERE = [name for name, (local, _) in SNIPPETS.items() if not local]
+
+
+def fill(storage: Storage, forecast: SeriesForecast) -> None:
+    """An older forecast, those that do not count, the one that does, and a folder that is none."""
+    for day, name, known_at, facts in (
+        ("29", "older", "2026-11-09T00:00:00Z", {}),
+        ("30", "superseded", "2026-10-31T06:00:00Z", {}),
+        ("30", "counts", "2026-10-31T07:00:00Z", {}),
+        ("30", "backfilled", "2026-11-02T07:00:00Z", {"origin": "backfill"}),
+        ("30", "early", "2026-11-03T07:00:00Z", {"provisional": "the source was late"}),
+    ):
+        address = ForecastAddress("ecb_fx", f"2026-10-{day}", name)
+        storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], name), {}))
+        record = {"known_at": known_at, "origin": "live", "provisional": None, **facts}
+        publish.point_latest(storage, publish.commit(storage, address, record))
+    storage.put(ForecastAddress("ecb_fx", "2026-10-30", "zz").path(FORECAST), b"half a night's work")
+
+
+def given_rows(name: str, uri: str) -> list[tuple[Any, ...]]:
+    known: dict[str, Any] = {"uri": uri}
+    exec(SNIPPETS[name][1], known)  # noqa: S102 - what a reader of the docs would do
+    return [
+        (row[0], datetime.fromisoformat(str(row[1])).astimezone(UTC), *(round(value, 9) for value in row[2:]))
+        for row in known["rows"]
+    ]
+
+
+EXPECTED = [
+    ("BRK/B", datetime(2026, 10, 30, tzinfo=UTC), 400.0, 399.92, 400.08),
+    ("EURUSD", datetime(2026, 10, 31, tzinfo=UTC), 1.25, 1.17, 1.33),
+]
+
+
+def test_there_is_a_snippet_for_each_reader() -> None:
+    assert {name.split("-")[0] for name in SNIPPETS} == {"duckdb", "pandas", "polars", "pyarrow"}
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_a_snippet_reads_a_local_store(name: str, local_storage: Storage, forecast: SeriesForecast) -> None:
+    fill(local_storage, forecast)
+    assert given_rows(name, local_storage.uri) == EXPECTED
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_a_snippet_reads_a_store_on_s3(name: str, s3_storage: Storage, forecast: SeriesForecast) -> None:
+    fill(s3_storage, forecast)
+    assert given_rows(name, s3_storage.uri) == EXPECTED

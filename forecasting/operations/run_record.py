@@ -4,18 +4,18 @@ One object a panel, `status/<panel>.json`, written in one put. A run that is kil
 one before: then it is the missing forecast that tells.
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from forecasting.errors import StoreError
+from forecasting.records import AsOf, Instant, Record
 from forecasting.storage import Storage
 
 Outcome = Literal["published", "nothing new", "failed"]
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Record):
     """How a run ended. Times are ISO 8601 in UTC.
 
     Attributes:
@@ -30,10 +30,10 @@ class RunRecord:
 
     panel: str
     outcome: Outcome
-    due_at: str
-    ended_at: str
+    due_at: Instant
+    ended_at: Instant
     flow_run_id: str
-    as_of: str | None = None
+    as_of: AsOf | None = None
     forecast_id: str | None = None
     error: str | None = None
     message: str | None = None
@@ -46,7 +46,7 @@ def record_path(panel: str) -> str:
 
 def write_run_record(storage: Storage, record: RunRecord) -> None:
     """Put it in place of the record of the run before."""
-    storage.put(record_path(record.panel), json.dumps(asdict(record), indent=1, sort_keys=True).encode())
+    storage.put(record_path(record.panel), record.to_json())
 
 
 def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
@@ -58,10 +58,9 @@ def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
     data = storage.find(record_path(panel))
     if data is None:
         return None
-    known = {field.name for field in fields(RunRecord)}
     try:
-        return RunRecord(**{key: value for key, value in json.loads(data).items() if key in known})
-    except (ValueError, AttributeError, TypeError) as error:
+        return RunRecord.from_json(data)
+    except ValueError as error:
         raise StoreError(
             f"{record_path(panel)} in {storage.uri} is damaged: it records no run; remove it, the next run "
             "writes it anew"

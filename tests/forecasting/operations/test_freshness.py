@@ -1,6 +1,5 @@
 """Freshness, on dates worked out by hand. Unless a test says more, a panel gets 60 + 30 minutes for a run."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +17,8 @@ from forecasting.operations.freshness import (
 )
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.manifest import Manifest, Pointer
 from forecasting.storage import Storage
 
 
@@ -43,10 +44,11 @@ def at(text: str) -> datetime:
 
 
 def publish(storage: Storage, as_of: str, published_at: str = "2026-01-01T00:00", **facts: Any) -> None:
-    folder = f"forecasts/p/as_of={as_of}/id=x"
-    pointer = {"as_of": as_of, "path": f"{folder}/forecast.parquet", "published_at": f"{published_at}+00:00"}
-    storage.put("latest/p.json", json.dumps(pointer).encode())
-    storage.put(f"{folder}/_manifest.json", json.dumps({"model": "stacked_lstm", **facts}).encode())
+    address = ForecastAddress("p", as_of, "x")
+    given = {"known_at": f"{published_at}+00:00", "published_at": f"{published_at}+00:00", **facts}
+    manifest = Manifest.of(address, objects={FORECAST: "0"}, **({"model": "stacked_lstm"} | given))
+    storage.put(address.path(MANIFEST), manifest.to_json())
+    storage.put("latest/p.json", Pointer.to(manifest).to_json())
 
 
 def record(storage: Storage, outcome: str, due: str, ended: str, message: str | None = None) -> None:
@@ -208,9 +210,9 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
         (
             "latest/p.json",
             b"junk",
-            "is damaged: it names no forecast; run: nightcast run p",
+            "is damaged: it names no forecast; the next run replaces it: nightcast run p",
         ),
-        ("latest/p.json", b'{"as_of": 5}', "latest/p.json in"),
+        ("latest/p.json", b'{"as_of": 5}', "latest/p.json is damaged"),
         ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),
         ("status/p.json", b"[1]", "it records no run"),
         (

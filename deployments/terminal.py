@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecasting.as_of import as_of_label
+from forecasting.commands import command
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
 from forecasting.evaluation.scores import Score
@@ -70,10 +71,12 @@ def print_ingest(report: IngestReport) -> None:
     print_findings(report.findings)
 
 
-def print_models(panel: Panel, versions: Sequence[Version], decisions: Sequence[Decision]) -> None:
+def print_models(
+    panel: Panel, storage: Storage, versions: Sequence[Version], decisions: Sequence[Decision]
+) -> None:
     """Every version, then every decision, the newest of both at the end."""
     if not versions and not decisions:
-        print(f"{panel.name} has no model yet; run: nightcast run {panel.name}")
+        print(f"{panel.name} has no model yet; run: {command('run', panel, store=storage.uri)}")
         return
     columns = ("version", "", "trained to", "trained at", "skill", "in 80%", "in 90%", "judged as of")
     print_table(columns, [_version_row(version) for version in versions])

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
 from forecasting.digests import digest_record
@@ -226,6 +234,12 @@ class Panel(_Section):
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
     retention: Retention = Retention()
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The absolute path of the TOML file that the panel was loaded from; None if it was not loaded."""
+        return self._file
 
     @model_validator(mode="before")
     @classmethod
@@ -343,7 +357,9 @@ class Panel(_Section):
         except ValidationError as error:
             raise PanelError(f"{path}: {_explain(error)}") from error
         source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
-        return panel.model_copy(update={"source": source})
+        loaded = panel.model_copy(update={"source": source})
+        loaded._file = path.resolve()  # noqa: SLF001 - its own class
+        return loaded
 
 
 def _check_time_zone(name: str) -> str:

@@ -1,7 +1,6 @@
 """Deadline: wait for a late source, and for a late training, but no longer; start no night that is past."""
 
 import logging
-import shlex
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -75,7 +74,7 @@ def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
     if found is None:
         return None
     later, day = found
-    command = f"{rules.backfill_command(panel, day, day)} --store {shlex.quote(store)}" if day else None
+    command = rules.backfill_command(panel, day, day, store) if day else None
     fix = f"to fill it, run: {command}" if command else "it has the same bars"
     told = f"missed: due {rules.clock(due)}, and a later run was due {rules.clock(later)}; {fix}"
     _log.warning("deadline: %s", told)

@@ -38,5 +38,5 @@ def models(
         terminal.print_decision(rollback(settings, storage, reason))
     else:
         terminal.print_models(
-            settings, list_versions(settings, storage), Registry(storage, settings.name).decisions()
+            settings, storage, list_versions(settings, storage), Registry(storage, settings.name).decisions()
         )

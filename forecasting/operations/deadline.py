@@ -11,6 +11,7 @@ import numpy as np
 
 from forecasting import __version__
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.commands import command
 from forecasting.errors import AuditError, StoreError
 from forecasting.findings import Finding, name_some
 from forecasting.models.baselines import EwmaWalk
@@ -59,15 +60,19 @@ def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: 
     days = [to_datetime(parse_as_of(label, panel.bars.freq)).date() for label in skipped]
     detail = (
         f"No forecast was published for {name_some(skipped, 3)}, whose bars are here now; "
-        f"to fill that, run: {backfill_command(panel, days[0], days[-1])}"
+        f"to fill that, run: {backfill_command(panel, days[0], days[-1], storage.uri)}"
     )
     found = Finding.of(SKIPPED, "", len(skipped), detail)
     return replace(snapshot, findings=(*snapshot.findings, found))
 
 
-def backfill_command(panel: Panel, first: date, last: date) -> str:
-    """The command that publishes what is missing from one date to another, both included."""
-    return f"nightcast backfill {panel.name} --start {first} --end {last}"
+def backfill_command(panel: Panel, first: date, last: date, store: str, server: str | None = None) -> str:
+    """The command that publishes what is missing from `first` to `last`, both included.
+
+    `store` and `server` are those of `forecasting.commands.command`.
+    """
+    dates = ("--start", str(first), "--end", str(last))
+    return command("backfill", panel, *dates, store=store, server=server)
 
 
 def deadline_of(panel: Panel, due: datetime) -> datetime | None:

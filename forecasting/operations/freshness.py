@@ -14,6 +14,7 @@ import pandas as pd
 from obstore.exceptions import BaseError
 
 from forecasting.as_of import parse_as_of, to_instant
+from forecasting.commands import command
 from forecasting.errors import NightcastError, StaleError, StoreError
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
@@ -114,7 +115,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
     """
     record, latest = read_run_record(storage, panel.name), _Latest.read(panel, storage)
     if latest is None:
-        return Freshness(panel.name, "never", _why_never(panel, record))
+        return Freshness(panel.name, "never", _why_never(panel, storage, record))
     due, age = panel.last_due(now - _longest_run(panel)), now - latest.published_at
     behind = _bars_behind(panel, latest.as_of, due)
     is_newest = record is not None and (not due or _time(record.due_at) >= due)
@@ -125,7 +126,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
     if failure and is_newest:
         state, reason = "failed", failure
     elif behind > (_lag_bars(panel) if has_run else 0):
-        state, reason = "stale", _why_stale(panel, latest.as_of, behind, has_run=has_run)
+        state, reason = "stale", _why_stale(panel, storage, latest.as_of, behind, has_run=has_run)
     elif max_age is not None and age > max_age:
         state, reason = "stale", f"its forecast is {format_age(age)} old, as of {latest.as_of}; is a run due?"
     elif behind:
@@ -186,15 +187,15 @@ class _Latest:
             return None
         pointer = _record(data, ("as_of", "path", "published_at"))
         if pointer is None:
-            raise StoreError(
-                f"{path} in {storage.uri} is damaged: it names no forecast; run: nightcast run {panel.name}"
-            )
+            again = command("run", panel, store=storage.uri)
+            raise StoreError(f"{path} in {storage.uri} is damaged: it names no forecast; run: {again}")
         path = pointer["path"].removesuffix(FORECAST) + MANIFEST
         manifest = _record(storage.find(path) or b"", ("model",))
         if manifest is None:
+            again = command("run", panel, "--as-of", pointer["as_of"], store=storage.uri)
             raise StoreError(
-                f"{path} in {storage.uri} is missing or damaged, which commits the newest forecast; run: "
-                f"nightcast run {panel.name} --as-of {pointer['as_of']}"
+                f"{path} in {storage.uri}, which commits the newest forecast, is missing or damaged; "
+                f"run: {again}"
             )
         model, published_at = manifest["model"], _time(pointer["published_at"])
         return cls(pointer["as_of"], published_at, model, _notes(manifest))
@@ -246,10 +247,10 @@ def _bars(count: int) -> str:
     return f"{count} bar{'s' * (count != 1)}"
 
 
-def _why_never(panel: Panel, record: RunRecord | None) -> str:
+def _why_never(panel: Panel, storage: Storage, record: RunRecord | None) -> str:
     if record is not None and record.outcome == "failed":
         return _why_failed(record)
-    return f"nothing was ever published; run: nightcast run {panel.name}"
+    return f"nothing was ever published; run: {command('run', panel, store=storage.uri)}"
 
 
 def _why_failed(record: RunRecord) -> str:
@@ -263,8 +264,9 @@ def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
     return _why_failed(record)
 
 
-def _why_stale(panel: Panel, as_of: str, behind: int, *, has_run: bool) -> str:
+def _why_stale(panel: Panel, storage: Storage, as_of: str, behind: int, *, has_run: bool) -> str:
     lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
     if has_run:
         return f"{lacking}, though its runs end well: does {shown(panel.source.uri)} still grow?"
-    return f"{lacking}, and no run has ended well since: who starts them? By hand: nightcast run {panel.name}"
+    by_hand = command("run", panel, store=storage.uri)
+    return f"{lacking}, and no run has succeeded since: is nightcast serve or a worker up? By hand: {by_hand}"

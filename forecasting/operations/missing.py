@@ -58,7 +58,7 @@ def find_missing(
     """
     check_dates(start, end, now)
     target = panel.forecast.target
-    bars = Bars.from_table(PriceTable(storage, panel.name).newest(values=[target]), target)
+    bars = Bars.from_table(PriceTable(storage, panel).newest(values=[target]), target)
     bars = bars.keep(is_usable(bars, panel))
     as_ofs = _scheduled(panel, bars, start, end, now)
     enough = _has_history(panel, bars, as_ofs)

@@ -106,7 +106,7 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
         AuditError: there are no prices, `as_of` is not over yet, or too few series are fit.
         StoreError: the price table cannot be read.
     """
-    table = PriceTable(storage, panel.name)
+    table = PriceTable(storage, panel)
     prices = _Prices.read(panel, table.newest(values=_values(panel)))
     now_at, calendar = to_instant(now), panel.calendar
     newest = resolve_as_of(prices.bars, panel, calendar, now_at)
@@ -139,7 +139,7 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
     Raises:
         AuditError: no bar is closed by then.
     """
-    bars = _Prices.read(panel, PriceTable(storage, panel.name).newest(values=_values(panel))).bars
+    bars = _Prices.read(panel, PriceTable(storage, panel).newest(values=_values(panel))).bars
     return as_of_label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)), panel.bars.freq)
 
 
@@ -158,7 +158,7 @@ def bars_behind(panel: Panel, storage: Storage, facts: Mapping[str, Any], ids: S
         StoreError: the price table cannot be read.
     """
     table, known_at = (
-        PriceTable(storage, panel.name),
+        PriceTable(storage, panel),
         np.datetime64(facts["known_at"].removesuffix("Z"), "us"),
     )
     until, values = parse_as_of(facts["as_of"], panel.bars.freq), [panel.forecast.target]
@@ -222,7 +222,7 @@ def resolve_as_of(bars: Bars, panel: Panel, calendar: BarCalendar, instant: np.d
     if np.isnat(found):
         raise AuditError(
             f"panel {panel.name} has no bar that was closed at {instant}Z; "
-            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+            "ingest older prices, or give a later as_of"
         )
     return np.datetime64(found)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from forecasting import __version__, contract
 from forecasting.as_of import as_of_label
+from forecasting.commands import command
 from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
@@ -204,7 +205,7 @@ def find_pointer(storage: Storage, panel: str) -> dict[str, Any] | None:
     if pointer is None and tag is not None:
         raise StoreError(
             f"{storage.display(latest_pointer(panel))} is damaged: it names no forecast; "
-            f"the next run makes it anew: nightcast run {panel}"
+            f"the next run makes it anew: {command('run', panel, store=storage.uri)}"
         )
     return pointer
 
@@ -268,10 +269,8 @@ def _copy_latest(storage: Storage, pointer: dict[str, Any]) -> None:
         return
     forecast = storage.get(pointer["path"])
     if digest_bytes(forecast) != pointer["sha256"]:
-        label = pointer["as_of"]
-        raise StoreError(
-            f"{pointer['path']} is damaged; run: nightcast run {pointer['panel']} --as-of {label}"
-        )
+        again = command("run", pointer["panel"], "--as-of", pointer["as_of"], store=storage.uri)
+        raise StoreError(f"{pointer['path']} is damaged; run: {again}")
     storage.put(path, forecast)
 
 

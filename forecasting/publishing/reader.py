@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from forecasting import contract
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.commands import command
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.prices.schema import INSTANT
@@ -57,7 +58,7 @@ def latest(panel: str, store: str | None = None) -> pd.DataFrame:
     if folder not in committed:
         raise StoreError(
             f"{storage.display(folder)} is no forecast, though {latest_pointer(panel)} names it: "
-            f"its manifest is missing or damaged; {_again(panel, pointer['as_of'])}"
+            f"its manifest is missing or damaged; {_again(storage, panel, pointer['as_of'])}"
         )
     return _read(storage, folder, {**committed[folder], "objects": {FORECAST: pointer["sha256"]}})
 
@@ -82,7 +83,7 @@ def as_of(panel: str, when: date | str, store: str | None = None) -> pd.DataFram
     if not committed:
         raise StoreError(
             f"no forecast of panel {panel!r} as of {label} in {storage.uri}; "
-            f"{_nearest(storage, panel, label, labels)}{_again(panel, label)}"
+            f"{_nearest(storage, panel, label, labels)}{_again(storage, panel, label)}"
         )
     return _read(storage, *committed[-1])
 
@@ -145,7 +146,9 @@ def _checked(storage: Storage, folder: str, manifest: dict[str, Any], data: byte
     """The forecast in a folder, with a `/`, if these bytes of it are those that its manifest names."""
     where = storage.display(f"{folder}{FORECAST}")
     # What a run makes of a past date from revised prices is another one, which counts once this one is gone.
-    again = f"{_again(manifest['panel'], manifest['as_of'])}; if it is still so then, remove its folder"
+    again = (
+        f"{_again(storage, manifest['panel'], manifest['as_of'])}; if it is still so then, remove its folder"
+    )
     if data is None:
         raise StoreError(f"{where} is missing, though its manifest names it; {again}")
     if digest_bytes(data) != manifest["objects"][FORECAST]:
@@ -153,17 +156,16 @@ def _checked(storage: Storage, folder: str, manifest: dict[str, Any], data: byte
     return contract.from_bytes(data, where)
 
 
-def _again(panel: str, label: str) -> str:
-    return f"run: nightcast run {panel} --as-of {label}"
+def _again(storage: Storage, panel: str, label: str) -> str:
+    return f"run: {command('run', panel, '--as-of', label, store=storage.uri)}"
 
 
 def _nothing(storage: Storage, panel: str) -> StoreError:
     """For a panel without a forecast."""
     others = ", ".join(storage.names(forecasts_folder("").rstrip("/")))
     listing = f"it has forecasts of: {others}" if others else "it has none of any panel"
-    return StoreError(
-        f"no forecast of panel {panel!r} in {storage.uri}; {listing}; run: nightcast run {panel}"
-    )
+    first = command("run", panel, store=storage.uri)
+    return StoreError(f"no forecast of panel {panel!r} in {storage.uri}; {listing}; run: {first}")
 
 
 def _no_series(

@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError
 
 from forecasting import contract
 from forecasting.as_of import parse_as_of
+from forecasting.commands import command
 from forecasting.digests import digest_bytes
 from forecasting.errors import NightcastError, StoreError
 from forecasting.models.baselines import EwmaWalk, RandomWalk
@@ -123,7 +124,7 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
     except CommitFailedError as error:
         raise StoreError(
             f"cannot write scores of panel {panel.name} to {storage.uri} ({error}); "
-            "let its other runs end, then run: nightcast score " + panel.name
+            f"let its other runs end, then run: {command('score', panel, store=storage.uri)}"
         ) from error
     return _warned(ScoreReport(panel.name, committed, len(found), scored, tuple(skipped)))
 
@@ -214,7 +215,7 @@ class _Arrived:
         """The prices since any cutoff that a forecast `as_of` then may have: series were not stale yet."""
         spare = max(panel.audit.stale_bars, panel.forecast.horizon) + 1
         begin = panel.calendar.back(as_of, spare)
-        rows = PriceTable(storage, panel.name).newest_since(begin, [panel.forecast.target])
+        rows = PriceTable(storage, panel).newest_since(begin, [panel.forecast.target])
         bars = Bars.from_table(rows, panel.forecast.target)
         bars = bars.keep(is_usable(bars, panel))
         days, day = np.unique(bars.ds, return_inverse=True)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forecasting import __version__
+from forecasting.commands import command
 from forecasting.digests import digest_record
 from forecasting.errors import ModelError
 from forecasting.models.baselines import BASELINES
@@ -69,8 +70,8 @@ def promote(panel: Panel, storage: Storage, version: str, why: str = "") -> Deci
         ModelError: there is no such version, it is not whole or has other settings, or the panel never ran.
     """
     registry = Registry(storage, panel.name)
-    decisions = _history(panel, registry)
-    _check(panel, registry, version)
+    decisions = _history(panel, storage, registry)
+    _check(panel, storage, registry, version)
     known = next((one for one in reversed(decisions) if one.version == version), None)
     return registry.record(
         replace(
@@ -93,16 +94,16 @@ def rollback(panel: Panel, storage: Storage, why: str = "") -> Decision:
         ModelError: nothing else ever did, or it is not whole or has other settings.
     """
     registry = Registry(storage, panel.name)
-    decisions = _history(panel, registry)
+    decisions = _history(panel, storage, registry)
     before = rollback_target(decisions)
     if before is None:
         now = " ".join(_publisher(decisions[-1])).rstrip()
         raise ModelError(
             f"panel {panel.name} has only ever published with {now}; "
-            f"nightcast models {panel.name} lists what can be promoted"
+            f"to list what can be promoted, run: {command('models', panel, store=storage.uri)}"
         )
     if before.model not in BASELINES:
-        _check(panel, registry, before.version)
+        _check(panel, storage, registry, before.version)
     return registry.record(
         replace(
             _by_hand(panel, storage, decisions[-1]),
@@ -135,23 +136,25 @@ def _by_hand(panel: Panel, storage: Storage, standing: Decision) -> Decision:
     )
 
 
-def _history(panel: Panel, registry: Registry) -> list[Decision]:
+def _history(panel: Panel, storage: Storage, registry: Registry) -> list[Decision]:
     decisions = registry.decisions()
     if not decisions:
-        raise ModelError(f"panel {panel.name} has no model yet; run: nightcast run {panel.name}")
+        first = command("run", panel, store=storage.uri)
+        raise ModelError(f"panel {panel.name} has no model yet; run: {first}")
     return decisions
 
 
-def _check(panel: Panel, registry: Registry, version: str) -> None:
+def _check(panel: Panel, storage: Storage, registry: Registry, version: str) -> None:
     """Refuse a version that could not publish."""
     if version not in registry.versions():
         raise ModelError(
-            f"panel {panel.name} has no model {version}; nightcast models {panel.name} lists them"
+            f"panel {panel.name} has no model {version}; "
+            f"to list the models, run: {command('models', panel, store=storage.uri)}"
         )
     if not registry.is_intact(version):
         raise ModelError(
             f"model {version} of panel {panel.name} is damaged or not whole; choose another, "
-            "or run with --mode retrain"
+            f"or run: {command('run', panel, '--mode', 'retrain', store=storage.uri)}"
         )
     if not _has_settings(panel, registry.metadata(version)):
         raise ModelError(

@@ -110,7 +110,8 @@ def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Pa
             "2026-10-27",
             (
                 "No forecast was published for 2026-10-28, 2026-10-29, whose bars are here now; "
-                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29"
+                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29 "
+                "--store {folder}/store --panels {folder}"
             ),
         ),
     ],
@@ -123,7 +124,9 @@ def test_dates_without_a_forecast_since_the_newest_one_are_named(
         point_latest(local_storage, publish_one(local_storage, as_of=newest))
     noted = with_skipped_dates(panel, local_storage, snapshot, A_DAY_LATER)
     found = noted.findings[len(snapshot.findings) :]
-    assert [(one.code, one.detail) for one in found] == ([("P205", said)] if said else [])
+    folder = str(panel.file.parent) if panel.file else ""
+    expected = [("P205", said.format(folder=folder))] if said else []
+    assert [(one.code, one.detail) for one in found] == expected
     decision = standing(panel)
     assert address_of(panel, noted, decision) == address_of(panel, snapshot, decision)
 

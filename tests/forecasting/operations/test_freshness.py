@@ -101,8 +101,8 @@ def test_the_forecast_that_is_due_is_fresh_and_the_one_before_is_stale(
     found = assess(settings, local_storage, at(now))
     assert (found.state, found.behind) == ("stale", 1)
     assert found.line == (
-        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has ended well since: "
-        "who starts them? By hand: nightcast run p"
+        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has succeeded since: "
+        f"is nightcast serve or a worker up? By hand: nightcast run p --store {local_storage.uri}"
     )
 
 
@@ -171,7 +171,9 @@ def test_a_failed_run_is_no_excuse_for_the_source(local_storage: Storage) -> Non
 
 def test_what_was_never_published_says_how_to_begin(local_storage: Storage) -> None:
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
-    assert found.line == "p has no forecast: nothing was ever published; run: nightcast run p"
+    assert found.line == (
+        f"p has no forecast: nothing was ever published; run: nightcast run p --store {local_storage.uri}"
+    )
     record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
     assert found.line == "p has no forecast: the run due 2026-11-19 15:30 UTC: no file at prices.csv"
@@ -208,7 +210,7 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
         (
             "latest/p.json",
             b"junk",
-            "is damaged: it names no forecast; run: nightcast run p",
+            "is damaged: it names no forecast; run: nightcast run p --store ",
         ),
         ("latest/p.json", b'{"as_of": 5}', "latest/p.json in"),
         ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),
@@ -216,7 +218,7 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
         (
             "forecasts/p/as_of=2026-11-20/id=x/_manifest.json",
             b"",
-            "run: nightcast run p --as-of 2026-11-20",
+            "run: nightcast run p --as-of 2026-11-20 --store ",
         ),
     ],
 )

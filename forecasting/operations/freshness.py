@@ -15,9 +15,9 @@ from obstore.exceptions import BaseError
 
 from forecasting.as_of import parse_as_of, to_instant
 from forecasting.commands import command
-from forecasting.errors import NightcastError, StaleError, StoreError
+from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
-from forecasting.operations.run_record import RunRecord, read_run_record
+from forecasting.operations.run_record import RunRecord, parse_time, read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.sources.uris import shown
 from forecasting.publishing.publish import FORECAST, MANIFEST, latest_pointer
@@ -85,10 +85,20 @@ def require_fresh(found: Sequence[Freshness]) -> None:
 
 
 def assess_all(
-    panels: Sequence[Panel], storage: Storage, now: datetime, max_age: timedelta | None = None
+    folder: str | None, storage: Storage, now: datetime, max_age: timedelta | None = None
 ) -> list[Freshness]:
-    """The freshness of each; what cannot be told of one panel is a failure of that one alone."""
-    return [_assess_or_fail(panel, storage, now, max_age) for panel in panels]
+    """The freshness of each panel in a folder, as for `Panel.load_all`; a bad panel file is unreadable.
+
+    Raises:
+        PanelError: the folder has no panel files.
+    """
+    found = []
+    for name in Panel.names(folder):
+        try:
+            found.append(_assess_or_fail(Panel.load_named(name, folder), storage, now, max_age))
+        except (PanelError, OSError) as error:
+            found.append(Freshness(name, "unreadable", first_line(error)))
+    return found
 
 
 def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None) -> Freshness:
@@ -97,8 +107,11 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
-        reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+        reason = first_line(error) or type(error).__name__
         return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one panel must not hide the others
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return Freshness(panel.name, "unreadable", f"its freshness cannot be assessed: {reason}")
 
 
 def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None = None) -> Freshness:
@@ -186,7 +199,8 @@ class _Latest:
         if data is None:
             return None
         pointer = _record(data, ("as_of", "path", "published_at"))
-        if pointer is None:
+        published_at = parse_time(pointer["published_at"]) if pointer else None
+        if pointer is None or published_at is None:
             again = command("run", panel, store=storage.uri)
             raise StoreError(f"{path} in {storage.uri} is damaged: it names no forecast; run: {again}")
         path = pointer["path"].removesuffix(FORECAST) + MANIFEST
@@ -197,15 +211,14 @@ class _Latest:
                 f"{path} in {storage.uri}, which commits the newest forecast, is missing or damaged; "
                 f"run: {again}"
             )
-        model, published_at = manifest["model"], _time(pointer["published_at"])
-        return cls(pointer["as_of"], published_at, model, _notes(manifest))
+        return cls(pointer["as_of"], published_at, manifest["model"], _notes(manifest))
 
 
 def _record(data: bytes, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """The JSON object that has at least these keys with texts, or None where it is damaged."""
+    """The JSON object, or None if it is damaged: each of `keys` must be there and hold text."""
     try:
         record = json.loads(data)
-    except ValueError:
+    except ValueError:  # also of bytes that are not UTF-8
         return None
     is_whole = isinstance(record, dict) and all(isinstance(record.get(key), str) for key in keys)
     return record if is_whole else None

@@ -1,13 +1,16 @@
 """Freshness, on dates worked out by hand. Unless a test says more, a panel gets 60 + 30 minutes for a run."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from obstore.exceptions import GenericError
 
 from forecasting.errors import StaleError
+from forecasting.operations import freshness
 from forecasting.operations.freshness import (
     Freshness,
     assess,
@@ -32,6 +35,7 @@ def panel(freq: str, calendar: str, cron: str, timezone: str = "UTC", **schedule
     )
 
 
+Folder = Callable[..., str]
 ECB_FX = panel("1D", "ECB", "30 16 * * 1-5", "Europe/Berlin")
 COINS = panel("1D", "24/7", "0 6 * * *")
 STOCKS = panel("1D", "XNYS", "0 18 * * 1-5", "America/New_York")
@@ -40,6 +44,22 @@ HOURLY = panel("1h", "24/7", "5 * * * *")
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Folder:
+    """Writes the panel `ECB_FX` under each of some names; their folder."""
+
+    def write(*names: str) -> str:
+        for name in names:
+            lines = [
+                f'name = "{name}"\n[source]\nuri = "prices.csv"\n[bars]\ncalendar = "ECB"\n[schedule]',
+                'cron = "30 16 * * 1-5"\ntimezone = "Europe/Berlin"\n',
+            ]
+            (tmp_path / f"{name}.toml").write_text("\n".join(lines), encoding="utf-8")
+        return str(tmp_path)
+
+    return write
 
 
 def publish(storage: Storage, as_of: str, published_at: str = "2026-01-01T00:00", **facts: Any) -> None:
@@ -204,6 +224,13 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
     assert (found.published_at, found.age) == (at("2026-11-20T15:31"), timedelta(hours=1))
 
 
+RUN = b'{"panel": "p", "ended_at": "2026-11-20T15:31:00Z", "flow_run_id": "x", "message": "", "due_at": %b}'
+POINTER = (
+    b'{"as_of": "2026-11-20", "path": "forecasts/p/as_of=2026-11-20/id=x/forecast.parquet", '
+    b'"published_at": "%b"}'
+)
+
+
 @pytest.mark.parametrize(
     ("path", "damage", "reason"),
     [
@@ -215,6 +242,13 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
         ("latest/p.json", b'{"as_of": 5}', "latest/p.json in"),
         ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),
         ("status/p.json", b"[1]", "it records no run"),
+        ("status/p.json", RUN % b'"2026-11-20", "outcome": "failed"', "it records no run"),  # no time zone
+        ("status/p.json", RUN % b'"at noon", "outcome": "failed"', "it records no run"),
+        ("status/p.json", RUN % b'5, "outcome": "failed"', "it records no run"),
+        ("status/p.json", RUN % b'"2026-11-20T15:30:00Z", "outcome": "gone"', "it records no run"),
+        ("latest/p.json", POINTER % b"at noon", "is damaged: it names no forecast; run: nightcast run p"),
+        ("latest/p.json", POINTER % b"2026-11-20T15:31:00", "is damaged: it names no forecast"),
+        ("latest/p.json", b"\xff", "is damaged: it names no forecast"),
         (
             "forecasts/p/as_of=2026-11-20/id=x/_manifest.json",
             b"",
@@ -223,28 +257,65 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
     ],
 )
 def test_what_is_damaged_is_told_of_its_panel_alone(
-    local_storage: Storage, path: str, damage: bytes, reason: str
+    local_storage: Storage, folder_of: Folder, path: str, damage: bytes, reason: str
 ) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31")
     local_storage.put(path, damage)
-    other = ECB_FX.model_copy(update={"name": "q"})
-    damaged, never = assess_all([ECB_FX, other], local_storage, at("2026-11-20T16:31"))
+    damaged, never = assess_all(folder_of("p", "q"), local_storage, at("2026-11-20T16:31"))
     assert damaged.state == "unreadable"
     assert reason in damaged.reason
     assert never.state == "never"
 
 
 def test_a_store_that_does_not_answer_is_told_in_one_line(
-    local_storage: Storage, monkeypatch: pytest.MonkeyPatch
+    local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise GenericError("connection refused\nClientOptions { ... }")
 
     monkeypatch.setattr(Storage, "find", refuse)
-    (found,) = assess_all([ECB_FX], local_storage, at("2026-11-20T16:31"))
+    (found,) = assess_all(folder_of("p"), local_storage, at("2026-11-20T16:31"))
     assert (
         found.line == f"p cannot be read: the store {local_storage.uri} does not answer: connection refused"
     )
+
+
+def test_a_store_that_fails_without_a_message_is_told_by_the_type_of_the_error(
+    local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(Storage, "find", refuse)
+    (found,) = assess_all(folder_of("p"), local_storage, at("2026-11-20T16:31"))
+    assert found.line == f"p cannot be read: the store {local_storage.uri} does not answer: TimeoutError"
+
+
+def test_an_error_that_nobody_foresaw_is_told_of_its_panel_alone(
+    local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Storage, name: str) -> None:
+        if name == "p":
+            raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(freshness, "read_run_record", fail)
+    failed, never = assess_all(folder_of("p", "q"), local_storage, at("2026-11-20T16:31"))
+    assert failed.line == (
+        "p cannot be read: its freshness cannot be assessed: ZeroDivisionError: division by zero"
+    )
+    assert never.state == "never"
+
+
+def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
+    local_storage: Storage, tmp_path: Path
+) -> None:
+    for name, text in {"bad": "name = ", "good": 'name = "good"\n[source]\nuri = "x.csv"\n'}.items():
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "other.toml").write_text('name = "good"\n[source]\nuri = "x.csv"\n', encoding="utf-8")
+    bad, good, other = assess_all(str(tmp_path), local_storage, at("2026-11-20T16:31"))
+    assert bad.line.startswith(f"bad cannot be read: {tmp_path}/bad.toml: not valid TOML")
+    assert good.state == "never"
+    assert other.line.startswith(f"other cannot be read: {tmp_path}/other.toml: holds the panel 'good'")
 
 
 @pytest.mark.parametrize(

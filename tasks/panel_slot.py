@@ -155,7 +155,8 @@ class _Slot:
         self._holder = sign_of("holder", panel, client)
         self._waiting = sign_of("waiting", panel, client)
         self._freeing = sign_of("freeing", panel, client)
-        self._forgotten = False
+        self._is_shown = False  # whether the holder's sign has been this run's
+        self._forgotten = False  # whether the server has lost the lease
 
     def take(self, gives_way: bool, longest: float) -> UUID | None:  # noqa: FBT001 - it is passed on
         """Wait for the slot and return the lease on it; None if that took longer than `longest` seconds."""
@@ -167,7 +168,7 @@ class _Slot:
                 lease = self._try() if ahead is None else None
                 if lease is not None:
                     with _logged("the first sign of life failed and is tried again"):
-                        self._holder.show(lease=str(lease))
+                        self._show(lease)
                     return lease
                 ahead = ahead or self._at_work()
                 if ahead is None:
@@ -188,7 +189,7 @@ class _Slot:
     def renew(self, lease: UUID) -> bool:
         """Renew the lease, show a sign, and return whether this run still holds the slot."""
         shown = self._holder.read()
-        if shown is not None and shown.get("lease") != str(lease):
+        if self._is_shown and shown is not None and shown.get("lease") != str(lease):
             return False
         try:
             self._client.renew_concurrency_lease(lease, _LEASE_SECONDS)
@@ -197,15 +198,21 @@ class _Slot:
                 raise
             # The server restarted and forgot the lease. The slot is still taken; only the sign says by whom.
             self._forgotten = True
-        self._holder.show(lease=str(lease))
+        self._show(lease)
         return True
 
     def give_back(self, lease: UUID) -> None:
         """Free the slot, unless another run holds it by now."""
-        shown = self._holder.read()
-        if shown is not None and shown.get("lease") == str(lease):
+        if self._is_shown:
+            shown = self._holder.read()
+            if shown is None or shown.get("lease") != str(lease):
+                return
             self._holder.remove()
-            self._free(str(lease), forgotten=self._forgotten)
+        self._free(str(lease), forgotten=self._forgotten)
+
+    def _show(self, lease: UUID) -> None:
+        self._holder.show(lease=str(lease))
+        self._is_shown = True
 
     def _create(self) -> None:
         """Create the limit if the server has none. A limit that a person changed stays as it is."""

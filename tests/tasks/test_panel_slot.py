@@ -174,8 +174,9 @@ def test_a_live_run_whose_lease_the_server_forgot_keeps_the_slot_to_its_end(
 
 
 def test_two_runs_that_find_the_same_dead_holder_do_not_both_take_its_slot(
-    server: PrefectServer, monkeypatch: pytest.MonkeyPatch
+    server: PrefectServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level("INFO", "tasks.panel_slot")
     with panel_slot("raced"):
         pass
     with get_client(sync_client=True) as client:  # a holder that died without a sign
@@ -185,6 +186,10 @@ def test_two_runs_that_find_the_same_dead_holder_do_not_both_take_its_slot(
     first = Run(server, "raced", [], "first")
     read = Sign.read
 
+    def end_first() -> None:
+        wait_for_line(caplog, "limit: raced waits for a run (no flow run)")
+        first.end.set()
+
     def read_and_be_overtaken(sign: Sign) -> dict[str, Any] | None:
         """Once this run has found the holder dead, let the first run find it too, and take the slot."""
         shown = read(sign)
@@ -192,7 +197,7 @@ def test_two_runs_that_find_the_same_dead_holder_do_not_both_take_its_slot(
         if is_ours and sign.name.endswith("holder") and sign.is_silent and not first.ident:
             first.start()
             assert first.holds.wait(60)
-            threading.Timer(1, first.end.set).start()
+            threading.Thread(target=end_first, daemon=True).start()
         return shown
 
     monkeypatch.setattr(Sign, "read", read_and_be_overtaken)

@@ -330,13 +330,21 @@ class Panel(_Section):
         Raises:
             PanelError: there is none, or a file does not hold a valid panel of the file's name.
         """
-        where, names = panels_folder(folder), cls.names(folder)
-        panels = [cls.load(name, where) for name in names]
-        for panel, name in zip(panels, names, strict=True):
-            if panel.name != name:
-                path = where / f"{name}.toml"
-                raise PanelError(f"{path}: holds the panel {panel.name!r}; rename it to {panel.name}.toml")
-        return panels
+        return [cls.load_named(name, folder) for name in cls.names(folder)]
+
+    @classmethod
+    def load_named(cls, name: str, folder: str | Path | None = None) -> Self:
+        """The panel `name` of `folder`, as `load_all` loads it.
+
+        Raises:
+            PanelError: there is no such file, or it does not hold a valid panel of the file's name.
+        """
+        where = panels_folder(folder)
+        panel = cls.load(name, where)
+        if panel.name != name:
+            path = where / f"{name}.toml"
+            raise PanelError(f"{path}: holds the panel {panel.name!r}; rename it to {panel.name}.toml")
+        return panel
 
     @classmethod
     def load(cls, reference: str | Path, folder: str | Path | None = None) -> Self:

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
@@ -76,16 +76,16 @@ def _check_as_of(label: str) -> str:
 
 
 def _check_instant(text: str) -> str:
-    datetime.fromisoformat(text)
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("not an instant: the time zone is missing")
     return text
 
 
-# An `as_of` as paths write it, and an instant as ISO 8601 text; both are checked when a record is read.
+# An `as_of` as paths write it, and an instant as ISO 8601 text with its time zone. Reading checks both.
 AsOf = Annotated[str, AfterValidator(_check_as_of)]
 Instant = Annotated[str, AfterValidator(_check_instant)]
 
 
 def instant_of(text: Instant) -> datetime:
-    """Return the instant as an aware datetime; text without a zone is UTC."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """Return the instant as an aware datetime."""
+    return datetime.fromisoformat(text)

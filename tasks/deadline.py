@@ -74,11 +74,8 @@ def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
     if found is None:
         return None
     later, day = found
-    fix = (
-        f"to fill it, run: {rules.backfill_command(panel, day, day, store)}"
-        if day
-        else "it has the same bars"
-    )
+    command = rules.backfill_command(panel, day, day, store) if day else None
+    fix = f"to fill it, run: {command}" if command else "it has the same bars"
     told = f"missed: due {rules.clock(due)}, and a later run was due {rules.clock(later)}; {fix}"
     _log.warning("deadline: %s", told)
     return told

@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError
 
 from forecasting.as_of import parse_as_of, to_instant
 from forecasting.commands import command
-from forecasting.errors import NightcastError, StaleError, StoreError
+from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
@@ -87,10 +87,20 @@ def require_fresh(found: Sequence[Freshness]) -> None:
 
 
 def assess_all(
-    panels: Sequence[Panel], storage: Storage, now: datetime, max_age: timedelta | None = None
+    folder: str | None, storage: Storage, now: datetime, max_age: timedelta | None = None
 ) -> list[Freshness]:
-    """The freshness of each; what cannot be told of one panel is a failure of that one alone."""
-    return [_assess_or_fail(panel, storage, now, max_age) for panel in panels]
+    """The freshness of each panel in a folder, as for `Panel.load_all`; a bad panel file is unreadable.
+
+    Raises:
+        PanelError: the folder has no panel files.
+    """
+    found = []
+    for name in Panel.names(folder):
+        try:
+            found.append(_assess_or_fail(Panel.load_named(name, folder), storage, now, max_age))
+        except (PanelError, OSError) as error:
+            found.append(Freshness(name, "unreadable", first_line(error)))
+    return found
 
 
 def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None) -> Freshness:
@@ -99,8 +109,11 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
-        reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+        reason = first_line(error) or type(error).__name__
         return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one panel must not hide the others
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return Freshness(panel.name, "unreadable", f"its freshness cannot be assessed: {reason}")
 
 
 def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None = None) -> Freshness:

@@ -206,7 +206,10 @@ def test_backtest_prints_the_table_and_writes_every_prediction_and_a_report(
 
 def test_models_of_a_panel_that_never_ran(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("models", str(tiny_panel), "--store", str(tiny_panel.parent / "store")) == 0
-    assert capsys.readouterr().out == "tiny has no model yet; run: nightcast run tiny\n"
+    folder = tiny_panel.parent
+    assert capsys.readouterr().out == (
+        f"tiny has no model yet; run: nightcast run tiny --store {folder}/store --panels {folder}\n"
+    )
 
 
 def test_models_lists_promotes_and_rolls_back(

@@ -74,7 +74,8 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     storage.put(path, storage.get(path)[:-1] + b"?")
     with pytest.raises(
         StoreError,
-        match=r"digest differs; run: nightcast run fx --as-of 2026-10-30 --store .*; if .* remove its folder",
+        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30 --store .*; "
+        r"if .* remove its folder",
     ):
         reader.latest("fx", storage.uri)
 

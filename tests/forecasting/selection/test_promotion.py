@@ -166,7 +166,7 @@ def test_what_cannot_publish_is_refused(
     before = local_storage.list("models/tiny/promotions")
     with pytest.raises(
         ModelError,
-        match="panel tiny has no model nope; to list the models, run: nightcast models tiny --store",
+        match=r"panel tiny has no model nope; to list the models, run: nightcast models .* --store ",
     ):
         promote(panel, local_storage, "nope")
     other = panel.model_copy(update={"model": panel.model.model_copy(update={"seed": 1})})
@@ -182,5 +182,7 @@ def test_what_cannot_publish_is_refused(
 
 def test_a_panel_that_never_ran_has_nothing_to_promote(panel: Panel, local_storage: Storage) -> None:
     assert list_versions(panel, local_storage) == []
-    with pytest.raises(ModelError, match="panel tiny has no model yet; run: nightcast run tiny"):
+    with pytest.raises(
+        ModelError, match=r"panel tiny has no model yet; run: nightcast run tiny --store .* --panels "
+    ):
         promote(panel, local_storage, "a")

@@ -1,6 +1,5 @@
 """A night's scoring: 1,000 series, 72 forecasts that each wait for their next bar."""
 
-import io
 import shutil
 import tempfile
 import time
@@ -14,6 +13,7 @@ from forecasting import contract
 from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.windows import build_windows
+from forecasting.parquet import table_from_bytes
 from forecasting.prices.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
@@ -44,7 +44,7 @@ def publish_nights(storage: Storage, nights: range) -> None:
     bars = Bars.from_table(PriceTable(storage, PANEL.name).newest(values=["close"]), "close")
     past = bars.until(FIRST_DAY + (PAST - 1) * DAY)
     walks = walks_file(build_windows(PANEL, past, PANEL.calendar))
-    table = pq.read_table(io.BytesIO(walks))
+    table = table_from_bytes(walks)
     said = np.column_stack([table[name].to_numpy() for name in walk_columns(EwmaWalk.name)]).astype(float)
     quantiles = np.sort(said, axis=1).reshape(SERIES, HORIZON, -1)
     prices = bars.y.reshape(SERIES, -1)

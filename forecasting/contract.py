@@ -4,16 +4,15 @@ One row per series and step, sorted by `unique_id` and `h`. Adding a column keep
 retyping one raises it. Readers ignore columns and metadata that they do not know. See `docs/contract.md`.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from forecasting import __version__
 from forecasting.errors import ContractError
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.quantiles import COLUMNS, MEDIAN
 
 VERSION = "1"
@@ -132,9 +131,7 @@ def _validate_rows(table: pa.Table) -> None:
 def to_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
     """The table as Parquet with the contract's key-value metadata; the same table gives the same bytes."""
     facts = {"contract_version": VERSION, "package_version": __version__, **metadata}
-    buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(facts), buffer, compression="zstd", store_schema=True)
-    return buffer.getvalue()
+    return table_to_bytes(table.replace_schema_metadata(facts), store_schema=True)
 
 
 def from_bytes(data: bytes, where: str) -> pa.Table:
@@ -144,8 +141,8 @@ def from_bytes(data: bytes, where: str) -> pa.Table:
         ContractError: not Parquet, of a newer contract version, or against the contract.
     """
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError) as error:
+        table = table_from_bytes(data)
+    except ValueError as error:
         raise ContractError(f"{where}: not a Parquet file ({error}); publish that forecast again") from error
     version = (table.schema.metadata or {}).get(b"contract_version", b"?").decode()
     if version != VERSION:

@@ -63,5 +63,17 @@ class StaleError(NightcastError):
 
 
 def first_line(text: object) -> str:
-    """The first line of an error, or of what is told of one; empty where there is none."""
-    return (str(text).strip().splitlines() or [""])[0]
+    """The first line of an error or a message: some libraries append a dump of their state.
+
+    An exception without a message gives the name of its type.
+    """
+    lines = str(text).strip().splitlines() or [type(text).__name__ if isinstance(text, BaseException) else ""]
+    return lines[0]
+
+
+def one_line(text: object) -> str:
+    """An error or a message with its lines joined, for messages whose later lines matter too.
+
+    An exception without a message gives the name of its type.
+    """
+    return " ".join(str(text).split()) or first_line(text)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from forecasting.as_of import as_of_label, parse_as_of
 from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
 from forecasting.digests import digest_record
 from forecasting.errors import PanelError
@@ -29,10 +31,17 @@ DEFAULT_FOLDER = "deployments/panels"
 _SQLITE = "sqlite:///"
 _BARS_A_DAY = {"1h": 24, "15min": 96, "5min": 288, "1min": 1440}
 
-# The windows of the lecture that this project comes from: 720 bars sampled every 6th.
-LECTURE_CONTEXT = 120
-LECTURE_SAMPLING_STEP = 6
-LECTURE_UNITS = (32, 16)
+# What `preset = "lecture"` sets: the recipe of the lecture that this project comes from, with windows of 720
+# bars sampled every 6th. The panel file may change the training budget, but not the keys in `_LECTURE_FIXED`.
+_LECTURE: dict[str, Any] = {
+    "context": 120,
+    "sampling_step": 6,
+    "units": [32, 16],
+    "training_steps": 2000,
+    "batch_size": 256,
+    "loss": "mae",
+}
+_LECTURE_FIXED = ("context", "sampling_step", "units", "loss")
 
 
 class _Section(BaseModel):
@@ -145,23 +154,14 @@ class ModelSettings(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _lecture_is_to_the_letter(cls, given: Any) -> Any:
+    def _apply_lecture_recipe(cls, given: Any) -> Any:
         if not isinstance(given, dict) or given.get("preset") != "lecture":
             return given
-        recipe = {
-            "context": LECTURE_CONTEXT,
-            "sampling_step": LECTURE_SAMPLING_STEP,
-            "units": list(LECTURE_UNITS),
-            "training_steps": 2000,
-            "batch_size": 256,
-            "loss": "mae",
-        }
-        # A fixed seed and a smaller budget do not change what the recipe is; windows, network and loss do.
-        for key in ("context", "sampling_step", "units", "loss"):
-            if key in given and _listed(given[key]) != _listed(recipe[key]):
-                fixed = f"{key} = {json.dumps(recipe[key])}"
+        for key in _LECTURE_FIXED:
+            if key in given and _listed(given[key]) != _listed(_LECTURE[key]):
+                fixed = f"{key} = {json.dumps(_LECTURE[key])}"
                 raise ValueError(f'preset = "lecture" fixes {fixed}; remove {key}, or use preset = "default"')
-        return recipe | given
+        return _LECTURE | given
 
     @property
     def context_bars(self) -> int:
@@ -288,6 +288,18 @@ class Panel(_Section):
             PanelError: there is none of that name for bars of that frequency.
         """
         return bar_calendar(self.bars.calendar, self.bars.freq)
+
+    def label(self, instant: np.datetime64) -> str:
+        """Format `instant` as the panel's paths and records do: `2026-10-30`, intraday `2026-10-30T1400Z`."""
+        return as_of_label(instant, self.bars.freq)
+
+    def instant(self, label: str) -> np.datetime64:
+        """Parse an `as_of` label; on intraday panels, a bare date means the last minute of that day (UTC).
+
+        Raises:
+            NightcastError: `label` is neither a date nor, on an intraday panel, a UTC time.
+        """
+        return parse_as_of(label, self.bars.freq)
 
     @property
     def digest(self) -> str:

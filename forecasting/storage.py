@@ -18,7 +18,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from forecasting.digests import digest_bytes
-from forecasting.errors import StoreError
+from forecasting.errors import StoreError, first_line
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
@@ -180,7 +180,7 @@ def _connect(uri: str, local_root: Path | None) -> ObjectStore:
         client: ClientConfig = {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http() == "true"}
         return from_url(uri, client_options=client)
     except (OSError, ValueError, BaseError) as error:
-        reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+        reason = first_line(error)
         raise StoreError(
             f"cannot open the store {uri}: {reason}; check --store or NIGHTCAST_STORE"
         ) from error
@@ -191,7 +191,7 @@ def _check_readable(objects: ObjectStore, uri: str) -> None:
         obstore.list_with_delimiter(objects)
     except BaseError as error:
         code = _ERROR_CODE.search(str(error))  # in an S3 server's answer
-        reason = code[1] if code else str(error).splitlines()[0]
+        reason = code[1] if code else first_line(error)
         raise StoreError(
             f"cannot read the store {uri}: {reason}; "
             "check store=, --store or NIGHTCAST_STORE, and the credentials"

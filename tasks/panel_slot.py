@@ -31,6 +31,8 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 
+from forecasting.errors import first_line
+
 _log = logging.getLogger(__name__)
 
 # Far longer than any run ahead should take; one that still waits then goes on all the same.
@@ -59,7 +61,7 @@ def panel_slot(panel: str, *, gives_way: bool = False, until: datetime | None = 
         try:
             lease = slot.take(gives_way, _longest_wait(until))
         except httpx.HTTPError as error:
-            _log.warning("limit: runs without one, as the Prefect server gave none: %s", _line(error))
+            _log.warning("limit: runs without one, as the Prefect server gave none: %s", first_line(error))
             lease = None
         if lease is None:
             yield
@@ -259,7 +261,7 @@ def _held(slot: _Slot, lease: UUID) -> Iterator[None]:
             slot.give_back(lease)
         except httpx.HTTPError as error:
             _log.warning(
-                "limit: the slot is not given back, and is freed when its lease ends: %s", _line(error)
+                "limit: the slot is not given back, and is freed when its lease ends: %s", first_line(error)
             )
 
 
@@ -270,8 +272,4 @@ def _show_signs(slot: _Slot, lease: UUID, over: threading.Event) -> None:
                 _log.warning("limit: another run has taken the slot of this one, which goes on all the same")
                 return
         except httpx.HTTPError as error:
-            _log.warning("limit: the slot could not be kept, and is tried again: %s", _line(error))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+            _log.warning("limit: the slot could not be kept, and is tried again: %s", first_line(error))

@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import as_of_label
 from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
 from forecasting.errors import AuditError, ModelError, NightcastError
@@ -211,7 +210,7 @@ def _identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
 
 def _place(panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, done: int) -> str:
     """Where a backtest is, in words."""
-    place = f"cutoff {done + 1} of {plan.cutoffs}, {as_of_label(cutoffs[done], panel.bars.freq)}"
+    place = f"cutoff {done + 1} of {plan.cutoffs}, {panel.label(cutoffs[done])}"
     if not plan.refits(done):
         return place
     return f"{place}, training {sum(map(plan.refits, range(done + 1)))} of {plan.trainings}"
@@ -235,7 +234,7 @@ def _fit(panel: Panel, night: _Night, fit_model: FitModel) -> _Fitted:
     return _Fitted(
         model=fit_model(bars, night.cutoff),
         walk=EwmaWalk.fit(night.windows, night.cutoff),
-        version=as_of_label(night.cutoff, panel.bars.freq),
+        version=panel.label(night.cutoff),
     )
 
 
@@ -322,7 +321,7 @@ def backtest_panel(
 
     def train(known: Bars, end: np.datetime64) -> Forecaster:
         if not known.ids:
-            day = as_of_label(end, panel.bars.freq)
+            day = panel.label(end)
             raise ModelError(
                 f"no series of panel {panel.name} has a whole context by {day}; ask for fewer --cutoffs"
             )

@@ -14,12 +14,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from forecasting.errors import ModelError
 from forecasting.models.backend import keras
 from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
+from forecasting.models.presets import LECTURE
 from forecasting.models.windows import Windows, gather
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS, MEDIAN
 
-NAME = "lecture_lstm"
+NAME = LECTURE.model
 STEPS_PER_EPOCH = 200
 
 

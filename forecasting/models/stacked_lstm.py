@@ -14,13 +14,14 @@ from forecasting.models import volatility
 from forecasting.models.backend import keras, tf
 from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
 from forecasting.models.losses import LOSSES
+from forecasting.models.presets import DEFAULT
 from forecasting.models.volatility import VolatilityRegression
 from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS, MEDIAN
 
-NAME = "stacked_lstm"
+NAME = DEFAULT.model
 # Changes are cut at this many scales, beyond which a size says no more than "a jump", and log volatilities at
 # this distance from the scale's, where a series had not moved yet.
 FEATURE_LIMIT = 8.0

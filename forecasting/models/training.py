@@ -11,19 +11,18 @@ import tempfile
 import threading
 import zipfile
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from forecasting.child_process import SAFE_PATH
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
-from forecasting.models.windows import feature_count
+from forecasting.models.presets import preset_of
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.progress import Progress
-from forecasting.quantiles import LEVELS
 
 # What parent and child pass each other in a folder.
 REQUEST = "request.json"
@@ -36,8 +35,6 @@ REFUSED = 3
 
 # What Keras raises on a file that is damaged, or whose layers are no longer what they were.
 _UNREADABLE = (ValueError, TypeError, KeyError, OSError, NotImplementedError, zipfile.BadZipFile)
-
-_MODULES = {"default": "forecasting.models.stacked_lstm", "lecture": "forecasting.models.lecture_lstm"}
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,6 @@ class TrainedNetwork:
     state: dict[str, Any]
     history: dict[str, list[float]]
     facts: dict[str, Any]
-
-
-def network_module(panel: Panel) -> Any:
-    """The module that has the panel's network; importing it imports TensorFlow."""
-    return import_module(_MODULES[panel.model.preset])
 
 
 def train_network(
@@ -85,15 +77,10 @@ def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> For
     Raises:
         ModelError: the bytes are not a network, or one that does not fit the panel.
     """
-    module = network_module(panel)
+    preset = preset_of(panel)
+    module = preset.module  # importing it registers the layers that the file names
     network = _read_network(panel, model_bytes)
-    context = (panel.model.context, 1 if panel.model.preset == "lecture" else feature_count(panel))
-    horizon = panel.forecast.horizon
-    expected = (
-        module.NAME,
-        context,
-        (horizon,) if panel.model.preset == "lecture" else (horizon, len(LEVELS)),
-    )
+    expected = (preset.model, preset.input_shape(panel), preset.output_shape(panel))
     found = (network.name, network.input_shape[1:], network.output_shape[1:])
     if found != expected:
         raise ModelError(
@@ -111,7 +98,7 @@ def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.date
 
 def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
     """Run the training process to its end, passing its progress on."""
-    command = [sys.executable, "-m", "forecasting.models.training_process", str(folder)]
+    command = [sys.executable, SAFE_PATH, "-m", "forecasting.models.training_process", str(folder)]
     limit = panel.retrain.time_limit_minutes
     late = threading.Event()
 

@@ -15,7 +15,8 @@ import numpy as np
 from forecasting.child_process import end_with_parent
 from forecasting.digests import digest_arrays
 from forecasting.errors import NightcastError
-from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT, network_module
+from forecasting.models.presets import preset_of
+from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
@@ -48,7 +49,7 @@ def _train(folder: Path, progress: TextIO) -> None:
     def on_progress(done: int, total: int, message: str) -> None:
         print(json.dumps({"done": done, "total": total, "message": message}), file=progress, flush=True)
 
-    network, state, fit = network_module(panel).train(windows, end, panel, on_progress)
+    network, state, fit = preset_of(panel).module.train(windows, end, panel, on_progress)
     network.save(folder / NETWORK)
     result = {
         "state": state,

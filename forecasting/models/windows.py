@@ -14,7 +14,6 @@ from typing import Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from forecasting.as_of import as_of_label
 from forecasting.calendar import BarCalendar
 from forecasting.errors import ModelError
 from forecasting.panel import Panel
@@ -129,7 +128,7 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
         worst = int(np.argmin(bars.y))
         raise ModelError(
             f"{bars.ids[bars.series[worst]]} has the price {bars.y[worst]:g} on "
-            f"{as_of_label(bars.ds[worst], panel.bars.freq)}, which has no logarithm; "
+            f"{panel.label(bars.ds[worst])}, which has no logarithm; "
             f'set transform = "diff" in [forecast] of panel {panel.name}'
         )
     level = np.log(bars.y) if log else bars.y

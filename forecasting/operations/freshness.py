@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from obstore.exceptions import BaseError
 
-from forecasting.as_of import parse_as_of, to_instant
-from forecasting.errors import NightcastError, StaleError, StoreError
+from forecasting.as_of import to_instant
+from forecasting.errors import NightcastError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
@@ -96,7 +96,7 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
-        reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+        reason = first_line(error)
         return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
 
 
@@ -235,7 +235,7 @@ def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
     """How many bars the forecast lacks that had closed when the run was due."""
     if due is None:
         return 0
-    calendar, known = panel.calendar, parse_as_of(as_of, panel.bars.freq)
+    calendar, known = panel.calendar, panel.instant(as_of)
     known_position, due_position = calendar.position(
         np.array([known, calendar.newest_closed(to_instant(due))])
     )

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from forecasting import __version__, contract
-from forecasting.as_of import as_of_label
 from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
@@ -97,7 +96,7 @@ def forecast_address(
 
     `who` publishes is a model and its version.
     """
-    label = as_of_label(as_of, panel.bars.freq)
+    label = panel.label(as_of)
     model, model_version = who
     identity = {
         "panel": panel.digest,

@@ -13,6 +13,7 @@ from forecasting import __version__
 from forecasting.digests import digest_record
 from forecasting.errors import ModelError
 from forecasting.models.baselines import BASELINES
+from forecasting.models.presets import preset_of
 from forecasting.models.registry import Decision, Registry
 from forecasting.panel import Panel
 from forecasting.publishing.publish import latest_as_of
@@ -76,7 +77,7 @@ def promote(panel: Panel, storage: Storage, version: str, why: str = "") -> Deci
         replace(
             _by_hand(panel, storage, decisions[-1]),
             challenger=version,
-            model=_model_name(panel),
+            model=preset_of(panel).model,
             version=version,
             settings=settings_digest(panel),
             reason=_sentence("Promoted by hand", why),
@@ -162,10 +163,6 @@ def _check(panel: Panel, registry: Registry, version: str) -> None:
 
 def _has_settings(panel: Panel, metadata: dict[str, Any]) -> bool:
     return digest_record(metadata["settings"]) == settings_digest(panel)
-
-
-def _model_name(panel: Panel) -> str:
-    return "lecture_lstm" if panel.model.preset == "lecture" else "stacked_lstm"
 
 
 def _publisher(decision: Decision) -> tuple[str, str]:

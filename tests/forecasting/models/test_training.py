@@ -19,6 +19,7 @@ from forecasting.models.windows import feature_count
 from forecasting.panel import Panel
 from forecasting.progress import silent
 from tests.forecasting.models.conftest import END, Trained, make_bars, make_panel, train
+from tests.hostile import write_hostile_modules
 
 PATIENCE = 60.0
 
@@ -60,6 +61,15 @@ def is_running(process: int) -> bool:
     command = ["ps", "-o", "stat=", "-p", str(process)]
     state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return bool(state) and not state.startswith("Z")
+
+
+def test_training_does_not_import_from_the_working_directory(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_hostile_modules(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    again = train(trained.panel, trained.bars)
+    assert again.network.facts["weights_digest"] == trained.network.facts["weights_digest"]
 
 
 # --- What comes out --------------------------------------------------------------------------------------

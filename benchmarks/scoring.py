@@ -1,4 +1,4 @@
-"""A night's scoring: 1,000 series, 72 forecasts that each wait for their next bar."""
+"""Scoring of one night: 1,000 series, and 72 forecasts that each wait for their next bar."""
 
 import shutil
 import tempfile
@@ -31,7 +31,7 @@ PANEL = daily_panel("nowhere.csv")
 
 
 def add_bars(storage: Storage, bars: int, first: int) -> None:
-    """So many prices of each series."""
+    """Create `bars` prices of each series."""
     rows = closes(SERIES, bars, first)
     for name in GOOD.names:
         if name not in rows.column_names:
@@ -40,7 +40,7 @@ def add_bars(storage: Storage, bars: int, first: int) -> None:
 
 
 def publish_nights(storage: Storage, nights: range) -> None:
-    """A forecast for each night, of the EWMA walk as it was at the first one: its width does not matter."""
+    """Publish a forecast per night, all from the EWMA walk of the first night: its width does not matter."""
     bars = Bars.from_table(PriceTable(storage, PANEL.name).newest(values=["close"]), "close")
     past = bars.until(FIRST_DAY + (PAST - 1) * DAY)
     walks = walks_file(build_windows(PANEL, past, PANEL.calendar))
@@ -67,7 +67,7 @@ def publish_nights(storage: Storage, nights: range) -> None:
 
 
 def main() -> None:
-    """Print the night's time against a plain read of the forecasts that wait."""
+    """Print the night's time against a plain read of the open forecasts."""
     with tempfile.TemporaryDirectory() as root:
         storage = Storage(f"{root}/store")
         add_bars(storage, PAST + NIGHTS - 1, 0)

@@ -1,7 +1,8 @@
-"""The registry: trained versions of a panel's model, and the append-only decisions about who publishes.
+"""The registry: trained versions of a panel's model, and the append-only log of decisions on who publishes.
 
-A version's `metadata.json` is written last and commits it. The champion at an `as_of` is what the newest
-decision made for that `as_of` or an earlier one says: a run for a past date neither uses nor moves today's.
+A version is complete once its `metadata.json` exists, which is written last. The champion at an `as_of` is
+set by the newest decision for that `as_of` or an earlier one. A run for a past date neither uses nor changes
+today's champion.
 """
 
 import json
@@ -69,22 +70,22 @@ class Decision:
 
 
 class Registry:
-    """The models of one panel in a store."""
+    """The models and decisions of one panel in a store."""
 
     def __init__(self, storage: Storage, panel: str) -> None:
         self._storage = storage
         self._root = f"models/{panel}"
 
     def folder(self, version: str) -> str:
-        """A version's folder in the store."""
+        """Return the path of a version's folder in the store."""
         return f"{self._root}/{version}"
 
     def path(self, version: str, name: str) -> str:
-        """One of a version's objects in the store."""
+        """Return the path of one of a version's objects in the store."""
         return f"{self.folder(version)}/{name}"
 
     def is_intact(self, version: str) -> bool:
-        """Whether that version is here, whole and undamaged."""
+        """Return whether a version is complete and its network matches its digest."""
         network = self._storage.find(self.path(version, _NETWORK))
         try:
             return network is not None and self.metadata(version).get("sha256") == digest_bytes(network)
@@ -92,7 +93,7 @@ class Registry:
             return False
 
     def save(self, version: str, network: TrainedNetwork, facts: dict[str, Any]) -> None:
-        """Keep a trained version; `facts` are JSON-able and add to its metadata."""
+        """Store a trained version. `facts` (JSON-able) are added to its metadata."""
         self._storage.put(self.path(version, _NETWORK), network.model_bytes)
         metadata = {
             **facts,
@@ -105,10 +106,10 @@ class Registry:
         self._storage.put(self.path(version, METADATA), json.dumps(metadata, sort_keys=True).encode())
 
     def metadata(self, version: str) -> dict[str, Any]:
-        """What is known of a version.
+        """Return the metadata of a version.
 
         Raises:
-            ModelError: it is not here.
+            ModelError: the version does not exist, or its metadata is damaged.
         """
         data = self._storage.find(self.path(version, METADATA))
         if data is None:
@@ -123,10 +124,10 @@ class Registry:
         return found
 
     def load(self, panel: Panel, version: str) -> Forecaster:
-        """A version, ready to forecast `panel`.
+        """Load a version as a forecaster for `panel`.
 
         Raises:
-            ModelError: it is not here, is damaged, or does not fit the panel.
+            ModelError: the version does not exist, is damaged, or does not fit the panel.
         """
         metadata = self.metadata(version)
         network = self._storage.find(self.path(version, _NETWORK))
@@ -137,15 +138,21 @@ class Registry:
         return load_network(panel, network, metadata["state"])
 
     def versions(self) -> list[str]:
-        """The versions that are here, whole or not, sorted."""
+        """Return the sorted names of all versions, complete or not."""
         below = (path.removeprefix(f"{self._root}/").split("/") for path in self._storage.list(self._root))
         return sorted({parts[0] for parts in below if len(parts) > 1} - {_PROMOTIONS})
 
     def record(self, decision: Decision) -> Decision:
-        """Append a decision; it as it was written, later than what stood for its `as_of` whatever the clock.
+        """Append a decision to the log.
+
+        Its `decided_at` is moved forward if needed, so that it is later than every earlier decision for its
+        `as_of`, even if the clock went back.
+
+        Returns:
+            The decision as written.
 
         Raises:
-            ModelError: what stood is damaged.
+            ModelError: the newest earlier decision is damaged.
         """
         standing = self.decision(decision.as_of)
         if standing is not None and standing.as_of == decision.as_of:
@@ -160,24 +167,24 @@ class Registry:
             decision = replace(decision, decided_at=_just_after(decision.decided_at))
 
     def decision(self, as_of: str) -> Decision | None:
-        """The newest decision made for `as_of` or an earlier one.
+        """Return the newest decision for `as_of` or an earlier one; None if there is none.
 
         Raises:
-            ModelError: it is damaged.
+            ModelError: the decision is damaged.
         """
         paths = self._decided(as_of)
         return self._read(paths[-1]) if paths else None
 
     def decisions(self, as_of: str | None = None) -> list[Decision]:
-        """All decisions made for `as_of` or an earlier one (None: all there are), the newest last.
+        """Return all decisions for `as_of` or an earlier one (None: all decisions), the newest last.
 
         Raises:
-            ModelError: one is damaged.
+            ModelError: a decision is damaged.
         """
         return [self._read(path) for path in self._decided(as_of)]
 
     def _decided(self, as_of: str | None) -> list[str]:
-        """Their paths sort by `as_of`, then by when they were decided."""
+        """Return the paths of the decisions, sorted by `as_of` and then by `decided_at`."""
         paths = self._storage.list(f"{self._root}/{_PROMOTIONS}")
         return [path for path in paths if as_of is None or path.rsplit("/", 1)[1].split("_")[0] <= as_of]
 

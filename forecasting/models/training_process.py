@@ -1,7 +1,8 @@
-"""The training process: `python -m forecasting.models.training_process FOLDER`, started by `train_network`.
+"""The training process: `python -P -m forecasting.models.training_process FOLDER`.
 
-It reads its request from the folder and leaves the network there. Its standard output is JSON lines of
-progress. It ends when its standard input does, so that a parent that is killed leaves no orphan.
+`train_network` starts it. The process reads its request from the folder and writes the network there. Its
+standard output is progress, as JSON lines. It ends when its standard input closes, so that it does not
+outlive a parent that is killed.
 """
 
 import json
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Train what the folder asks for."""
+    """Run the training that the folder requests."""
     end_with_parent()
-    # Whatever a library prints is not progress.
+    # Keep standard output for progress: libraries may print as well.
     progress, sys.stdout = sys.stdout, sys.stderr
     try:
         _train(Path(sys.argv[1]), progress)

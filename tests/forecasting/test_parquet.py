@@ -19,5 +19,5 @@ def test_damaged_bytes_are_a_value_error(data: bytes) -> None:
 
 
 def test_a_missing_column_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="no column 'price'"):
+    with pytest.raises(ValueError, match="price"):
         table_from_bytes(table_to_bytes(TABLE), ["price"])

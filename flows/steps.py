@@ -93,7 +93,7 @@ def _publish_meanwhile(
         if decision is not None:
             _publish(panel, store, snapshot, decision, row_findings)
     except Exception as error:  # noqa: BLE001 - whatever fails here, the training goes on
-        _log.warning("deadline: no stand-in is published: %s", first_line(error) or type(error).__name__)
+        _log.warning("deadline: no stand-in is published: %s", first_line(error))
 
 
 def _publish(

@@ -3,7 +3,7 @@
 It begins at the volatility regression, a fan as wide as several volatilities together tell, and learns from
 the whole context how far to stretch that fan at each step ahead. Trained on a loss of the point alone, it
 learns how far to move the fan instead. Either is bounded and smooth in the step, so that even a bad network
-stays near a good forecast. `docs/method.md` has what else was tried.
+stays near a good forecast. `docs/appendix-method.md` has what else was tried.
 """
 
 from typing import Any

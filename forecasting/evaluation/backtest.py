@@ -314,7 +314,7 @@ def backtest_panel(
         StoreError: the panel has no prices yet.
         AuditError, ModelError, ContractError: see `backtest`.
     """
-    rows = PriceTable(storage, panel.name).first_vintage(values=[panel.forecast.target])
+    rows = PriceTable(storage, panel).first_vintage(values=[panel.forecast.target])
     bars = usable_bars(rows, panel)
 
     cutoffs = common_cutoffs(panel, bars, plan)

@@ -1,8 +1,7 @@
 """Ingest: copy a panel's source into the store, and account for every row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from forecasting.prices.sources import open_source
 from forecasting.prices.sources.memory import Memory, recall, remember
 from forecasting.prices.split_table import SplitTable
 from forecasting.prices.table import PriceTable
+from forecasting.records import Record
 from forecasting.storage import Storage
 
 # If another ingest of the panel committed first, read what it wrote and try again; half a minute at most.
@@ -36,7 +36,7 @@ _RETRY_ON_CONFLICT = stamina.retry(
 
 
 @dataclass(frozen=True)
-class IngestReport:
+class IngestReport(Record):
     """The result of an ingest: how many offered rows were appended, refused, and so on.
 
     `offered = appended + identical + repaired + quarantined + pending` always holds.
@@ -73,10 +73,6 @@ class IngestReport:
     known_at: str | None
     newest_ds: str | None
     findings: tuple[Finding, ...]
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:

@@ -103,9 +103,12 @@ def _split_readjustments(rows: pa.Table, splits: Sequence[Split]) -> Iterator[Re
 
 
 def _is_split(change: Readjustment, ratio: float | None) -> bool:
-    """Whether a change is explained by the back-adjustment of a split by `ratio`."""
+    """Whether a change is explained by the back-adjustment of a split by `ratio`.
+
+    A change without a single ratio (NaN) is not.
+    """
     changed = change.ratios["close"]
-    return ratio is not None and not abs(np.log(changed)) < abs(np.log(changed / ratio))
+    return ratio is not None and bool(abs(np.log(changed / ratio)) <= abs(np.log(changed)))
 
 
 def _readjusted(both: pa.Table, at: np.ndarray, panel: Panel) -> Iterator[Readjustment]:

@@ -11,7 +11,7 @@ import pytest
 from forecasting.panel import Panel
 from forecasting.prices.audit.splits import Split
 from forecasting.prices.ingest import IngestReport, ingest
-from forecasting.prices.revisions import compare
+from forecasting.prices.revisions import find_changes
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
@@ -297,5 +297,5 @@ def test_only_a_change_by_the_ratio_of_a_split_counts_as_that_split(
         return pa.table({**columns, **absent}).select(GOOD.names).cast(GOOD)
 
     split = Split("A", np.datetime64("2020-04-01", "us"), 0.5)
-    news = compare(bars(PRICES), bars(changed), make_panel({"uri": "x.csv"}), [split])
-    assert [change.split for change in news.readjusted] == splits
+    changes = find_changes(bars(PRICES), bars(changed), make_panel({"uri": "x.csv"}), [split])
+    assert [change.split for change in changes.readjusted] == splits

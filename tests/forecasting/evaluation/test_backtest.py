@@ -179,7 +179,7 @@ def test_a_plan_of_nothing_is_refused(name: str) -> None:
 def test_a_panel_that_nothing_comes_after_is_refused(run: Run, make_bars: MakeBars) -> None:
     # The series have no days in common: after the only cutoff, neither has six bars.
     bars = make_bars((0, 103), (103, 106))
-    with pytest.raises(AuditError, match="no series of panel walks has a whole target"):
+    with pytest.raises(AuditError, match="no series of panel walks has a complete target"):
         run(bars, plan=BacktestPlan(cutoffs=1))
 
 

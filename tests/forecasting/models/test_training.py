@@ -173,7 +173,7 @@ def test_a_parent_that_is_killed_leaves_no_training_process() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
 def test_a_file_cut_short_is_refused(trained: Trained, share: float) -> None:
     whole = trained.network.model_bytes
-    expected = r"^the model of panel small cannot be read, .*; run with --mode retrain$"
+    expected = r"^the model of panel small cannot be read: .*; run with --mode retrain$"
     with pytest.raises(ModelError, match=expected):
         load_network(trained.panel, whole[: int(share * len(whole))], {})
 
@@ -181,7 +181,7 @@ def test_a_file_cut_short_is_refused(trained: Trained, share: float) -> None:
 def test_a_file_with_a_changed_byte_is_refused(trained: Trained) -> None:
     damaged = bytearray(trained.network.model_bytes)
     damaged[len(damaged) // 2] ^= 0xFF
-    with pytest.raises(ModelError, match="cannot be read, as it is damaged"):
+    with pytest.raises(ModelError, match="cannot be read: it is damaged"):
         load_network(trained.panel, bytes(damaged), {})
 
 
@@ -196,13 +196,13 @@ def test_a_model_that_does_not_fit_is_refused_by_what_it_has_and_what_is_wanted(
     with pytest.raises(ModelError) as caught:
         load_network(other, trained.network.model_bytes, {})
     assert str(caught.value) == (
-        f"the model of panel small does not fit it: {describe(trained.panel)}, "
+        f"the model of panel small does not fit it: found {describe(trained.panel)}, "
         f"but the panel needs {describe(other)}; run with --mode retrain"
     )
 
 
 def test_a_model_of_the_other_preset_is_refused(trained: Trained, trained_lecture: Trained) -> None:
-    with pytest.raises(ModelError, match="wants lecture_lstm from 120 steps of 1 features to 6 steps ahead"):
+    with pytest.raises(ModelError, match="needs lecture_lstm from 120 steps of 1 features to 6 steps ahead"):
         load_network(trained_lecture.panel, trained.network.model_bytes, {})
 
 

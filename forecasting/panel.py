@@ -15,7 +15,15 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from forecasting.as_of import as_of_label, parse_as_of
 from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
@@ -232,6 +240,12 @@ class Panel(_Section):
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
     retention: Retention = Retention()
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The absolute path of the TOML file that the panel was loaded from; None if it was not loaded."""
+        return self._file
 
     @model_validator(mode="before")
     @classmethod
@@ -335,13 +349,21 @@ class Panel(_Section):
             PanelError: there are no panel files, a file is not valid, or a panel and its file have different
                 names.
         """
-        where, names = panels_folder(folder), cls.names(folder)
-        panels = [cls.load(name, where) for name in names]
-        for panel, name in zip(panels, names, strict=True):
-            if panel.name != name:
-                path = where / f"{name}.toml"
-                raise PanelError(f"{path}: contains the panel {panel.name!r}; rename it to {panel.name}.toml")
-        return panels
+        return [cls.load_named(name, folder) for name in cls.names(folder)]
+
+    @classmethod
+    def load_named(cls, name: str, folder: str | Path | None = None) -> Self:
+        """Load the panel `name` of `folder`, as `load_all` does.
+
+        Raises:
+            PanelError: there is no such file, it is not valid, or the panel has another name than its file.
+        """
+        where = panels_folder(folder)
+        panel = cls.load(name, where)
+        if panel.name != name:
+            path = where / f"{name}.toml"
+            raise PanelError(f"{path}: contains the panel {panel.name!r}; rename it to {panel.name}.toml")
+        return panel
 
     @classmethod
     def load(cls, reference: str | Path, folder: str | Path | None = None) -> Self:
@@ -366,7 +388,9 @@ class Panel(_Section):
         except ValidationError as error:
             raise PanelError(f"{path}: {_explain(error)}") from error
         source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
-        return panel.model_copy(update={"source": source})
+        loaded = panel.model_copy(update={"source": source})
+        loaded._file = path.resolve()  # noqa: SLF001 - its own class
+        return loaded
 
 
 def _check_time_zone(name: str) -> str:

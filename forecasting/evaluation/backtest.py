@@ -325,7 +325,7 @@ def backtest_panel(
         StoreError: the panel has no prices yet.
         AuditError, ModelError, ContractError: see `backtest`.
     """
-    rows = PriceTable(storage, panel.name).first_vintage(values=[panel.forecast.target])
+    rows = PriceTable(storage, panel).first_vintage(values=[panel.forecast.target])
     bars = Bars.from_table(rows, panel.forecast.target)
     bars = bars.keep(is_usable(bars, panel))
 

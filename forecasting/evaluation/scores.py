@@ -4,8 +4,7 @@ A frame of losses has one row per window and candidate, and the columns `candida
 common cutoff of windows), `scaled_quantile_loss`, `mase`, `coverage_80` and `coverage_90`.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,10 +14,11 @@ from forecasting.evaluation import metrics
 from forecasting.models.baselines import EwmaWalk, RandomWalk, point_change
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows
+from forecasting.records import Record
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Record):
     """The scores of one candidate over all series.
 
     Losses are averaged over the windows of each series, then over series. Ratios compare these means; below 1
@@ -51,10 +51,6 @@ class Score:
     coverage_90: float
     series: int
     windows: int
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the score as a JSON-able record."""
-        return asdict(self)
 
 
 def following(values: np.ndarray, origins: np.ndarray, horizon: int) -> np.ndarray:

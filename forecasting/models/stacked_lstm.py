@@ -4,7 +4,7 @@ The network starts from the volatility regression, which sets the width of the q
 volatilities. It learns from the whole context how far to stretch this fan of quantiles at each step ahead.
 With a loss of the point forecast alone, it learns how far to move the fan instead. Both corrections are
 bounded and smooth in the step, so that even a badly trained network stays near a good forecast.
-`docs/method.md` describes the alternatives that were tried.
+`docs/appendix-method.md` describes the alternatives that were tried.
 """
 
 from typing import Any

@@ -101,9 +101,12 @@ def _ours(rows: pa.Table, splits: Sequence[Split]) -> Iterator[Readjustment]:
 
 
 def _is_split(change: Readjustment, ratio: float | None) -> bool:
-    """Whether a change is what the back-adjustment of a split by `ratio` makes of a raw past."""
+    """Whether a change is what the back-adjustment of a split by `ratio` makes of a raw past.
+
+    A change without a single ratio (NaN) is not.
+    """
     changed = change.ratios["close"]
-    return ratio is not None and not abs(np.log(changed)) < abs(np.log(changed / ratio))
+    return ratio is not None and bool(abs(np.log(changed / ratio)) <= abs(np.log(changed)))
 
 
 def _readjusted(both: pa.Table, at: np.ndarray, panel: Panel) -> Iterator[Readjustment]:

@@ -1,9 +1,9 @@
 """Snapshot: which prices one run uses, decided once and passed from step to step by reference."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from forecasting.prices.audit.series import audit_series
 from forecasting.prices.audit.stored import is_usable, unused_findings
 from forecasting.prices.bars import Bars
 from forecasting.prices.table import PriceTable
+from forecasting.records import Record
 from forecasting.storage import Storage
 
 Origin = Literal["live", "backfill"]
@@ -30,7 +31,7 @@ _NEVER = -1
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Record):
     """The prices of a run.
 
     Attributes:
@@ -63,10 +64,6 @@ class Snapshot:
     def ids(self) -> tuple[str, ...]:
         """The series that get a forecast, sorted."""
         return tuple(sorted((*self.network_ids, *self.baseline_ids)))
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
         AuditError: there are no prices, `as_of` is not over yet, or too few series are fit.
         StoreError: the price table cannot be read.
     """
-    table = PriceTable(storage, panel.name)
+    table = PriceTable(storage, panel)
     prices = _Prices.read(panel, table.newest(values=_values(panel)))
     now_at, calendar = to_instant(now), panel.calendar
     newest = resolve_as_of(prices.bars, panel, calendar, now_at)
@@ -139,30 +136,43 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
     Raises:
         AuditError: no bar is closed by then.
     """
-    bars = _Prices.read(panel, PriceTable(storage, panel.name).newest(values=_values(panel))).bars
+    bars = _Prices.read(panel, PriceTable(storage, panel).newest(values=_values(panel))).bars
     return panel.label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)))
 
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
     """The bars of a snapshot: those of all series that get a forecast."""
-    facts = {"as_of": snapshot.as_of, "origin": snapshot.origin, "known_at": snapshot.known_at}
-    return bars_behind(panel, storage, facts, snapshot.ids)
+    return bars_behind(panel, storage, snapshot, snapshot.ids)
 
 
-def bars_behind(panel: Panel, storage: Storage, facts: Mapping[str, Any], ids: Sequence[str]) -> Bars:
-    """The bars of these series that a forecast was made from, by its manifest or what that will say.
+class PricesUsed(Protocol):
+    """Which prices a forecast was made from; a snapshot and a manifest both say so."""
 
-    Of `facts` the `as_of`, `origin` and `known_at` count.
+    @property
+    def as_of(self) -> str:
+        """The last date whose bars the forecast uses, as written in paths."""
+
+    @property
+    def origin(self) -> Origin:
+        """Whether the forecast is live (newest values) or backfilled (first values)."""
+
+    @property
+    def known_at(self) -> str:
+        """When the store learned the newest row used, ISO 8601 in UTC."""
+
+
+def bars_behind(panel: Panel, storage: Storage, used: PricesUsed, ids: Sequence[str]) -> Bars:
+    """Return the bars of these series that a forecast was made from.
 
     Raises:
         StoreError: the price table cannot be read.
     """
     table, known_at = (
-        PriceTable(storage, panel.name),
-        np.datetime64(facts["known_at"].removesuffix("Z"), "us"),
+        PriceTable(storage, panel),
+        np.datetime64(used.known_at.removesuffix("Z"), "us"),
     )
-    until, values = panel.instant(facts["as_of"]), [panel.forecast.target]
-    if facts["origin"] == "backfill":
+    until, values = panel.instant(used.as_of), [panel.forecast.target]
+    if used.origin == "backfill":
         rows = table.first_vintage(until, values, known_by=known_at)
     else:
         rows = table.as_known_at(known_at, until, values)
@@ -222,7 +232,7 @@ def resolve_as_of(bars: Bars, panel: Panel, calendar: BarCalendar, instant: np.d
     if np.isnat(found):
         raise AuditError(
             f"panel {panel.name} has no bar that was closed at {instant}Z; "
-            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+            "ingest older prices, or give a later as_of"
         )
     return np.datetime64(found)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting.commands import command
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
 from forecasting.prices.delta import (
@@ -39,12 +40,13 @@ class PriceTable:
         StoreError: the panel has no prices yet, or a newer version of this package wrote them.
     """
 
-    def __init__(self, storage: Storage, panel: str) -> None:
-        table = find_table(storage, _path(panel))
+    def __init__(self, storage: Storage, panel: Panel | str) -> None:
+        name = panel if isinstance(panel, str) else panel.name
+        table = find_table(storage, _path(name))
         if table is None:
             raise StoreError(
-                f"no prices of panel {panel} in the store {storage.uri}; "
-                f"run: nightcast ingest {panel}, or check --store"
+                f"no prices of panel {name} in the store {storage.uri}; "
+                f"run: {command('ingest', panel, store=storage.uri)} (or check --store)"
             )
         self._table = table
 

@@ -77,8 +77,7 @@ def audit_series(
     day = panel.label(as_of)
     if not bars.ids:
         raise AuditError(
-            f"panel {panel.name} has no prices by {day}; "
-            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+            f"panel {panel.name} has no prices by {day}; ingest older prices, or give a later as_of"
         )
     facts = _facts(bars, panel, calendar, as_of)
     reasons = dict(_left_out(bars, facts, panel, day))

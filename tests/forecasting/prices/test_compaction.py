@@ -67,7 +67,7 @@ def test_a_compaction_changes_no_read(where: str, panel: Panel, request: pytest.
     storage = request.getfixturevalue(where)
     fill(storage, panel)
     before, known_at = reads(storage), PriceTable(storage, "tiny").known_at
-    assert compact(storage, "tiny", spare=0) == [Compaction("prices/tiny", 9, 2, 0)]
+    assert compact(storage, "tiny", spare=0) == [Compaction("prices/tiny", 9, 2)]
     assert reads(storage) == before
     assert PriceTable(storage, "tiny").known_at == known_at
     assert PriceTable(storage, "tiny").append(night(8), NOON) == known_at + TICK
@@ -106,7 +106,7 @@ def test_a_partition_may_have_some_files_to_spare(storage: Storage, panel: Panel
     fill(storage, panel)  # three files in 2020, six in 2021
     assert compact(storage, "tiny") == []
     assert compact(storage, "tiny", spare=5) == []
-    assert compact(storage, "tiny", spare=4) == [Compaction("prices/tiny", 9, 4, 0)]
+    assert compact(storage, "tiny", spare=4) == [Compaction("prices/tiny", 9, 4)]
 
 
 def test_a_month_of_nights_is_compacted_before_it_is_over() -> None:
@@ -117,7 +117,7 @@ def test_the_quarantine_is_compacted_too(storage: Storage) -> None:
     for text in ("one", "two"):
         row = {field.name: pa.nulls(1, field.type) for field in REFUSED} | {"raw": pa.array([text])}
         Quarantine(storage, "tiny").add(pa.table(row, schema=REFUSED), NOON)
-    assert compact(storage, "tiny", spare=0) == [Compaction("quarantine/tiny", 2, 1, 0)]
+    assert compact(storage, "tiny", spare=0) == [Compaction("quarantine/tiny", 2, 1)]
     assert Quarantine(storage, "tiny").rows().num_rows == 2
 
 

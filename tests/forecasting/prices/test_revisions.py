@@ -9,7 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from forecasting.panel import Panel
+from forecasting.prices.audit.splits import Split
 from forecasting.prices.ingest import IngestReport, ingest
+from forecasting.prices.revisions import compare
+from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -274,3 +277,21 @@ def test_bars_that_fill_a_hole_are_not_counted_against_an_earlier_reload(feed: F
     feed.ingest(slice(0, 20, 2), A={"close": PRICES / 2})
     feed.ingest(slice(0, 20), A={"close": PRICES / 2})
     assert feed.closes("first_vintage") == list(PRICES[:20] / 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "splits"),
+    [(PRICES / 2, [True]), (PRICES + 5.3, [True, False])],
+    ids=["by the split's ratio", "by no single ratio"],
+)
+def test_only_a_change_by_the_ratio_of_a_split_counts_as_that_split(
+    make_panel: Callable[..., Panel], changed: np.ndarray, splits: list[bool]
+) -> None:
+    def bars(closes: np.ndarray) -> pa.Table:
+        columns = {"unique_id": ["A"] * len(DAYS), "ds": DAYS, "close": closes}
+        absent = {name: pa.nulls(len(DAYS)) for name in GOOD.names if name not in columns}
+        return pa.table({**columns, **absent}).select(GOOD.names).cast(GOOD)
+
+    split = Split("A", np.datetime64("2020-04-01", "us"), 0.5)
+    news = compare(bars(PRICES), bars(changed), make_panel({"uri": "x.csv"}), [split])
+    assert [change.split for change in news.readjusted] == splits

@@ -172,7 +172,7 @@ def test_a_panel_of_the_dead_stops(audit: Audit) -> None:
 
 def test_a_panel_without_any_bar_by_then_stops(audit: Audit) -> None:
     with pytest.raises(
-        AuditError, match="panel tiny has no prices by 2019-12-22; run: nightcast ingest tiny"
+        AuditError, match="panel tiny has no prices by 2019-12-22; ingest older prices, or give a later as_of"
     ):
         audit(WHOLE, as_of=-10)
 

@@ -1,4 +1,4 @@
-"""The snippets of docs/contract.md and of the README do what they say."""
+"""The code examples in docs/contract.md and in the README work as described."""
 
 import re
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ EVERYWHERE = [name for name, (local, _) in SNIPPETS.items() if not local]
 
 
 def fill(storage: Storage, forecast: SeriesForecast) -> None:
-    """An older forecast, those that do not count, the one that does, and a folder that is none."""
+    """Publish an older forecast, superseded ones, the valid one, and a folder without a forecast."""
     for day, name, known_at, facts in (
         ("29", "older", "2026-11-09T00:00:00Z", {}),
         ("30", "superseded", "2026-10-31T06:00:00Z", {}),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from forecasting.errors import AuditError, NightcastError, SourceError
+from forecasting.errors import AuditError, NightcastError, SourceError, first_line
 from forecasting.findings import Finding
 from forecasting.models.registry import Decision
 from forecasting.operations.deadline import without_late_training
@@ -89,8 +89,10 @@ def _publish_meanwhile(
         decision = choose_stand_in(panel, store, snapshot, windows)
         if decision is not None:
             _publish(panel, store, snapshot, decision, row_findings)
-    except NightcastError as error:
-        _log.warning("deadline: nothing is published meanwhile: %s", error)
+    except Exception as error:  # noqa: BLE001 - any failure, such as a store outage
+        reason = first_line(error) or type(error).__name__
+        trace = None if isinstance(error, NightcastError) else error
+        _log.warning("deadline: nothing is published meanwhile: %s", reason, exc_info=trace)
 
 
 def _publish(

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from obstore.exceptions import GenericError
 from prefect import Flow, State
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
@@ -30,6 +31,7 @@ from forecasting.publishing import reader
 from forecasting.publishing.publish import as_of_folder, manifests
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
+from tasks.deadline import choose_stand_in
 from tests.conftest import TINY_PANEL, write_prices
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -212,6 +214,25 @@ def test_a_source_that_cannot_be_read_by_the_deadline_fails_a_run_with_nothing_t
     (night / "prices.csv").unlink()
     with pytest.raises(SourceError, match=r"prices\.csv"):
         run(night, FIRST_DUE)
+
+
+@pytest.mark.parametrize(
+    "outage", [GenericError("connection refused\nClientOptions { ... }"), TimeoutError("connection refused")]
+)
+def test_a_store_outage_while_a_stand_in_publishes_does_not_stop_the_final_forecast(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, outage: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise outage
+
+    prices_to(tmp_path, "2026-10-30")
+    (tmp_path / "tiny.toml").write_text(f"{TINY_PANEL}[schedule]\ndeadline_minutes = 60\n", encoding="utf-8")
+    monkeypatch.setattr("forecasting.operations.deadline.has_final", refuse)
+    monkeypatch.setattr("flows.steps.choose_stand_in", choose_stand_in.with_options(retries=0))
+    manifest = run(tmp_path, FIRST_DUE)
+    assert "deadline: nothing is published meanwhile: connection refused\n" in caplog.text
+    assert manifest["provisional"] is None
+    assert [one["forecast_id"] for one in published(tmp_path, "2026-10-29")] == [manifest["forecast_id"]]
 
 
 def test_a_source_that_cannot_be_read_by_the_deadline_leaves_what_the_store_has(night: Path) -> None:

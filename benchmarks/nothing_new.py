@@ -13,14 +13,15 @@ import pandas as pd
 
 from benchmarks._ecb import ecb_panel
 from forecasting.as_of import to_instant
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
 from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.progress import silent
+from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of, write_forecast
-from forecasting.publishing.manifest import manifest_record
-from forecasting.publishing.publish import ForecastAddress, commit, find_manifest, point_latest
+from forecasting.publishing.manifest import describe_forecast
+from forecasting.publishing.publish import commit, find_manifest, point_latest
 from forecasting.reports.gallery import draw_gallery
 from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.selection.challenger import load_decision, plan_training, retrain
@@ -118,8 +119,9 @@ def _publish(
     decision: Decision,
     ingested: IngestReport,
 ) -> None:
-    record = manifest_record(panel, snapshot, decision, ingested.findings, None)
-    point_latest(storage, commit(storage, address, record))
+    point_latest(
+        storage, commit(storage, describe_forecast(panel, snapshot, decision, address, ingested.findings))
+    )
 
 
 if __name__ == "__main__":

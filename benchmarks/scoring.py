@@ -17,7 +17,8 @@ from forecasting.models.windows import build_windows
 from forecasting.prices.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.publish import FORECAST, WALKS, ForecastAddress, commit
+from forecasting.publishing.address import FORECAST, WALKS, ForecastAddress
+from forecasting.publishing.publish import commit
 from forecasting.publishing.walk_forecasts import walk_columns, walks_file
 from forecasting.scoring.scorer import score_forecasts
 from forecasting.scoring.track_record import read_tally, realised

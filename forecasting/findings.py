@@ -1,9 +1,10 @@
 """Findings: what the audit has to say about prices, each with a code that never changes its meaning."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from forecasting.records import Record
 
 
 class Action(StrEnum):
@@ -51,7 +52,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Record):
     """One rule that one series (or the panel: `unique_id` empty) met.
 
     Attributes:
@@ -68,11 +69,12 @@ class Finding:
     detail: str
     severity: Severity = Severity.WARNING
 
+    @property
+    def is_of_panel(self) -> bool:
+        """Whether the finding concerns the panel as a whole."""
+        return self.code.startswith("P2")
+
     @classmethod
     def of(cls, rule: Rule, unique_id: str, rows: int, detail: str) -> "Finding":
         """A finding under `rule`."""
         return cls(rule.code, rule.name, rule.action, unique_id, rows, detail, rule.severity)
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)

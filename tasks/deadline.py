@@ -9,10 +9,10 @@ from prefect import task
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment
 
-from forecasting.models.registry import Decision
 from forecasting.operations import deadline as rules
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot, newest_as_of
+from forecasting.publishing.decisions import Decision
 from forecasting.selection.challenger import WindowPlan
 from forecasting.storage import Storage
 from tasks.policy import STEP

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 from forecasting.errors import BackfillError, NightcastError
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
+from forecasting.publishing.manifest import Manifest
 from tasks.progress import ProgressArtifact, artifact_key
 
 _log = logging.getLogger(__name__)
@@ -27,12 +28,12 @@ class Outcome:
 
     Attributes:
         as_of: which, as written in paths.
-        published: `as_of`, `origin`, `model`, `model_version` and `forecast_id`; None where it failed.
+        published: the forecast's manifest; None where the date failed.
         reason: why it failed, one line.
     """
 
     as_of: str
-    published: dict[str, Any] | None
+    published: Manifest | None
     reason: str = ""
 
     @classmethod
@@ -49,7 +50,7 @@ class Outcome:
         """In a few words."""
         if self.published is None:
             return f"{self.as_of} not published: {self.reason}"
-        return f"{self.as_of} published by {self.published['model']} {self.published['model_version']}"
+        return f"{self.as_of} published by {self.published.model} {self.published.model_version}"
 
 
 class Outcomes:
@@ -76,7 +77,7 @@ class Outcomes:
         _log.log(level, "backfill: %d of %d, %s", done, self._total, outcome.line, extra=counts)
         self._artifact.move(done, self._total)
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[Manifest]:
         """Show them as a table; what was published.
 
         Raises:
@@ -102,7 +103,7 @@ def show_missing(panel: Panel, missing: MissingAsOfs) -> None:
     _show(panel, [{"as of": as_of} for as_of in missing.as_ofs], f"Of {panel.name}, {missing.summary}")
 
 
-def _show(panel: Panel, rows: list[dict[str, Any]], description: str) -> None:
+def _show(panel: Panel, rows: list[dict[str, str]], description: str) -> None:
     more = f"; {_SHOWN} of {len(rows)} here" if len(rows) > _SHOWN else ""
     create_table_artifact(
         key=artifact_key("backfilled", panel.name), table=rows[:_SHOWN], description=f"{description}{more}"

@@ -11,14 +11,15 @@ import pyarrow as pa
 from forecasting import __version__, contract
 from forecasting.as_of import parse_as_of
 from forecasting.contract import SeriesForecast
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.prices.table import PriceTable
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
-from forecasting.publishing.manifest import manifest_record
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.publishing.manifest import Manifest, describe_forecast
+from forecasting.publishing.publish import commit
 from forecasting.storage import Storage
 
 NOW = np.datetime64("2026-11-20T06:00:00", "us")
@@ -60,9 +61,11 @@ def publish_walk(panel: Panel, storage: Storage, as_of: str, provisional: str = 
     """Publish what the EWMA walk forecasts from the prices there are, as a run for that `as_of` would."""
     snapshot = take_snapshot(panel, storage, as_of, datetime(2026, 11, 20, 6, tzinfo=UTC))
     snapshot = replace(snapshot, provisional=provisional)
-    decision = Decision(as_of, "2026-01-01T06:00:00+00:00", "v", "ewma_walk", __version__, "s", "because", {})
+    decision = Decision(
+        as_of, "2026-01-01T06:00:00+00:00", "v", "ewma_walk", __version__, "s", "because", None
+    )
     address = write_forecast(panel, storage, snapshot, decision)
-    commit(storage, address, manifest_record(panel, snapshot, decision, (), None))
+    commit(storage, describe_forecast(panel, snapshot, decision, address))
     return address
 
 
@@ -85,5 +88,5 @@ def publish_by_hand(
     storage.put(address.path(FORECAST), contract.to_bytes(table, {}))
     known_at = str(PriceTable(storage, panel.name).known_at)
     facts = {"origin": "live", "known_at": f"{known_at}Z", "rows": table.num_rows}
-    commit(storage, address, facts)
+    commit(storage, Manifest.of(address, **facts))
     return address

@@ -4,8 +4,7 @@ Losses are kept in a frame of one row per window and candidate: `candidate`, `un
 date of the windows that start together), `scaled_quantile_loss`, `mase`, `coverage_80` and `coverage_90`.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,10 +14,11 @@ from forecasting.evaluation import metrics
 from forecasting.models.baselines import EwmaWalk, RandomWalk, point_change
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows
+from forecasting.records import Record
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Record):
     """One line of a comparison: a candidate over all series.
 
     Losses are means over series of each series' mean over its windows; ratios are of those means, and below 1
@@ -51,10 +51,6 @@ class Score:
     coverage_90: float
     series: int
     windows: int
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 def following(values: np.ndarray, origins: np.ndarray, horizon: int) -> np.ndarray:

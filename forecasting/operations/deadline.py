@@ -15,13 +15,15 @@ from forecasting.commands import command
 from forecasting.errors import AuditError, StoreError
 from forecasting.findings import Finding, name_some
 from forecasting.models.baselines import EwmaWalk
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.registry import Registry
 from forecasting.operations.missing import find_missing
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import SKIPPED
 from forecasting.prices.snapshot import Snapshot, newest_as_of
-from forecasting.publishing.publish import as_of_folder, latest_manifest, manifests
-from forecasting.selection.challenger import WindowPlan, is_whole, settings_digest
+from forecasting.publishing.address import as_of_folder
+from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.publishing.publish import find_published, latest_manifest
+from forecasting.selection.challenger import WindowPlan, settings_digest
 from forecasting.storage import Storage
 
 # Prefect may schedule a run a little beside its due time.
@@ -48,7 +50,7 @@ def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: 
     The bar came after the deadline of its night, or nobody ran that.
     """
     before = latest_manifest(storage, panel.name)
-    newest, as_of = before["as_of"] if before else snapshot.as_of, snapshot.as_of
+    newest, as_of = before.as_of if before else snapshot.as_of, snapshot.as_of
     ends = [parse_as_of(label, panel.bars.freq) for label in (newest, as_of)]
     if np.diff(panel.calendar.position(np.array(ends)))[0] <= 1:
         return snapshot
@@ -92,8 +94,8 @@ def missing_bar(panel: Panel, as_of: str, due: datetime) -> str | None:
 
 def has_final(panel: Panel, storage: Storage, as_of: str) -> bool:
     """Whether a forecast for `as_of` is published that is not provisional."""
-    found = manifests(storage, as_of_folder(panel.name, as_of))
-    return any(not manifest.get("provisional") for _, manifest in found)
+    found = find_published(storage, as_of_folder(panel.name, as_of))
+    return any(published.is_final for _, published in found)
 
 
 def can_do_without_source(panel: Panel, storage: Storage, due: datetime) -> bool:
@@ -130,9 +132,12 @@ def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPla
     """
     if has_final(panel, storage, snapshot.as_of):
         return None
-    registry = Registry(storage, panel.name)
-    standing = registry.decision(snapshot.as_of)
-    if standing is not None and standing.settings == settings_digest(panel) and is_whole(registry, standing):
+    registry, standing = (
+        Registry(storage, panel.name),
+        DecisionLog(storage, panel.name).standing(snapshot.as_of),
+    )
+    has_settings = standing is not None and standing.settings == settings_digest(panel)
+    if standing is not None and has_settings and standing.can_publish(registry):
         return standing
     if panel.model.preset == "lecture":
         return None
@@ -144,7 +149,7 @@ def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPla
         version=__version__,
         settings=settings_digest(panel),
         reason=f"{EwmaWalk.name} stands in: the panel has no model yet that could, and the training goes on.",
-        verdict={},
+        verdict=None,
         trained_for=snapshot.as_of,
         next_step="What the training brings is published for the same as_of.",
     )

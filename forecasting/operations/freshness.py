@@ -3,11 +3,10 @@
 It takes the store and the panels' files, and no server: what has died cannot report it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -17,10 +16,13 @@ from forecasting.as_of import parse_as_of, to_instant
 from forecasting.commands import command
 from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
-from forecasting.operations.run_record import RunRecord, parse_time, read_run_record
+from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.sources.uris import shown
-from forecasting.publishing.publish import FORECAST, MANIFEST, latest_pointer
+from forecasting.publishing.address import MANIFEST
+from forecasting.publishing.manifest import Published
+from forecasting.publishing.publish import find_pointer
+from forecasting.records import instant_of
 from forecasting.storage import Storage
 
 State = Literal["fresh", "stale", "failed", "never", "unreadable"]
@@ -131,7 +133,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
         return Freshness(panel.name, "never", _why_never(panel, storage, record))
     due, age = panel.last_due(now - _longest_run(panel)), now - latest.published_at
     behind = _bars_behind(panel, latest.as_of, due)
-    is_newest = record is not None and (not due or _time(record.due_at) >= due)
+    is_newest = record is not None and (not due or instant_of(record.due_at) >= due)
     failure = _failure(record, latest)
     has_run = is_newest and record is not None and record.outcome != "failed"
     state: State = "fresh"
@@ -194,47 +196,28 @@ class _Latest:
 
     @classmethod
     def read(cls, panel: Panel, storage: Storage) -> Self | None:
-        path = latest_pointer(panel.name)
-        data = storage.find(path)
-        if data is None:
+        pointer = find_pointer(storage, panel.name)
+        if pointer is None:
             return None
-        pointer = _record(data, ("as_of", "path", "published_at"))
-        published_at = parse_time(pointer["published_at"]) if pointer else None
-        if pointer is None or published_at is None:
-            again = command("run", panel, store=storage.uri)
-            raise StoreError(f"{path} in {storage.uri} is damaged: it names no forecast; run: {again}")
-        path = pointer["path"].removesuffix(FORECAST) + MANIFEST
-        manifest = _record(storage.find(path) or b"", ("model",))
-        if manifest is None:
-            again = command("run", panel, "--as-of", pointer["as_of"], store=storage.uri)
+        path = pointer.address.path(MANIFEST)
+        try:
+            published = Published.from_json(storage.find(path) or b"")
+        except ValueError as error:
+            again = command("run", panel, "--as-of", pointer.as_of, store=storage.uri)
             raise StoreError(
                 f"{path} in {storage.uri}, which commits the newest forecast, is missing or damaged; "
                 f"run: {again}"
-            )
-        return cls(pointer["as_of"], published_at, manifest["model"], _notes(manifest))
+            ) from error
+        return cls(pointer.as_of, instant_of(pointer.published_at), published.model, _notes(published))
 
 
-def _record(data: bytes, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """The JSON object, or None if it is damaged: each of `keys` must be there and hold text."""
-    try:
-        record = json.loads(data)
-    except ValueError:  # also of bytes that are not UTF-8
-        return None
-    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), str) for key in keys)
-    return record if is_whole else None
-
-
-def _notes(manifest: dict[str, Any]) -> tuple[str, ...]:
+def _notes(published: Published) -> tuple[str, ...]:
     notes = []
-    if manifest["model"] in BASELINES:
+    if published.model in BASELINES:
         notes.append("a baseline stands in")
-    if manifest.get("provisional"):
-        notes.append(f"provisional: {manifest['provisional']}")
+    if published.provisional:
+        notes.append(f"provisional: {published.provisional}")
     return tuple(notes)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _longest_run(panel: Panel) -> timedelta:
@@ -267,12 +250,12 @@ def _why_never(panel: Panel, storage: Storage, record: RunRecord | None) -> str:
 
 
 def _why_failed(record: RunRecord) -> str:
-    return f"the run due {_time(record.due_at):%Y-%m-%d %H:%M} UTC: {record.message}"
+    return f"the run due {instant_of(record.due_at):%Y-%m-%d %H:%M} UTC: {record.message}"
 
 
 def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
     """Why the last run failed, unless something was published since."""
-    if record is None or record.outcome != "failed" or _time(record.ended_at) <= latest.published_at:
+    if record is None or record.outcome != "failed" or instant_of(record.ended_at) <= latest.published_at:
         return None
     return _why_failed(record)
 

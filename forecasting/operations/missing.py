@@ -15,7 +15,8 @@ from forecasting.prices.audit.stored import is_usable
 from forecasting.prices.bars import Bars
 from forecasting.prices.snapshot import resolve_as_ofs
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.publish import forecasts_folder, manifests
+from forecasting.publishing.address import forecasts_folder
+from forecasting.publishing.publish import find_published
 from forecasting.storage import Storage
 
 # So many nights are looked at together: four years of a daily panel, three days of one every 15 minutes.
@@ -84,8 +85,8 @@ def check_dates(start: date, end: date, now: datetime) -> None:
 
 def published_as_ofs(storage: Storage, panel: str) -> set[str]:
     """The `as_of`s that have a final forecast; a provisional one, or a damaged manifest, is none."""
-    committed = manifests(storage, forecasts_folder(panel))
-    return {str(manifest["as_of"]) for _, manifest in committed if not manifest.get("provisional")}
+    committed = find_published(storage, forecasts_folder(panel))
+    return {published.as_of for _, published in committed if published.is_final}
 
 
 def _scheduled(panel: Panel, bars: Bars, start: date, end: date, now: datetime) -> np.ndarray:

@@ -4,19 +4,18 @@ Each panel has one object, `status/<panel>.json`, written in one put. A killed r
 of the run before it stays: then the missing forecast shows that something is wrong.
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
 from forecasting.errors import StoreError
+from forecasting.records import AsOf, Instant, Record
 from forecasting.storage import Storage
 
 Outcome = Literal["published", "nothing new", "failed"]
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Record):
     """How a run ended. Times are ISO 8601 in UTC.
 
     Attributes:
@@ -33,10 +32,10 @@ class RunRecord:
 
     panel: str
     outcome: Outcome
-    due_at: str
-    ended_at: str
+    due_at: Instant
+    ended_at: Instant
     flow_run_id: str
-    as_of: str | None = None
+    as_of: AsOf | None = None
     forecast_id: str | None = None
     error: str | None = None
     message: str | None = None
@@ -49,7 +48,7 @@ def record_path(panel: str) -> str:
 
 def write_run_record(storage: Storage, record: RunRecord) -> None:
     """Replace the record of the previous run."""
-    storage.put(record_path(record.panel), json.dumps(asdict(record), indent=1, sort_keys=True).encode())
+    storage.put(record_path(record.panel), record.to_json())
 
 
 def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
@@ -62,33 +61,9 @@ def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
     if data is None:
         return None
     try:
-        return _from_record(json.loads(data))
-    except (ValueError, AttributeError, TypeError) as error:
+        return RunRecord.from_json(data)
+    except ValueError as error:
         raise StoreError(
             f"{record_path(panel)} in {storage.uri} is damaged: it records no run; remove it, the next run "
             "writes it anew"
         ) from error
-
-
-def parse_time(text: str) -> datetime | None:
-    """The instant that an ISO 8601 text names; None if it names none, or has no time zone."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return when if when.tzinfo else None
-
-
-def _from_record(record: dict[str, Any]) -> RunRecord:
-    """The run record. Unknown keys are ignored: a newer version may have written them.
-
-    Raises:
-        ValueError, AttributeError, TypeError: `record` is no such record.
-    """
-    known = {field.name for field in fields(RunRecord)}
-    found = RunRecord(**{key: value for key, value in record.items() if key in known})
-    if found.outcome not in get_args(Outcome):
-        raise ValueError(f"unknown outcome {found.outcome!r}")
-    if parse_time(found.due_at) is None or parse_time(found.ended_at) is None:
-        raise ValueError("a time is not ISO 8601 text with a time zone")
-    return found

@@ -1,8 +1,7 @@
 """Ingest: take what a panel's source offers into the store, and say what became of every row of it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from forecasting.prices.sources import open_source
 from forecasting.prices.sources.memory import Memory, recall, remember
 from forecasting.prices.split_table import SplitTable
 from forecasting.prices.table import PriceTable
+from forecasting.records import Record
 from forecasting.storage import Storage
 
 # Where another ingest of the panel was faster, look again at what it wrote; half a minute in all, at most.
@@ -36,7 +36,7 @@ _IN_TURN = stamina.retry(
 
 
 @dataclass(frozen=True)
-class IngestReport:
+class IngestReport(Record):
     """What became of the rows that a source offered.
 
     `offered = appended + identical + repaired + quarantined + pending`, whatever the source holds.
@@ -72,10 +72,6 @@ class IngestReport:
     known_at: str | None
     newest_ds: str | None
     findings: tuple[Finding, ...]
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:

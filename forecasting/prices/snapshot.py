@@ -1,9 +1,9 @@
 """Snapshot: which prices one run uses, decided once and passed from step to step by reference."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from forecasting.prices.audit.series import audit_series
 from forecasting.prices.audit.stored import is_usable, unused_findings
 from forecasting.prices.bars import Bars
 from forecasting.prices.table import PriceTable
+from forecasting.records import Record
 from forecasting.storage import Storage
 
 Origin = Literal["live", "backfill"]
@@ -30,7 +31,7 @@ _NEVER = -1
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Record):
     """The prices of a run.
 
     Attributes:
@@ -63,10 +64,6 @@ class Snapshot:
     def ids(self) -> tuple[str, ...]:
         """The series that get a forecast, sorted."""
         return tuple(sorted((*self.network_ids, *self.baseline_ids)))
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -145,24 +142,37 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
     """The bars of a snapshot: those of all series that get a forecast."""
-    facts = {"as_of": snapshot.as_of, "origin": snapshot.origin, "known_at": snapshot.known_at}
-    return bars_behind(panel, storage, facts, snapshot.ids)
+    return bars_behind(panel, storage, snapshot, snapshot.ids)
 
 
-def bars_behind(panel: Panel, storage: Storage, facts: Mapping[str, Any], ids: Sequence[str]) -> Bars:
-    """The bars of these series that a forecast was made from, by its manifest or what that will say.
+class PricesUsed(Protocol):
+    """Which prices a forecast was made from; a snapshot and a manifest both say so."""
 
-    Of `facts` the `as_of`, `origin` and `known_at` count.
+    @property
+    def as_of(self) -> str:
+        """The last date whose bars the forecast uses, as written in paths."""
+
+    @property
+    def origin(self) -> Origin:
+        """Whether the forecast is live (newest values) or backfilled (first values)."""
+
+    @property
+    def known_at(self) -> str:
+        """When the store learned the newest row used, ISO 8601 in UTC."""
+
+
+def bars_behind(panel: Panel, storage: Storage, used: PricesUsed, ids: Sequence[str]) -> Bars:
+    """Return the bars of these series that a forecast was made from.
 
     Raises:
         StoreError: the price table cannot be read.
     """
     table, known_at = (
         PriceTable(storage, panel),
-        np.datetime64(facts["known_at"].removesuffix("Z"), "us"),
+        np.datetime64(used.known_at.removesuffix("Z"), "us"),
     )
-    until, values = parse_as_of(facts["as_of"], panel.bars.freq), [panel.forecast.target]
-    if facts["origin"] == "backfill":
+    until, values = parse_as_of(used.as_of, panel.bars.freq), [panel.forecast.target]
+    if used.origin == "backfill":
         rows = table.first_vintage(until, values, known_by=known_at)
     else:
         rows = table.as_known_at(known_at, until, values)

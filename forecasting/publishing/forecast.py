@@ -8,11 +8,13 @@ from forecasting.calendar import BarCalendar
 from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.publishing.publish import FORECAST, WALKS, ForecastAddress, forecast_address
+from forecasting.publishing.address import FORECAST, WALKS, ForecastAddress
+from forecasting.publishing.decisions import Decision
+from forecasting.publishing.publish import forecast_address
 from forecasting.publishing.walk_forecasts import walks_file
 from forecasting.storage import Storage
 

@@ -5,8 +5,6 @@ past again every night, and nobody has to wonder what they were fitted on.
 """
 
 import io
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,8 @@ from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import bars_behind
-from forecasting.publishing.publish import WALKS
+from forecasting.publishing.address import WALKS
+from forecasting.publishing.manifest import Published
 from forecasting.quantiles import COLUMNS
 from forecasting.storage import Storage
 
@@ -80,7 +79,7 @@ def walks_file(windows: Windows) -> bytes:
 
 
 def read_walks(
-    panel: Panel, storage: Storage, folder: str, manifest: Mapping[str, Any], forecast: pa.Table
+    panel: Panel, storage: Storage, folder: str, published: Published, forecast: pa.Table
 ) -> pa.Table:
     """What the walks said at a published forecast, row by row its own; made again where that is not kept.
 
@@ -95,7 +94,7 @@ def read_walks(
     horizon = forecast["h"].to_numpy().max()
     settings = panel.forecast.model_copy(update={"horizon": int(horizon)})
     then = panel.model_copy(update={"forecast": settings})
-    bars = bars_behind(then, storage, manifest, forecast["unique_id"].unique().to_pylist())
+    bars = bars_behind(then, storage, published, forecast["unique_id"].unique().to_pylist())
     made = walks_of(build_windows(then, bars, then.calendar))
     if not _matches(made, forecast):
         raise StoreError(

@@ -11,9 +11,11 @@ import pytest
 
 from deployments import cli
 from forecasting.contract import SCHEMA
-from forecasting.models.registry import Decision, Registry
+from forecasting.digests import digest_bytes
+from forecasting.models.registry import ModelMetadata, Registry
 from forecasting.models.training import TrainedNetwork
 from forecasting.panel import Panel
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
@@ -216,12 +218,18 @@ def test_models_lists_promotes_and_rolls_back(
     panel, registry = Panel.load(tiny_panel), Registry(local_storage, "tiny")
     network = TrainedNetwork(b"a network", {}, {}, {})
     for version, day in (("aaaa", "20"), ("bbbb", "27")):
-        facts = {"settings": panel.model_keys(), "training_end": f"2026-08-{day}T00:00:00.000000"}
-        registry.save(version, network, {**facts, "trained_at": f"2026-10-{day}T06:00:00+00:00"})
+        metadata = ModelMetadata(
+            version=version,
+            sha256=digest_bytes(network.model_bytes),
+            settings=panel.model_keys(),
+            training_end=f"2026-08-{day}T00:00:00.000000",
+            trained_at=f"2026-10-{day}T06:00:00+00:00",
+        )
+        registry.save(network, metadata)
         as_of, settings = f"2026-10-{day}", settings_digest(panel)
         decided_at = f"{as_of}T06:00:00.000000+00:00"
-        registry.record(
-            Decision(as_of, decided_at, version, "stacked_lstm", version, settings, "It won.", {}, version)
+        DecisionLog(local_storage, "tiny").append(
+            Decision(as_of, decided_at, version, "stacked_lstm", version, settings, "It won.", None, version)
         )
     words = ("models", str(tiny_panel), "--store", local_storage.uri)
 
@@ -240,10 +248,12 @@ def test_models_lists_promotes_and_rolls_back(
     ] in lines
     assert ["2026-10-20", "2026-10-20T06:00:00", "stacked_lstm", "aaaa", "It", "won."] in lines
 
-    assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", *words[2:]) == 0
+    assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", "--yes", *words[2:]) == 0
     said = "From 2026-10-27 on, stacked_lstm aaaa publishes. Promoted by hand: calmer."
-    assert said in capsys.readouterr().out
-    assert call(*words[:2], "rollback", *words[2:]) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert "From 2026-10-27 on, stacked_lstm aaaa will publish instead of stacked_lstm bbbb." in out
+    assert call(*words[:2], "rollback", "--yes", *words[2:]) == 0
     assert "From 2026-10-27 on, stacked_lstm bbbb publishes." in capsys.readouterr().out
 
 

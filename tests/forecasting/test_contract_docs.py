@@ -10,7 +10,8 @@ import pytest
 from forecasting import contract
 from forecasting.contract import SeriesForecast
 from forecasting.publishing import publish
-from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 
 DOCS = Path(__file__).parents[2] / "docs/contract.md"
@@ -35,7 +36,7 @@ def fill(storage: Storage, forecast: SeriesForecast) -> None:
         address = ForecastAddress("ecb_fx", f"2026-10-{day}", name)
         storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], name), {}))
         record = {"known_at": known_at, "origin": "live", "provisional": None, **facts}
-        publish.point_latest(storage, publish.commit(storage, address, record))
+        publish.point_latest(storage, publish.commit(storage, Manifest.of(address, **record)))
     storage.put(ForecastAddress("ecb_fx", "2026-10-30", "zz").path(FORECAST), b"half a night's work")
 
 

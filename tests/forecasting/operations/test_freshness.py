@@ -1,6 +1,5 @@
 """Freshness, on dates worked out by hand. Unless a test says more, a panel gets 60 + 30 minutes for a run."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,8 @@ from forecasting.operations.freshness import (
 )
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.manifest import Manifest, Pointer
 from forecasting.storage import Storage
 
 
@@ -63,10 +64,11 @@ def folder_of(tmp_path: Path) -> Folder:
 
 
 def publish(storage: Storage, as_of: str, published_at: str = "2026-01-01T00:00", **facts: Any) -> None:
-    folder = f"forecasts/p/as_of={as_of}/id=x"
-    pointer = {"as_of": as_of, "path": f"{folder}/forecast.parquet", "published_at": f"{published_at}+00:00"}
-    storage.put("latest/p.json", json.dumps(pointer).encode())
-    storage.put(f"{folder}/_manifest.json", json.dumps({"model": "stacked_lstm", **facts}).encode())
+    address = ForecastAddress("p", as_of, "x")
+    given = {"known_at": f"{published_at}+00:00", "published_at": f"{published_at}+00:00", **facts}
+    manifest = Manifest.of(address, objects={FORECAST: "0"}, **({"model": "stacked_lstm"} | given))
+    storage.put(address.path(MANIFEST), manifest.to_json())
+    storage.put("latest/p.json", Pointer.to(manifest).to_json())
 
 
 def record(storage: Storage, outcome: str, due: str, ended: str, message: str | None = None) -> None:
@@ -237,16 +239,20 @@ POINTER = (
         (
             "latest/p.json",
             b"junk",
-            "is damaged: it names no forecast; run: nightcast run p --store ",
+            "is damaged: it names no forecast; the next run replaces it: nightcast run p --store ",
         ),
-        ("latest/p.json", b'{"as_of": 5}', "latest/p.json in"),
+        ("latest/p.json", b'{"as_of": 5}', "latest/p.json is damaged"),
         ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),
         ("status/p.json", b"[1]", "it records no run"),
         ("status/p.json", RUN % b'"2026-11-20", "outcome": "failed"', "it records no run"),  # no time zone
         ("status/p.json", RUN % b'"at noon", "outcome": "failed"', "it records no run"),
         ("status/p.json", RUN % b'5, "outcome": "failed"', "it records no run"),
         ("status/p.json", RUN % b'"2026-11-20T15:30:00Z", "outcome": "gone"', "it records no run"),
-        ("latest/p.json", POINTER % b"at noon", "is damaged: it names no forecast; run: nightcast run p"),
+        (
+            "latest/p.json",
+            POINTER % b"at noon",
+            "is damaged: it names no forecast; the next run replaces it: nightcast run p",
+        ),
         ("latest/p.json", POINTER % b"2026-11-20T15:31:00", "is damaged: it names no forecast"),
         ("latest/p.json", b"\xff", "is damaged: it names no forecast"),
         (

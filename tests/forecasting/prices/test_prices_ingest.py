@@ -143,7 +143,7 @@ def test_an_unreadable_source_changes_nothing(inbox: Inbox) -> None:
 def test_a_report_is_a_record(inbox: Inbox) -> None:
     record = json.loads(json.dumps(inbox.ingest(MONDAY, MONDAY).to_record()))
     assert (record["panel"], record["offered"], record["repaired"]) == ("tiny", 2, 1)
-    assert record["findings"][0]["code"] == "P003"
+    assert record.findings[0]["code"] == "P003"
 
 
 def test_ingests_at_the_same_time_append_each_row_once(inbox: Inbox) -> None:

@@ -48,5 +48,5 @@ def test_no_findings_are_a_file_too() -> None:
 
 
 def test_rows_for_people_are_the_worst_ones() -> None:
-    rows = finding_rows([finding.to_record() for finding in FINDINGS], most=2)
+    rows = finding_rows(FINDINGS, most=2)
     assert [(row["code"], row["series"]) for row in rows] == [("P103", "Z"), ("P202", "(panel)")]

@@ -13,7 +13,7 @@ import pytest
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
-from forecasting.publishing.publish import FORECAST, MANIFEST, WALKS
+from forecasting.publishing.address import FORECAST, MANIFEST, WALKS
 from forecasting.quantiles import COLUMNS, LEVELS
 from forecasting.scoring import scorer
 from forecasting.scoring.score_table import ScoreTable
@@ -246,9 +246,9 @@ def test_a_bar_that_comes_late_is_scored(panel: Panel, local_storage: Storage) -
         (FORECAST, b"junk", "digest is not the one in its manifest"),
         (FORECAST, None, "no object"),
         (MANIFEST, b"{", "_manifest.json is damaged"),
-        (MANIFEST, b"[1]", "it lacks origin"),
+        (MANIFEST, b"[1]", "is damaged (no Published: "),
         (MANIFEST, b"1", "_manifest.json is damaged"),
-        (MANIFEST, b'{"as_of": "soon"}', "is damaged"),
+        (MANIFEST, b'{"as_of": "soon"}', "is damaged (no Published: "),
     ],
 )
 def test_what_is_damaged_is_named_and_the_others_are_scored(

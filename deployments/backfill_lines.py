@@ -14,7 +14,7 @@ from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
 
 # The steps of every date would be ten lines each; the run in the UI has them.
-_WORTH_A_LINE = ("flows", "tasks.outcomes", "tasks.ingest", "tasks.panel_slot")
+_WORTH_A_LINE = ("flows", "tasks.backfill_outcomes", "tasks.ingest", "tasks.panel_slot")
 
 
 def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
@@ -35,7 +35,7 @@ def print_published(panel: Panel, published: Sequence[Manifest]) -> None:
 @contextmanager
 def shown(title: str) -> Iterator[None]:
     """Show the lines of a backfill; on a terminal with a bar below them, which names the step at work."""
-    with environment.lines_where(_is_worth_a_line):
+    with environment.show_only(_is_worth_a_line):
         if not sys.stdout.isatty():
             yield
             return

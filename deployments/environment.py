@@ -55,7 +55,7 @@ class _OwnLines(logging.StreamHandler[Any]):
 
 
 @contextmanager
-def lines_where(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+def show_only(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
     """Within `own_lines_only`, show fewer lines."""
     shown = {one for name in _OUR_LOGGERS for one in logging.getLogger(name).handlers}
     handlers = [handler for handler in shown if isinstance(handler, _OwnLines)]

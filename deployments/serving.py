@@ -26,9 +26,9 @@ from prefect.runner import Runner
 
 from deployments.automations import apply_automations
 from deployments.catalogue import deployments_of
-from deployments.catching_up import Deployed, end_lost_runs, pause_left_over, settle_missed_runs
 from deployments.local_server import Server, prefect_server
-from deployments.run_news import RunNews
+from deployments.recovery import Deployed, end_lost_runs, pause_left_over, resolve_missed_runs
+from deployments.run_watcher import RunWatcher
 from flows.nightly import nightly
 from forecasting.errors import ServerError
 from forecasting.panel import Panel
@@ -59,7 +59,7 @@ class Serving:
     limit: int
 
 
-def serve_until_told(serving: Serving, port: int) -> None:
+def serve_until_stopped(serving: Serving, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then end what was started; a server on `port` too if none is configured.
 
     Raises:
@@ -95,18 +95,18 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
             for one in deployments
         ]
         flows = sorted({one.flow_name or "" for one in deployments})
-        await _have_it_notify(flows)
+        await _apply_notifications(flows)
         await pause_left_over(client, deployed, flows, serving.folder)
         if server.is_ours:
             await end_lost_runs(client, deployed)
         api = None if server.is_configured else server.api  # other shells know a configured server
-        active = [one for one in deployed if await settle_missed_runs(client, one, serving.store, api)]
-        _tell_schedules(active)
+        active = [one for one in deployed if await resolve_missed_runs(client, one, serving.store, api)]
+        _log_schedules(active)
         _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(active), serving.limit)
-        await _run(runner, RunNews(client, [one.id for one in deployed]), server, end)
+        await _run(runner, RunWatcher(client, [one.id for one in deployed]), server, end)
 
 
-async def _have_it_notify(flows: Sequence[str]) -> None:
+async def _apply_notifications(flows: Sequence[str]) -> None:
     """Where a webhook is set, have the server post to it, also of the runs that a kill has left."""
     if webhook := os.environ.get(WEBHOOK):
         applied = await asyncio.to_thread(apply_automations, webhook, flows)
@@ -125,11 +125,11 @@ async def _register(client: PrefectClient, runner: _Runner, deployment: RunnerDe
     return await runner.aadd_deployment(deployment)
 
 
-async def _run(runner: _Runner, news: RunNews, server: Server, end: asyncio.Event) -> None:
+async def _run(runner: _Runner, watcher: RunWatcher, server: Server, end: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     runner.on_sigterm(lambda: loop.call_soon_threadsafe(end.set))
     running = asyncio.create_task(runner.start())
-    others = [asyncio.create_task(news.tell_for_ever()), asyncio.create_task(_wait_for_end(end, server))]
+    others = [asyncio.create_task(watcher.watch()), asyncio.create_task(_wait_for_end(end, server))]
     try:
         done, _ = await asyncio.wait([running, *others], return_when=asyncio.FIRST_COMPLETED)
         if runner.started and not server.has_ended:
@@ -137,7 +137,7 @@ async def _run(runner: _Runner, news: RunNews, server: Server, end: asyncio.Even
             await _stop(runner, running)
         for task in done:
             task.result()
-        await news.tell()
+        await watcher.report()
     finally:
         for task in others:
             task.cancel()
@@ -179,7 +179,7 @@ def _nightly_of(deployment: RunnerDeployment, panels: Mapping[str, Panel]) -> Pa
     return panels[deployment.name] if deployment.flow_name == nightly.name else None
 
 
-def _tell_schedules(deployed: Sequence[Deployed]) -> None:
+def _log_schedules(deployed: Sequence[Deployed]) -> None:
     now = datetime.now(UTC)
     for one in deployed:
         if one.nightly_of is not None:

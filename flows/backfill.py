@@ -17,9 +17,9 @@ from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tasks.backfill import decide_past, find_missing_dates, publish_past
+from tasks.backfill_outcomes import Outcome, Outcomes, show_missing
 from tasks.compact import compact_prices
 from tasks.ingest import ingest_prices
-from tasks.outcomes import Outcome, Outcomes, show_missing
 from tasks.panel_slot import panel_slot
 from tasks.processes import Start, task_processes
 from tasks.score import score_forecasts

@@ -7,7 +7,7 @@ from flows.hooks import ALARMED
 from flows.parameters import PANELS, STORE
 from forecasting.operations.freshness import require_fresh
 from forecasting.storage import Storage
-from tasks.freshness import assess_freshness, tell_of_stale
+from tasks.freshness import alarm_stale, assess_freshness
 
 
 @flow(name="freshness", flow_run_name="freshness", **ALARMED)
@@ -23,5 +23,5 @@ def freshness(
 ) -> None:
     """Look whether every panel's newest forecast is the one that it should be, and fail when one is not."""
     found = assess_freshness(panels, Storage(store).uri, max_age_hours)
-    tell_of_stale(found)
+    alarm_stale(found)
     require_fresh(found)

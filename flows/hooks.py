@@ -18,7 +18,7 @@ from tasks.events import BREAKER, CRASHED, FAILED, alarm, notify
 MISSED = "Missed"
 
 
-def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def alarm_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """An alarm that the run failed: of the breaker where that stopped it. What is stale has its own."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, StaleError):
@@ -32,7 +32,7 @@ def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
         alarm(FAILED, panel, f"Nightcast: {flow.name} of {panel} failed: {message}", payload)
 
 
-def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def notify_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """A message that the run crashed; the event is Prefect's own."""
     panel, message = panel_of(run.parameters), first_line(state.message or "no reason known")
     payload = {"flow": flow.name, "message": message, "flow_run_id": str(run.id)}
@@ -80,9 +80,9 @@ def _error(state: State[Any]) -> tuple[str, str]:
 
 
 # For every flow: someone gets to hear that it failed. For the nightly one also: it is recorded how it ended.
-ALARMED: dict[str, Any] = {"on_failure": [tell_failure], "on_crashed": [tell_crash]}
+ALARMED: dict[str, Any] = {"on_failure": [alarm_failure], "on_crashed": [notify_crash]}
 WATCHED: dict[str, Any] = {
     "on_completion": [record_run],
-    "on_failure": [record_run, tell_failure],
-    "on_crashed": [record_run, tell_crash],
+    "on_failure": [record_run, alarm_failure],
+    "on_crashed": [record_run, notify_crash],
 }

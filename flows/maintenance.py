@@ -13,8 +13,8 @@ from flows.parameters import ALL, PANELS, STORE, panel_of
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.storage import Storage
-from tasks.maintain import maintain_panel, show_upkeep
-from tasks.runs import remove_old_runs
+from tasks.maintenance import maintain_panel, show_maintenance
+from tasks.run_retention import remove_old_runs
 
 
 def _run_name() -> str:
@@ -49,7 +49,7 @@ def maintenance(
     states = {name: maintain_panel(name, panels, root, dry_run=dry_run, return_state=True) for name in names}
     runs = remove_old_runs(_tags(only_panel, names), before, dry_run=dry_run, return_state=True)
     done = {name: _result(state) for name, state in states.items()}
-    show_upkeep(done, _result(runs), dry_run=dry_run)
+    show_maintenance(done, _result(runs), dry_run=dry_run)
     _stop_if_failed({**done, "old runs": _result(runs)})
     return {name: len(one.removed) for name, one in done.items()}
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from flows.hooks import MISSED, WATCHED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
-from flows.steps import ingest_by, publish_forecast
+from flows.steps import ingest_until_deadline, publish_forecast
 from forecasting.as_of import as_of_label, to_instant
 from forecasting.night import NightResult
 from forecasting.operations.deadline import deadline_of
@@ -19,7 +19,7 @@ from forecasting.selection.challenger import Mode
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.compact import compact_prices
-from tasks.deadline import mark_late_source, note_skipped_dates, tell_missed_night
+from tasks.deadline import explain_missed_night, mark_late_source, note_skipped_dates
 from tasks.panel_slot import panel_slot
 from tasks.score import score_forecasts
 
@@ -53,12 +53,14 @@ def nightly(
     settings = Panel.load(panel, panels)
     root = Storage(store).uri
     due = flow_run.scheduled_start_time or datetime.now(UTC)
-    missed = tell_missed_night(settings, root, due) if as_of is None else None
+    missed = explain_missed_night(settings, root, due) if as_of is None else None
     if missed is not None:  # Prefect takes a state for how the run ended
         return cast("NightResult", Completed(name=MISSED, message=missed))
     deadline = deadline_of(settings, due) if as_of is None else None
 
-    row_findings = ingest_by(settings, root, due, deadline)  # takes the slot by itself, not while it waits
+    row_findings = ingest_until_deadline(
+        settings, root, due, deadline
+    )  # takes the slot by itself, not while it waits
     with panel_slot(settings.name, until=deadline):
         compact_prices(settings, root, return_state=True)  # a failure of this task alone fails nothing else
         score_forecasts(settings, root, return_state=True)  # nor does one of this

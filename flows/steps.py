@@ -33,7 +33,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def ingest_by(panel: Panel, store: str, due: datetime, deadline: datetime | None) -> Sequence[Finding]:
+def ingest_until_deadline(
+    panel: Panel, store: str, due: datetime, deadline: datetime | None
+) -> Sequence[Finding]:
     """Ingest, and ask a late source again until the deadline, an unreadable one too; what the audit found.
 
     The panel's slot is held while it asks, and free for other runs while it waits to ask again. What trips

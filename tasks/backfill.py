@@ -16,7 +16,7 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
-from tasks.policy import STEP, TRAINING
+from tasks.options import STEP, TRAINING
 from tasks.steps import inside_task
 
 

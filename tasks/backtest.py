@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
 from forecasting.panel import Panel
 from forecasting.storage import Storage
-from tasks.policy import TRAINING
+from tasks.options import TRAINING
 from tasks.progress import TaskProgress, artifact_key
 
 _log = logging.getLogger(__name__)

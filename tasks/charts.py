@@ -7,7 +7,7 @@ from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 from tasks.progress import TaskProgress
 
 

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from forecasting.prices.snapshot import Snapshot, newest_as_of
 from forecasting.publishing.decisions import Decision
 from forecasting.selection.challenger import WindowPlan
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def choose_stand_in(panel: Panel, store: str, snapshot: Snapshot, windows: Windo
     return found
 
 
-def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
+def explain_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
     """Why this run of a schedule must not do its work any more, and what to do instead; None where it may.
 
     After an outage, workers find all the runs of it. What is called directly is meant, and never too late.

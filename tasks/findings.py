@@ -26,7 +26,7 @@ def show_findings(panel: Panel, findings: Sequence[Finding], when: str) -> None:
 
 
 @contextmanager
-def shown_when_stopped(panel: Panel) -> Iterator[None]:
+def findings_shown_on_stop(panel: Panel) -> Iterator[None]:
     """Show the findings that stop a run, which has no summary; then let it stop."""
     try:
         yield

@@ -10,7 +10,7 @@ from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

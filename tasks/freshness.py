@@ -9,7 +9,7 @@ from prefect.artifacts import create_table_artifact
 from forecasting.operations.freshness import Freshness, assess_all, freshness_rows
 from forecasting.storage import Storage
 from tasks.events import STALE, alarm
-from tasks.policy import STEP
+from tasks.options import STEP
 
 
 @task(name="assess freshness", **STEP)
@@ -26,7 +26,7 @@ def assess_freshness(panels: str | None, store: str, max_age_hours: float | None
 
 
 @task(name="tell of stale forecasts", **STEP)
-def tell_of_stale(found: Sequence[Freshness]) -> None:
+def alarm_stale(found: Sequence[Freshness]) -> None:
     """An alarm for each panel that is not fresh; that a run failed was told when it did."""
     for one in found:
         if one.state not in ("fresh", "failed"):

@@ -9,8 +9,8 @@ from forecasting.as_of import to_instant
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
 from forecasting.storage import Storage
-from tasks.findings import shown_when_stopped
-from tasks.policy import STEP
+from tasks.findings import findings_shown_on_stop
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def ingest_prices(panel: Panel, store: str) -> IngestReport:
 
     The store learns the rows when the source is read, however late the run started.
     """
-    with shown_when_stopped(panel):
+    with findings_shown_on_stop(panel):
         report = ingest(panel, Storage(store), to_instant(datetime.now(UTC)))
     _log.info(
         "ingest: %d rows offered, %d new, %d there already, %d refused",

@@ -9,7 +9,7 @@ from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.decisions import Decision
 from forecasting.selection.challenger import Mode, WindowPlan, is_training_due, load_decision, retrain
 from forecasting.storage import Storage
-from tasks.policy import STEP, TRAINING
+from tasks.options import STEP, TRAINING
 from tasks.progress import TaskProgress
 
 _log = logging.getLogger(__name__)

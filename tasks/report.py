@@ -12,7 +12,7 @@ from forecasting.publishing.address import REPORT, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.reports import report_data
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from forecasting.scoring.scorer import ScoreReport
 from forecasting.scoring.scorer import score_forecasts as score_arrived
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 from tasks.progress import artifact_key
 
 _log = logging.getLogger(__name__)

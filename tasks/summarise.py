@@ -10,7 +10,7 @@ from forecasting.panel import Panel
 from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.storage import Storage
 from tasks.findings import show_findings
-from tasks.policy import STEP
+from tasks.options import STEP
 from tasks.progress import artifact_key
 
 

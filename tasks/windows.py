@@ -8,7 +8,7 @@ from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
 from forecasting.selection.challenger import WindowPlan, plan_training
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

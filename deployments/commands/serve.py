@@ -30,7 +30,7 @@ def serve(
 ) -> None:
     """Run every panel on its schedule on this machine, with a Prefect server if none is configured."""
     known, root = Panel.load_all(panels), Storage(store).uri  # a mistake is told before Prefect has started
-    from deployments.serving import Serving, serve_until_told  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.serving import Serving, serve_until_stopped  # noqa: PLC0415 - Prefect takes seconds to import
 
     serving = Serving(
         panels=known,
@@ -38,7 +38,7 @@ def serve(
         folder=str(panels_folder(panels).resolve()),
         limit=limit or default_limit(len(known)),
     )
-    serve_until_told(serving, port)
+    serve_until_stopped(serving, port)
 
 
 def default_limit(panels: int) -> int:

@@ -19,8 +19,8 @@ import httpx
 import pytest
 from prefect.runner._cancellation_manager import CancellationManager
 
-from deployments.catching_up import STOPPED
 from deployments.commands.serve import default_limit
+from deployments.recovery import STOPPED
 from forecasting.publishing import reader
 from tests.conftest import TINY_PANEL
 from tests.prefect_server import free_port

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from forecasting.operations.maintenance import Upkeep, maintain, upkeep_rows
+from forecasting.operations.maintenance import MaintenanceReport, maintain, maintenance_rows
 from forecasting.panel import Panel
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _SHOWN = 100
 
 
 @task(name="maintain panel", task_run_name="maintain {panel}", **STEP)
-def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool) -> Upkeep:
+def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool) -> MaintenanceReport:
     """Remove what the panel's `[retention]` lets go, and compact its tables."""
     settings = Panel.load(panel, panels)  # here, so that a mistake in one panel's file stops no other
     done = maintain(settings, Storage(store), datetime.now(UTC), dry_run=dry_run)
@@ -30,11 +30,11 @@ def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool)
 
 
 @task(name="show maintenance", **STEP)
-def show_upkeep(done: Mapping[str, Upkeep | str], runs: int | str, *, dry_run: bool) -> None:
+def show_maintenance(done: Mapping[str, MaintenanceReport | str], runs: int | str, *, dry_run: bool) -> None:
     """A table artifact of what was removed and kept; text in place of a result says why there is none."""
     rows = []
     for panel, one in done.items():
-        rows += _failed(panel, one) if isinstance(one, str) else upkeep_rows(one, _SHOWN)
+        rows += _failed(panel, one) if isinstance(one, str) else maintenance_rows(one, _SHOWN)
     rows += (
         _failed("(Prefect)", runs)
         if isinstance(runs, str)

@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from deployments.catching_up import STOPPED
+from deployments.recovery import STOPPED
 from forecasting.errors import ServerError
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _LONGEST = 300
 _PREFIX = "Flow run encountered an exception: "
 
 
-class RunNews:
+class RunWatcher:
     """What has been said of the runs of some deployments since it was made.
 
     Args:
@@ -44,7 +44,7 @@ class RunNews:
         self._started: set[UUID] = set()
         self._ended: set[UUID] = set()
 
-    async def tell_for_ever(self) -> None:
+    async def watch(self) -> None:
         """Look every two seconds.
 
         Raises:
@@ -52,7 +52,7 @@ class RunNews:
         """
         while True:
             try:
-                await self.tell()
+                await self.report()
             except httpx.HTTPError as error:
                 raise ServerError(
                     f"the Prefect server at {self._client.api_url} does not answer any more ({error}); "
@@ -60,27 +60,27 @@ class RunNews:
                 ) from error
             await asyncio.sleep(_SECONDS)
 
-    async def tell(self) -> None:
+    async def report(self) -> None:
         """Say what has happened since the last look."""
         running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, state=running)):
-            self._tell_start(run)
+            self._log_start(run)
         ended = FlowRunFilterEndTime(after_=self._since)
         # Clocks may differ, and runs end between looks.
         self._since = max(self._born, datetime.now(UTC) - timedelta(minutes=1))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, end_time=ended)):
-            self._tell_end(run)
+            self._log_end(run)
 
     async def _read(self, wanted: FlowRunFilter) -> list[FlowRun]:
         return await self._client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.END_TIME_DESC)
 
-    def _tell_start(self, run: FlowRun) -> None:
+    def _log_start(self, run: FlowRun) -> None:
         if run.id not in self._started:
             self._started.add(run.id)
             due = run.expected_start_time
             _log.info("%s: started%s", run.name, f", due {due:%Y-%m-%d %H:%M} UTC" if due else "")
 
-    def _tell_end(self, run: FlowRun) -> None:
+    def _log_end(self, run: FlowRun) -> None:
         state = run.state
         if run.id in self._ended or state is None or not state.is_final():
             return

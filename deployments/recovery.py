@@ -94,7 +94,7 @@ async def pause_left_over(
         )
 
 
-async def settle_missed_runs(
+async def resolve_missed_runs(
     client: PrefectClient, deployed: Deployed, store: str, server: str | None
 ) -> bool:
     """Keep only the newest run that is due, and log which runs are skipped and the command that fills them.

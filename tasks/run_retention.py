@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import TERMINAL_STATES
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
-from tasks.runs import remove_old_runs
+from tasks.run_retention import remove_old_runs
 from tests.prefect_server import PrefectServer
 
 TAG = "panel:upkeep"
@@ -114,8 +114,8 @@ def test_old_runs_go_with_all_that_is_theirs_and_no_others(client: SyncPrefectCl
 def test_more_than_a_page_goes_in_one_call(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.runs._PAGE", 2)
-    monkeypatch.setattr("tasks.runs._AT_MOST", 5)
+    monkeypatch.setattr("tasks.run_retention._PAGE", 2)
+    monkeypatch.setattr("tasks.run_retention._AT_MOST", 5)
     for _ in range(6):
         client.set_flow_run_state(client.create_flow_run(some_flow, tags=["panel:paged"]).id, Completed())
     before = datetime.now(UTC)

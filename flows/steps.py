@@ -1,4 +1,4 @@
-"""The steps that several flows share, in their order."""
+"""Sequences of tasks that several flows share."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -36,10 +36,13 @@ _log = logging.getLogger(__name__)
 def ingest_until_deadline(
     panel: Panel, store: str, due: datetime, deadline: datetime | None
 ) -> Sequence[Finding]:
-    """Ingest, and ask a late source again until the deadline, an unreadable one too; what the audit found.
+    """Ingest; ask a source that is late or cannot be read again until the deadline.
 
-    The panel's slot is held while it asks, and free for other runs while it waits to ask again. What trips
-    the breaker ends the run at once: somebody should hear of it at once.
+    The run holds the panel's slot while it ingests, and leaves it to other runs while it waits. Prices that
+    trip the breaker end the run at once, so that people hear of it at once.
+
+    Returns:
+        the audit's findings on the ingested rows.
     """
     while True:
         try:

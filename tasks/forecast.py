@@ -1,4 +1,4 @@
-"""Forecast: the contract's Parquet in the forecast's own folder, not yet committed."""
+"""Forecast: write the forecast's Parquet file to its folder, not yet committed."""
 
 import logging
 

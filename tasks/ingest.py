@@ -1,4 +1,4 @@
-"""Ingest prices: from the panel's source to its price table."""
+"""Ingest prices: read the panel's source and append what is new to its price table."""
 
 import logging
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def ingest_prices(panel: Panel, store: str) -> IngestReport:
     with findings_shown_on_stop(panel):
         report = ingest(panel, Storage(store), to_instant(datetime.now(UTC)))
     _log.info(
-        "ingest: %d rows offered, %d new, %d there already, %d refused",
+        "ingest: %d rows offered, %d new, %d already stored, %d refused",
         report.offered,
         report.appended,
         report.identical,

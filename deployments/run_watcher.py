@@ -1,4 +1,4 @@
-"""Say which runs start, and how they end, while they are served."""
+"""Run watcher: log which served runs start and how they end."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.recovery import STOPPED
-from forecasting.errors import ServerError
+from forecasting.errors import ServerError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ _PREFIX = "Flow run encountered an exception: "
 
 
 class RunWatcher:
-    """What has been said of the runs of some deployments since it was made.
+    """Logs the starts and ends of the runs of some deployments, each once.
 
     Args:
-        client: of the server that knows them.
-        deployments: their ids.
+        client: a client of the server.
+        deployments: the ids of the deployments.
     """
 
     def __init__(self, client: PrefectClient, deployments: Sequence[UUID]) -> None:
@@ -45,10 +45,10 @@ class RunWatcher:
         self._ended: set[UUID] = set()
 
     async def watch(self) -> None:
-        """Look every two seconds.
+        """Report every two seconds, without end.
 
         Raises:
-            ServerError: the server does not answer any more, not even after the client's own retries.
+            ServerError: the server does not answer any more, even after the client's own retries.
         """
         while True:
             try:
@@ -61,12 +61,12 @@ class RunWatcher:
             await asyncio.sleep(_SECONDS)
 
     async def report(self) -> None:
-        """Say what has happened since the last look."""
+        """Log what has happened since the last report."""
         running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, state=running)):
             self._log_start(run)
         ended = FlowRunFilterEndTime(after_=self._since)
-        # Clocks may differ, and runs end between looks.
+        # The server's clock may differ, and runs end between reports.
         self._since = max(self._born, datetime.now(UTC) - timedelta(minutes=1))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, end_time=ended)):
             self._log_end(run)
@@ -99,5 +99,5 @@ class RunWatcher:
 
 
 def _one_line(text: str | None) -> str:
-    line = " ".join((text or "no reason given").removeprefix(_PREFIX).split())
+    line = one_line((text or "no reason given").removeprefix(_PREFIX))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

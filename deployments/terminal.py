@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from forecasting.as_of import as_of_label
 from forecasting.commands import command
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
@@ -147,7 +146,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
 
 def print_backtest(panel: Panel, result: BacktestResult) -> None:
     """Each candidate's line, all on the same windows."""
-    first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
+    first, last = (panel.label(cutoff) for cutoff in result.cutoffs[[0, -1]])
     series, windows = result.table[0].series, result.table[0].windows
     print(
         f"\n{panel.name}: {len(result.cutoffs)} cutoffs from {first} to {last}, {series} series, "

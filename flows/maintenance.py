@@ -10,7 +10,7 @@ from pydantic import Field
 
 from flows.hooks import ALARMED
 from flows.parameters import ALL, PANELS, STORE, panel_of
-from forecasting.errors import NightcastError
+from forecasting.errors import NightcastError, one_line
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.maintenance import maintain_panel, show_maintenance
@@ -61,7 +61,7 @@ def _tags(only_panel: str | None, names: list[str]) -> list[str]:
 def _result(state: State[Any]) -> Any:
     """The result of a task, or one line with the reason it failed."""
     found = state.result(raise_on_failure=False)
-    return " ".join(str(found).split()) if isinstance(found, BaseException) else found
+    return one_line(found) if isinstance(found, BaseException) else found
 
 
 def _stop_if_failed(done: dict[str, Any]) -> None:

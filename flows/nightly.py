@@ -11,7 +11,7 @@ from pydantic import Field
 from flows.hooks import MISSED, WATCHED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import ingest_until_deadline, publish_forecast
-from forecasting.as_of import as_of_label, to_instant
+from forecasting.as_of import to_instant
 from forecasting.night import NightResult
 from forecasting.operations.deadline import deadline_of
 from forecasting.panel import Panel
@@ -85,4 +85,4 @@ def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | N
     if as_of is None:
         return None
     last = as_of_time or (time(0) if panel.bars.freq == "1D" else time(23, 59))
-    return as_of_label(to_instant(datetime.combine(as_of, last)), panel.bars.freq)
+    return panel.label(to_instant(datetime.combine(as_of, last)))

@@ -98,9 +98,8 @@ def _publish_meanwhile(
         if decision is not None:
             _publish(panel, store, snapshot, decision, row_findings)
     except Exception as error:  # noqa: BLE001 - whatever fails here, the training goes on
-        reason = first_line(error) or type(error).__name__
         trace = None if isinstance(error, NightcastError) else error
-        _log.warning("deadline: no stand-in is published: %s", reason, exc_info=trace)
+        _log.warning("deadline: no stand-in is published: %s", first_line(error), exc_info=trace)
 
 
 def _publish(

@@ -10,7 +10,7 @@ from typing import Any, Self
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
-from forecasting.errors import BackfillError, NightcastError
+from forecasting.errors import BackfillError, NightcastError, one_line
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
@@ -43,7 +43,8 @@ class Outcome:
             return cls(as_of, state.result())
         error: Any = state.result(raise_on_failure=False)
         known = isinstance(error, NightcastError)
-        return cls(as_of, None, " ".join(f"{'' if known else f'{type(error).__name__}: '}{error}".split()))
+        reason = one_line(error)
+        return cls(as_of, None, reason if known else f"{type(error).__name__}: {reason}")
 
     @property
     def line(self) -> str:

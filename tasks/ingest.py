@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 @task(name="ingest prices", **STEP)
 def ingest_prices(panel: Panel, store: str) -> IngestReport:
-    """Read the source, refuse rows that cannot be right, and append what is new to the price table.
+    """Read the source, refuse invalid rows, and append what is new to the price table.
 
     The store learns the rows when the source is read, however late the run started.
     """

@@ -1,4 +1,4 @@
-"""Publish: commit the forecast with its manifest, and move the pointer to it."""
+"""Publish: commit the forecast with its manifest, and point `latest/` to it."""
 
 import logging
 from collections.abc import Sequence

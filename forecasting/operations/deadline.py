@@ -10,11 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.commands import command
 from forecasting.errors import AuditError, StoreError
 from forecasting.findings import Finding, name_some
 from forecasting.models.baselines import EwmaWalk
+from forecasting.models.presets import preset_of
 from forecasting.models.registry import Registry
 from forecasting.operations.missing import find_missing
 from forecasting.panel import Panel
@@ -51,7 +52,7 @@ def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: 
     """
     before = latest_manifest(storage, panel.name)
     newest, as_of = before.as_of if before else snapshot.as_of, snapshot.as_of
-    ends = [parse_as_of(label, panel.bars.freq) for label in (newest, as_of)]
+    ends = [panel.instant(label) for label in (newest, as_of)]
     if np.diff(panel.calendar.position(np.array(ends)))[0] <= 1:
         return snapshot
     first, last = (to_datetime(end).date() for end in ends)
@@ -59,7 +60,7 @@ def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: 
     skipped = [label for label in missing if newest < label < as_of]
     if not skipped:
         return snapshot
-    days = [to_datetime(parse_as_of(label, panel.bars.freq)).date() for label in skipped]
+    days = [to_datetime(panel.instant(label)).date() for label in skipped]
     detail = (
         f"No forecast was published for {name_some(skipped, 3)}, whose bars are here now; "
         f"to fill that, run: {backfill_command(panel, days[0], days[-1], storage.uri)}"
@@ -89,7 +90,7 @@ def missing_bar(panel: Panel, as_of: str, due: datetime) -> str | None:
     The source is late then. A calendar without the market's holidays names a bar that never comes.
     """
     newest = panel.calendar.newest_closed(to_instant(due))
-    return as_of_label(newest, panel.bars.freq) if newest > parse_as_of(as_of, panel.bars.freq) else None
+    return panel.label(newest) if newest > panel.instant(as_of) else None
 
 
 def has_final(panel: Panel, storage: Storage, as_of: str) -> bool:
@@ -139,7 +140,7 @@ def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPla
     has_settings = standing is not None and standing.settings == settings_digest(panel)
     if standing is not None and has_settings and standing.can_publish(registry):
         return standing
-    if panel.model.preset == "lecture":
+    if not preset_of(panel).gated:
         return None
     return Decision(
         as_of=snapshot.as_of,

@@ -5,18 +5,16 @@ removed, and the pointer never moves back: so none that a run may point to goes.
 which makes a folder that a killed removal leaves behind no forecast, and one for the next removal.
 """
 
-import io
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from forecasting.panel import Panel
+from forecasting.parquet import table_from_bytes
 from forecasting.publishing.address import FORECAST, MANIFEST, forecasts_folder
 from forecasting.publishing.manifest import Pointer, Published
 from forecasting.publishing.publish import find_pointer, find_published
@@ -127,8 +125,8 @@ def _may_be_scored(storage: Storage, removal: Removal, now: datetime) -> bool:
     if data is None:
         return False
     try:
-        last = pc.max(pq.read_table(io.BytesIO(data), columns=["ds"])["ds"]).as_py()
-    except (pa.ArrowException, OSError, KeyError):
+        last = pc.max(table_from_bytes(data, ["ds"])["ds"]).as_py()
+    except ValueError:
         return False
     return bool(last is not None and last > now - _LATE)
 

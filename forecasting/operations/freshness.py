@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from obstore.exceptions import BaseError
 
-from forecasting.as_of import parse_as_of, to_instant
+from forecasting.as_of import to_instant
 from forecasting.commands import command
 from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
@@ -109,7 +109,7 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
-        reason = first_line(error) or type(error).__name__
+        reason = first_line(error)
         return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one panel must not hide the others
         reason = f"{type(error).__name__}: {first_line(error)}"
@@ -232,7 +232,7 @@ def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
     """How many bars the forecast lacks that had closed when the run was due."""
     if due is None:
         return 0
-    calendar, known = panel.calendar, parse_as_of(as_of, panel.bars.freq)
+    calendar, known = panel.calendar, panel.instant(as_of)
     known_position, due_position = calendar.position(
         np.array([known, calendar.newest_closed(to_instant(due))])
     )

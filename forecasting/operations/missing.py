@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from forecasting.as_of import as_of_label, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import LIVE_SPANS
@@ -63,7 +63,7 @@ def find_missing(
     bars = bars.keep(is_usable(bars, panel))
     as_ofs = _scheduled(panel, bars, start, end, now)
     enough = _has_history(panel, bars, as_ofs)
-    possible = [as_of_label(as_of, panel.bars.freq) for as_of in as_ofs[enough]]
+    possible = [panel.label(as_of) for as_of in as_ofs[enough]]
     published = set() if force else published_as_ofs(storage, panel.name)
     missing = tuple(label for label in possible if label not in published)
     return MissingAsOfs(missing, len(possible) - len(missing), int((~enough).sum()))

@@ -40,13 +40,11 @@ class Compaction:
         table: its path in the store.
         files_before: how many files held its rows.
         files_after: how many do now.
-        deleted: how many files of a week ago or more are gone from the store.
     """
 
     table: str
     files_before: int
     files_after: int
-    deleted: int
 
 
 def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Compaction]:
@@ -104,8 +102,8 @@ def _compact(path: str, table: DeltaTable, scattered: list[Filters]) -> Compacti
             )
         except CommitFailedError:
             table.update_incremental()
-    deleted = _vacuum(table)
-    return Compaction(path, before, len(table.file_uris()), deleted)
+    _vacuum(table)
+    return Compaction(path, before, len(table.file_uris()))
 
 
 def _scattered(table: DeltaTable, spare: int) -> list[Filters]:

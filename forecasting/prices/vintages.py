@@ -8,7 +8,7 @@ before had the one past, those after the other. So a vintage that restates a ser
 import numpy as np
 import pyarrow as pa
 
-from forecasting.prices.order import order_bars, ranked, series_ranks
+from forecasting.prices.order import order_bars, ranked, series_offsets, series_ranks
 
 # Fewer bars than this are revisions, even if a series has no others.
 LEAST_BARS = 5
@@ -48,7 +48,7 @@ def _restatements(series: np.ndarray, vintage: np.ndarray, again: np.ndarray) ->
         again: (N,) whether the row before is of the same bar.
     """
     bar = np.cumsum(~again) - 1
-    first_bar = bar[np.searchsorted(series, np.arange(series[-1] + 1))]
+    first_bar = bar[series_offsets(series, series[-1] + 1)[:-1]]
     keys = series * (vintage.max() + 1) + vintage
     groups, anew = np.unique(keys[again], return_counts=True)
     place = np.minimum(np.searchsorted(groups, keys), len(groups) - 1)

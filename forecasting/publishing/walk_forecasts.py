@@ -4,17 +4,15 @@ Kept beside the forecast, row by row the same series and steps, so that a scorer
 past again every night, and nobody has to wonder what they were fitted on.
 """
 
-import io
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecasting.errors import StoreError
 from forecasting.evaluation.metrics import in_sample_change
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.snapshot import bars_behind
 from forecasting.publishing.address import WALKS
 from forecasting.publishing.manifest import Published
@@ -67,15 +65,11 @@ def walks_file(windows: Windows) -> bytes:
     Raises:
         ModelError: no price ever moves.
     """
-    buffer = io.BytesIO()
-    pq.write_table(
+    return table_to_bytes(
         walks_of(windows),
-        buffer,
-        compression="zstd",
         use_dictionary=["unique_id", CHANGE],
         use_byte_stream_split=[*walk_columns(RandomWalk.name), *walk_columns(EwmaWalk.name)],
     )
-    return buffer.getvalue()
 
 
 def read_walks(
@@ -107,8 +101,8 @@ def read_walks(
 def _decode(data: bytes) -> pa.Table | None:
     """The table of a file, or None where it is damaged."""
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError):
+        table = table_from_bytes(data)
+    except ValueError:
         return None
     return table if set(SCHEMA.names) <= set(table.column_names) else None
 

@@ -1,13 +1,12 @@
 """Findings as tables: the file beside the report, and the rows that a person looks at first."""
 
-import io
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecasting.findings import Finding, Severity
 from forecasting.formats import format_number
+from forecasting.parquet import table_to_bytes
 from forecasting.prices.audit.rules import RULES
 
 FINDINGS = "_findings.parquet"
@@ -31,9 +30,7 @@ def findings_file(findings: Iterable[Finding]) -> bytes:
     `explanation`, `rows`. The same findings give the same bytes.
     """
     records = [f.to_record() | {"explanation": RULES[f.code].explanation} for f in worst_first(findings)]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records, _SCHEMA), buffer)
-    return buffer.getvalue()
+    return table_to_bytes(pa.Table.from_pylist(records, _SCHEMA), compression="snappy")
 
 
 def finding_row(finding: Finding) -> dict[str, str]:

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting import contract
-from forecasting.as_of import as_of_label
 from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
 from forecasting.models.baselines import RandomWalk
@@ -99,7 +98,7 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
     comparisons = {}
     for at, origin in enumerate(origins):
         unique_id = windows.bars.ids[windows.bars.series[origin]]
-        label = as_of_label(windows.bars.ds[origin], panel.bars.freq)
+        label = panel.label(windows.bars.ds[origin])
         quantiles = _said_then(published[label], unique_id, windows, origin)
         source = f"published for {label}" if quantiles is not None else "made on bars held out of training"
         quantiles = made_now[at] if quantiles is None else quantiles
@@ -117,7 +116,7 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
 
 
 def _labels(panel: Panel, windows: Windows, origins: np.ndarray) -> list[str]:
-    return [as_of_label(ds, panel.bars.freq) for ds in np.unique(windows.bars.ds[origins])]
+    return [panel.label(ds) for ds in np.unique(windows.bars.ds[origins])]
 
 
 def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of, to_datetime
+from forecasting.as_of import to_datetime
 from forecasting.errors import ModelError
 from forecasting.evaluation.scores import Score
 from forecasting.evaluation.verdict import BEST, CHAMPION, Verdict
@@ -42,7 +42,7 @@ def gather_report(
     """
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     findings = (*row_findings, *snapshot.findings)
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    as_of = panel.instant(snapshot.as_of)
     return ReportData(
         panel=panel.name,
         as_of=snapshot.as_of,

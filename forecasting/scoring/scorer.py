@@ -18,7 +18,7 @@ import stamina
 from deltalake.exceptions import CommitFailedError
 
 from forecasting import contract
-from forecasting.as_of import parse_as_of
+from forecasting.calendar import BarCalendar
 from forecasting.commands import command
 from forecasting.digests import digest_bytes
 from forecasting.errors import NightcastError, StoreError, first_line
@@ -134,7 +134,7 @@ def _folders(storage: Storage, panel: str) -> list[str]:
 
 def _published(panel: Panel, folder: str, data: bytes) -> _Published:
     manifest = Published.from_json(data)
-    as_of = parse_as_of(manifest.as_of, panel.bars.freq)
+    as_of = panel.instant(manifest.as_of)
     return _Published(folder, manifest, as_of, _utc(manifest.known_at), _utc(manifest.published_at))
 
 
@@ -212,6 +212,15 @@ class _Arrived:
         days, day = np.unique(bars.ds, return_inverse=True)
         return cls(bars.ids, days, bars.series.astype(np.int64) * len(days) + day, bars.y, begin)
 
+    def bars_since(self, as_of: np.datetime64, calendar: BarCalendar) -> int:
+        """How many bars of the calendar lie after `as_of`, up to the newest price; 0 without prices.
+
+        Counted backwards from the newest price: the calendar may end before the forecast's horizon does.
+        """
+        if not len(self.days):
+            return 0
+        return int(calendar.position(self.days[-1]) - calendar.position(as_of))
+
     @property
     def steps(self) -> int:
         """How many `step_numbers` one forecast has."""
@@ -261,8 +270,7 @@ def _score(
     y = _in_its_units(panel, forecast, series, arrived)
     scored = np.isin(step_numbers(0, series, h, len(arrived.ids)), known % arrived.steps)
     new = np.flatnonzero(np.isfinite(y) & ~scored)
-    last = panel.calendar.future(published.as_of, 2 * int(h.max()))[-1]
-    overdue = len(arrived.days) > 0 and arrived.days[-1] > last
+    overdue = arrived.bars_since(published.as_of, panel.calendar) > 2 * int(h.max())
     settled = bool(len(new) + len(known) == forecast.num_rows or overdue)
     if not len(new):
         return _Part(SCORES.empty_table(), settled)

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label, parse_as_of
 from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import ModelError
 from forecasting.evaluation.verdict import BEST, CHAMPION
 from forecasting.models.baselines import EwmaWalk
+from forecasting.models.presets import preset_of
 from forecasting.models.registry import ModelMetadata, Registry
 from forecasting.models.training import train_network
 from forecasting.models.windows import build_windows
@@ -59,7 +59,7 @@ def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowP
     """Count the windows and name the version that training would make; nothing is trained."""
     calendar = panel.calendar
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
-    end = training_end(calendar, parse_as_of(snapshot.as_of, panel.bars.freq), panel.retrain.holdout)
+    end = training_end(calendar, panel.instant(snapshot.as_of), panel.retrain.holdout)
     windows = build_windows(panel, bars, calendar) if bars.ids else None
     usable = bars.until(end)
     identity = {
@@ -83,9 +83,9 @@ def settings_digest(panel: Panel) -> str:
 
 def next_step(panel: Panel, trained_for: str) -> str:
     """When the challenger after a training for that `as_of` is due, in one sentence."""
-    last = parse_as_of(trained_for, panel.bars.freq) + np.timedelta64(panel.retrain.max_age_days, "D")
+    last = panel.instant(trained_for) + np.timedelta64(panel.retrain.max_age_days, "D")
     return (
-        f"The next challenger is due after {as_of_label(last, panel.bars.freq)}, or when there is "
+        f"The next challenger is due after {panel.label(last)}, or when there is "
         f"{MATERIAL:.0%} more to train on, or when the model's settings change, "
         "or when published forecasts turn out worse than [scoring] allows."
     )
@@ -139,7 +139,7 @@ def _disappointed(panel: Panel, storage: Storage, log: DecisionLog, as_of: str) 
 
 
 def _days_between(panel: Panel, earlier: str, later: str) -> int:
-    age = parse_as_of(later, panel.bars.freq) - parse_as_of(earlier, panel.bars.freq)
+    age = panel.instant(later) - panel.instant(earlier)
     return int(age / np.timedelta64(1, "D"))
 
 
@@ -309,10 +309,11 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
     """The EWMA walk publishes; but nothing stands in for the lecture's network, which is there as it is."""
     need = panel.model.context_bars + panel.forecast.horizon + 1
     end = plan.training_end[:10]
-    if panel.model.preset == "lecture":
+    if not preset_of(panel).gated:
         raise ModelError(
-            f'preset = "lecture" trains on windows of {panel.model.context_bars} + {panel.forecast.horizon} '
-            f"bars, and no series of panel {panel.name} has {need} without a long gap by {end}, "
+            f'preset = "{panel.model.preset}" trains on windows of {panel.model.context_bars} + '
+            f"{panel.forecast.horizon} bars, and no series of panel {panel.name} has {need} without a long "
+            f"gap by {end}, "
             'where training ends; give more history, or set preset = "default" in [model]'
         )
     return Decision(

@@ -23,6 +23,7 @@ from forecasting.evaluation.scores import (
 from forecasting.evaluation.verdict import BEST, CHAMPION, Duel, SeriesScore, Verdict
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
+from forecasting.models.presets import preset_of
 from forecasting.models.windows import Windows
 from forecasting.panel import Panel
 
@@ -114,7 +115,7 @@ def judge(
         return duel(losses, candidate, opponent, overlap)
 
     choice = choose(meet, name, _able(losses, list(models)[1:]), incumbents.stand_in)
-    ungated = panel.model.preset == "lecture"
+    ungated = not preset_of(panel).gated
     publishes = name if ungated else choice.publishes
     last = choice.last
     return Verdict(

@@ -19,6 +19,7 @@ from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
+from tests.hostile import write_hostile_modules
 from tests.published import DAY, FIRST_DAY, add_prices, publish_walk, small_panel, walks
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -51,6 +52,7 @@ def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
+    write_hostile_modules(tiny_panel.parent)  # Prefect's temporary server and the training start there
     done = start(tiny_panel.parent, "run", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "training: step 20/20" in done.stdout

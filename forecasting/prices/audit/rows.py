@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label, to_instant
+from forecasting.as_of import to_instant
 from forecasting.calendar import BarCalendar
 from forecasting.findings import Finding, Rule, name_some
 from forecasting.panel import Panel
@@ -201,7 +201,7 @@ def _findings(refused: pa.Table, panel: Panel) -> Iterator[Finding]:
 
 def _written(row: dict[str, Any], panel: Panel) -> str:
     values = ", ".join(f"{name} {row[name]:g}" for name in VALUES if row[name] is not None)
-    when = as_of_label(to_instant(row["ds"]), panel.bars.freq) if row["ds"] else ""
+    when = panel.label(to_instant(row["ds"])) if row["ds"] else ""
     return " ".join(filter(None, (when, values, row["raw"])))
 
 

@@ -1,4 +1,4 @@
-"""The table of codes. A code never changes its meaning; `docs/prices.md` says the same at length."""
+"""The table of codes. A code never changes its meaning; `docs/audit.md` says the same at length."""
 
 from forecasting.findings import Action, Rule, Severity
 

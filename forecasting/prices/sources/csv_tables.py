@@ -13,7 +13,7 @@ import charset_normalizer
 import pyarrow as pa
 import pyarrow.csv
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Source
 from forecasting.prices.sources.documents import Document
 
@@ -124,7 +124,7 @@ def read_csv(document: Document, dialect: Dialect, spoiled: list[str]) -> Iterat
                 rows += batch.num_rows
                 yield batch
         except (pa.ArrowInvalid, UnicodeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise SourceError(
                 f"{document.name} cannot be read as CSV ({reason}); correct the file, or check "
                 "[source].encoding and delimiter in the panel"

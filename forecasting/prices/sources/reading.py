@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.parquet
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.csv_tables import find_dialect, read_csv
 from forecasting.prices.sources.documents import Document, File, documents_in
@@ -95,7 +95,7 @@ def _read_parquet(document: Document) -> Iterator[pa.RecordBatch]:
                 batch.validate(full=True)  # a damaged page without a checksum may still hold no UTF-8
                 yield batch
         except (pa.ArrowException, OSError, UnicodeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise SourceError(
                 f"{document.name} is not Parquet, or is damaged or cut short ({reason}); fetch it again"
             ) from error

@@ -321,7 +321,7 @@ def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
     bad, good, other = assess_all(str(tmp_path), local_storage, at("2026-11-20T16:31"))
     assert bad.line.startswith(f"bad cannot be read: {tmp_path}/bad.toml: not valid TOML")
     assert good.state == "never"
-    assert other.line.startswith(f"other cannot be read: {tmp_path}/other.toml: holds the panel 'good'")
+    assert other.line.startswith(f"other cannot be read: {tmp_path}/other.toml: contains the panel 'good'")
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ GOING = [
 ]
 
 
-def what(upkeep: MaintenanceReport) -> list[tuple[str, str]]:
-    return [(one.what, one.folder.replace("id=", "").rsplit("/", 1)[1]) for one in upkeep.removed]
+def what(report: MaintenanceReport) -> list[tuple[str, str]]:
+    return [(one.what, one.folder.replace("id=", "").rsplit("/", 1)[1]) for one in report.removed]
 
 
 def test_what_may_go_goes_and_the_next_time_there_is_nothing(shelf: Shelf) -> None:
@@ -64,7 +64,7 @@ def test_an_empty_store_has_nothing_to_clear_up(local_storage: Storage) -> None:
 
 def test_the_rows_say_what_became_of_it(shelf: Shelf) -> None:
     done = maintain(shelf.panel, shelf.storage, NOW)
-    tables = (Compaction("prices/tiny", 40, 2, 3),)
+    tables = (Compaction("prices/tiny", 40, 2),)
     rows = maintenance_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
     assert [(row["what"], row["why"]) for row in rows if row["panel"] == "tiny"] == [
         ("kept", "forecasts: 2, models: 1"),

@@ -153,8 +153,8 @@ def test_files_of_a_week_ago_are_deleted(storage: Storage, panel: Panel) -> None
     orphan = leave_orphan(storage)
     PriceTable(storage, "tiny").append(night(8), NOON)
     before = reads(storage)
-    (compaction,) = compact(storage, "tiny", spare=0)
-    assert (compaction.deleted, orphan.exists()) == (1, False)
+    assert len(compact(storage, "tiny", spare=0)) == 1
+    assert not orphan.exists()
     assert reads(storage) == before
 
 

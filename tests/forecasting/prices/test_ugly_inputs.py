@@ -1,4 +1,4 @@
-"""Ugly files, one wart each, and what each gets. `docs/prices.md` shows the same list."""
+"""Ugly files, one wart each, and what each gets. `docs/audit.md` shows the same list."""
 
 from collections.abc import Callable
 from pathlib import Path

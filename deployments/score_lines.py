@@ -9,7 +9,7 @@ def print_scores(report: ScoreReport, summary: ScoreSummary | None) -> None:
     """Print what was scored now, and the summary of all scores."""
     print(
         f"{report.panel}: {report.scored} scores added; {report.forecasts} forecasts published, "
-        f"{report.open} of them wait for bars"
+        f"{report.open} of them were waiting for bars"
     )
     if summary is None:
         print("Nothing is scored yet: no bar has arrived since the first forecast.")

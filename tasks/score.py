@@ -31,7 +31,7 @@ def score_forecasts(panel: Panel, store: str) -> ScoreReport:
     storage = Storage(store)
     report = score_arrived(panel, storage, to_instant(datetime.now(UTC)))
     _log.info(
-        "score: %d scores added; %d forecasts published, %d of them wait for bars",
+        "score: %d scores added; %d forecasts published, %d of them were waiting for bars",
         report.scored,
         report.forecasts,
         report.open,

@@ -59,5 +59,5 @@ def test_no_receiver_is_a_warning_and_the_address_stays_secret(
     caplog.set_level(logging.INFO)
     with stamina.set_testing(True, attempts=2):
         post(address.format(port=free_port()), MESSAGE)
-    assert f"notification: not delivered, as {reason}" in caplog.text
+    assert f"notification: not delivered: {reason}" in caplog.text
     assert "secret" not in caplog.text

@@ -26,7 +26,7 @@ from forecasting.models.training import load_network, train_network
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import audit_series
-from forecasting.prices.audit.stored import is_usable
+from forecasting.prices.audit.stored import usable_bars
 from forecasting.prices.bars import Bars
 from forecasting.prices.table import PriceTable
 from forecasting.progress import Progress, silent
@@ -326,8 +326,7 @@ def backtest_panel(
         AuditError, ModelError, ContractError: see `backtest`.
     """
     rows = PriceTable(storage, panel).first_vintage(values=[panel.forecast.target])
-    bars = Bars.from_table(rows, panel.forecast.target)
-    bars = bars.keep(is_usable(bars, panel))
+    bars = usable_bars(rows, panel)
 
     cutoffs = common_cutoffs(panel, bars, plan)
 

@@ -11,7 +11,7 @@ from forecasting.as_of import to_datetime, to_instant
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import LIVE_SPANS
-from forecasting.prices.audit.stored import is_usable
+from forecasting.prices.audit.stored import usable_bars
 from forecasting.prices.bars import Bars
 from forecasting.prices.snapshot import resolve_as_ofs
 from forecasting.prices.table import PriceTable
@@ -58,9 +58,7 @@ def find_missing(
         StoreError: the panel has no prices yet.
     """
     check_dates(start, end, now)
-    target = panel.forecast.target
-    bars = Bars.from_table(PriceTable(storage, panel).newest(values=[target]), target)
-    bars = bars.keep(is_usable(bars, panel))
+    bars = usable_bars(PriceTable(storage, panel).newest(values=[panel.forecast.target]), panel)
     as_ofs = _scheduled(panel, bars, start, end, now)
     enough = _has_history(panel, bars, as_ofs)
     possible = [panel.label(as_of) for as_of in as_ofs[enough]]

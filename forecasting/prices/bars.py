@@ -1,4 +1,4 @@
-"""Bars: the target values of a panel's series, in memory, end to end in two flat arrays."""
+"""Bars: the target values of a panel's series in memory, concatenated in two flat arrays."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +14,12 @@ from forecasting.prices.order import arrange, instants, order_bars, ranked, seri
 
 @dataclass(frozen=True)
 class Bars:
-    """The observed bars of S series, N bars in all, sorted by series and then time.
+    """The observed bars of S series, N bars in total, sorted by series and then by time.
 
     Attributes:
-        ids: the series' `unique_id`, S of them, sorted.
-        offsets: (S + 1,) int64; series `s` owns the bars `offsets[s]:offsets[s + 1]`.
-        ds: (N,) datetime64[us]; each bar's start, UTC, increasing within a series.
+        ids: the `unique_id` of the S series, sorted.
+        offsets: (S + 1,) int64; the bars of series `s` are `offsets[s]:offsets[s + 1]`.
+        ds: (N,) datetime64[us]; start of each bar, UTC, increasing within a series.
         y: (N,) float64; the target, in price units.
     """
 
@@ -30,9 +30,9 @@ class Bars:
 
     @classmethod
     def from_table(cls, table: pa.Table, target: str) -> Self:
-        """Bars of a price table with one row per (`unique_id`, `ds`), in any order.
+        """Build the bars from a price table with one row per (`unique_id`, `ds`), in any order.
 
-        Rows whose `target` is null are not bars.
+        Rows whose `target` is null are skipped.
         """
         table = table.select(["unique_id", "ds", target])
         if table[target].null_count:
@@ -52,41 +52,41 @@ class Bars:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """(S,) bars of each series."""
+        """(S,) number of bars of each series."""
         return np.diff(self.offsets)
 
     @cached_property
     def series(self) -> np.ndarray:
-        """(N,) int32; which series each bar belongs to."""
+        """(N,) int32; index of the series that each bar belongs to."""
         return np.repeat(np.arange(len(self.ids), dtype=np.int32), self.lengths)
 
     @cached_property
     def last(self) -> np.ndarray:
-        """(S,) position of each series' last bar."""
+        """(S,) position of the last bar of each series."""
         return self.offsets[1:] - 1
 
     @cached_property
     def age(self) -> np.ndarray:
-        """(N,) how many bars of its series came before each bar."""
+        """(N,) number of earlier bars of the same series."""
         return np.arange(len(self)) - self.offsets[:-1][self.series]
 
     def counts_until(self, cutoffs: np.ndarray) -> np.ndarray:
-        """(S, K) int64; how many bars of each series are at or before each of `cutoffs` (K,)."""
+        """(S, K) int64; number of bars of each series at or before each of `cutoffs` (K,)."""
         counts = np.empty((len(self.ids), len(cutoffs)), dtype=np.int64)
         for series, (start, stop) in enumerate(pairwise(self.offsets)):
             counts[series] = np.searchsorted(self.ds[start:stop], cutoffs, side="right")
         return counts
 
     def until(self, cutoff: np.datetime64) -> "Bars":
-        """The bars at or before `cutoff`; series that had not begun by then are gone."""
+        """The bars at or before `cutoff`. Series without such a bar are removed."""
         return self.keep(self.ds <= cutoff)
 
     def select(self, ids: list[str]) -> "Bars":
-        """The bars of the named series; names that are not here are ignored."""
+        """The bars of the named series. Unknown names are ignored."""
         return self.keep(np.isin(np.array(self.ids, dtype=object), ids)[self.series])
 
     def keep(self, mask: np.ndarray) -> "Bars":
-        """The bars where `mask` (N,) holds; series that have none left are gone."""
+        """The bars where `mask` (N,) is true. Series without any bar left are removed."""
         if mask.all():
             return self
         offsets = series_offsets(self.series[mask], len(self.ids))

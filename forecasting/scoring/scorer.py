@@ -24,8 +24,7 @@ from forecasting.digests import digest_bytes
 from forecasting.errors import NightcastError, StoreError, first_line
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.panel import Panel
-from forecasting.prices.audit.stored import is_usable
-from forecasting.prices.bars import Bars
+from forecasting.prices.audit.stored import usable_bars
 from forecasting.prices.table import PriceTable
 from forecasting.publishing.address import FORECAST, MANIFEST, forecasts_folder
 from forecasting.publishing.manifest import Published
@@ -207,8 +206,7 @@ class _Arrived:
         spare = max(panel.audit.stale_bars, panel.forecast.horizon) + 1
         begin = panel.calendar.back(as_of, spare)
         rows = PriceTable(storage, panel).newest_since(begin, [panel.forecast.target])
-        bars = Bars.from_table(rows, panel.forecast.target)
-        bars = bars.keep(is_usable(bars, panel))
+        bars = usable_bars(rows, panel)
         days, day = np.unique(bars.ds, return_inverse=True)
         return cls(bars.ids, days, bars.series.astype(np.int64) * len(days) + day, bars.y, begin)
 

@@ -143,7 +143,7 @@ def test_an_unreadable_source_changes_nothing(inbox: Inbox) -> None:
 def test_a_report_is_a_record(inbox: Inbox) -> None:
     record = json.loads(json.dumps(inbox.ingest(MONDAY, MONDAY).to_record()))
     assert (record["panel"], record["offered"], record["repaired"]) == ("tiny", 2, 1)
-    assert record.findings[0]["code"] == "P003"
+    assert record["findings"][0]["code"] == "P003"
 
 
 def test_ingests_at_the_same_time_append_each_row_once(inbox: Inbox) -> None:
@@ -204,7 +204,7 @@ GOOD_CLOSES = {"1.0", "2.0"}
 
 
 def slowly(batches: list[list[Row]]) -> dict[tuple[str, str], float]:
-    """What the newest values must be: each batch overrules the ones before, where it agrees with itself."""
+    """The expected newest values: each batch overrides earlier ones, except for bars it conflicts on."""
     newest: dict[tuple[str, str], float] = {}
     for batch in batches:
         said: dict[tuple[str, str], set[float]] = defaultdict(set)

@@ -35,7 +35,7 @@ def test_the_file_has_a_row_for_each_with_what_it_means() -> None:
         "unique_id": "Z",
         "rows": 40,
         "detail": "40 bars behind",
-        "explanation": "a series ended: delisted, or its source fell silent",
+        "explanation": "a series ended: delisted, or its source stopped updating it",
     }
 
 

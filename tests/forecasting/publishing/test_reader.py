@@ -1,3 +1,4 @@
+import doctest
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +33,16 @@ def put(
     storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], forecast_id), {}))
     record = {"known_at": known_at, "origin": "live", **facts}
     publish.point_latest(storage, publish.commit(storage, Manifest.of(address, **record)))
+
+
+def test_examples(tmp_path: Path, forecast: SeriesForecast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NIGHTCAST_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for day in (29, 30):
+        put(Storage("./store"), forecast, f"2026-10-{day}", f"id{day}", model=forecast.model)
+    found = doctest.testmod(reader)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_latest_is_the_newest_forecast(storage: Storage, forecast: SeriesForecast) -> None:
@@ -74,8 +85,8 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     storage.put(path, storage.get(path)[:-1] + b"?")
     with pytest.raises(
         StoreError,
-        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30 --store .*; "
-        r"if .* remove its folder",
+        match=r"its digest differs from the one in its manifest; "
+        r"run: nightcast run fx --as-of 2026-10-30 --store .*; if .* remove the forecast's folder",
     ):
         reader.latest("fx", storage.uri)
 
@@ -92,7 +103,7 @@ def test_a_date_without_a_forecast_names_the_nearest(storage: Storage, forecast:
     storage.put(half.path(FORECAST), b"half a night's work")
     with pytest.raises(
         StoreError,
-        match=r"as of 2020-01-01 in .*; the nearest is as of 2026-10-28; "
+        match=r"as of 2020-01-01 in .*; the nearest forecast is as of 2026-10-28; "
         "run: nightcast run fx --as-of 2020-01-01",
     ):
         reader.as_of("fx", date(2020, 1, 1), storage.uri)
@@ -107,7 +118,8 @@ def test_an_unknown_panel_names_those_there_are(
 ) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     with pytest.raises(
-        StoreError, match=r"no forecast of panel 'xf' in .*; it has forecasts of: fx; run: nightcast run xf"
+        StoreError,
+        match=r"no forecast of panel 'xf' in .*; the store has forecasts of: fx; run: nightcast run xf",
     ):
         read("xf", store=storage.uri)
 
@@ -137,14 +149,19 @@ def test_a_forecast_that_is_missing_is_named(
 ) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     storage.delete([ForecastAddress("fx", "2026-10-30", "id1").path(FORECAST)])
-    with pytest.raises(StoreError, match=r"id=id1/forecast.parquet is missing, .* --as-of 2026-10-30"):
+    with pytest.raises(
+        StoreError,
+        match=r"id=id1/forecast.parquet is missing, but its manifest is there; .* --as-of 2026-10-30",
+    ):
         read("fx", store=storage.uri)
 
 
 def test_a_forecast_without_its_manifest_is_not_shown(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     storage.put(ForecastAddress("fx", "2026-10-30", "id1").path(MANIFEST), b"?")
-    with pytest.raises(StoreError, match=r"id=id1/? is no forecast, though latest/fx.json names it"):
+    with pytest.raises(
+        StoreError, match=r"latest/fx.json names .*id=id1/?, whose manifest is missing or damaged"
+    ):
         reader.latest("fx", storage.uri)
 
 
@@ -233,12 +250,12 @@ def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
 def test_a_series_left_out_says_why(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1", left_out={"DEAD": "stale since 2020"})
     with pytest.raises(
-        StoreError, match=r"'DEAD' .*; the one as of 2026-10-30 left it out: stale since 2020"
+        StoreError, match=r"'DEAD' .*; the forecast as of 2026-10-30 left the series out: stale since 2020"
     ):
         reader.history("fx", "DEAD", storage.uri)
 
 
 def test_an_unknown_series_is_named(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
-    with pytest.raises(StoreError, match=r"no forecast of series 'EURXXX' .* has 2, such as EURUSD$"):
+    with pytest.raises(StoreError, match=r"no forecast of series 'EURXXX' .* has 2 series, such as EURUSD$"):
         reader.history("fx", "EURXXX", storage.uri)

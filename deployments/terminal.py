@@ -180,7 +180,7 @@ def _score_row(score: Score) -> tuple[str, ...]:
 
 
 def _print_tests(result: BacktestResult) -> None:
-    columns = ("", "against", "difference", "give or take", "Diebold-Mariano", "p", "verdict")
+    columns = ("", "against", "difference", "uncertainty", "Diebold-Mariano", "p", "verdict")
     print_table(columns, [_test_row(test) for test in result.tests])
     print(
         "Difference: of the losses, as a share of the series' random-walk loss, mean over series and then\n"

@@ -128,7 +128,7 @@ def test_a_late_training_publishes_twice_and_the_final_one_counts(
 ) -> None:
     folder, manifest = late_night
     early, final = published(folder, "2026-10-29")
-    assert early.provisional == "the training was not done by the deadline, 2026-10-30 07:00 UTC"
+    assert early.provisional == "the training had not finished by the deadline, 2026-10-30 07:00 UTC"
     assert early.model == "ewma_walk"
     assert final.forecast_id == manifest.forecast_id != early.forecast_id
     assert final.provisional is None
@@ -148,7 +148,7 @@ def test_report_and_summary_of_an_early_forecast_say_that_it_is_provisional(
         next((folder / "store").rglob(f"id={one['forecast_id']}/_report.html")).read_text(encoding="utf-8")
         for one in published(folder, "2026-10-29")
     )
-    line = "Provisional: the training was not done by the deadline, 2026-10-30 07:00 UTC."
+    line = "Provisional: the training had not finished by the deadline, 2026-10-30 07:00 UTC."
     assert line in early
     assert line not in final
     with get_client(sync_client=True) as client:

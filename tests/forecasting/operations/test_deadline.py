@@ -111,9 +111,9 @@ def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Pa
         (
             "2026-10-27",
             (
-                "No forecast was published for 2026-10-28, 2026-10-29, whose bars are here now; "
-                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29 "
-                "--store {folder}/store --panels {folder}"
+                "No forecast was published for 2026-10-28, 2026-10-29, but the bars are in the store now; "
+                "to publish what is missing, run: nightcast backfill tiny --start 2026-10-28 "
+                "--end 2026-10-29 --store {folder}/store --panels {folder}"
             ),
         ),
     ],
@@ -170,7 +170,7 @@ def test_with_a_late_source_the_snapshot_is_provisional(
     assert marked.provisional == "the source had no bar of 2026-10-31 by the deadline, 2026-11-01 07:30 UTC"
     both = without_late_training(marked, DEADLINE)
     assert both.provisional == (
-        f"{marked.provisional}; the training was not done by the deadline, 2026-11-01 07:30 UTC"
+        f"{marked.provisional}; the training had not finished by the deadline, 2026-11-01 07:30 UTC"
     )
 
 

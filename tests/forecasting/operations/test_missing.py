@@ -144,9 +144,7 @@ def test_an_intraday_panel_has_many_a_day(local_storage: Storage) -> None:
 
 
 def test_dates_that_cannot_be_are_one_line(panel: Panel, local_storage: Storage) -> None:
-    with pytest.raises(
-        NightcastError, match=r"^start 2026-01-02 is after end 2026-01-01; give them the other"
-    ):
+    with pytest.raises(NightcastError, match=r"^start 2026-01-02 is after end 2026-01-01; swap them$"):
         missing(panel, local_storage, "2026-01-02", "2026-01-01")
     with pytest.raises(
         NightcastError, match=r"^end 2026-01-16 is in the future; give 2026-01-15 or an earlier"

@@ -259,7 +259,7 @@ def test_a_forecast_is_scored_where_the_calendar_ends_before_two_horizons(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        (FORECAST, b"junk", "digest is not the one in its manifest"),
+        (FORECAST, b"junk", "digest differs from the one in its manifest"),
         (FORECAST, None, "no object"),
         (MANIFEST, b"{", "_manifest.json is damaged"),
         (MANIFEST, b"[1]", "is damaged (no Published: "),

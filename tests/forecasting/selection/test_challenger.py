@@ -21,7 +21,7 @@ from forecasting.selection.challenger import (
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 
-# What there is to train on, where that is not what matters.
+# A plan for tests that do not depend on the training data.
 PLAN = WindowPlan("2026-08-31", training_bars=1000, training_windows=900, holdout_windows=100, version="w")
 NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 
@@ -130,7 +130,7 @@ def test_a_history_too_short_to_train_on_leaves_the_baseline(
     snapshot = snapshot_of(panel, local_storage)
     decision = retrain(panel, local_storage, snapshot, plan_training(panel, local_storage, snapshot), silent)
     assert decision.model == "ewma_walk"
-    assert "no series has the 26 bars before" in decision.reason
+    assert "a training window takes 26 bars, and no series has that many before" in decision.reason
 
 
 def test_the_lectures_network_has_no_stand_in(tiny_panel: Path, local_storage: Storage) -> None:
@@ -141,5 +141,5 @@ def test_the_lectures_network_has_no_stand_in(tiny_panel: Path, local_storage: S
     panel = Panel.load(tiny_panel)
     snapshot = snapshot_of(panel, local_storage)
     plan = plan_training(panel, local_storage, snapshot)
-    with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, and no series of panel tiny has 726"):
+    with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, but no series of panel tiny has 726"):
         retrain(panel, local_storage, snapshot, plan, silent)

@@ -65,14 +65,14 @@ def test_nothing_is_trained_while_a_baseline_stands_in_before_a_challenger_is_du
     assert len(workshop.trained) == 1
 
 
-def test_a_model_earns_the_place_back_from_the_baseline_that_stood_in(
+def test_a_better_model_replaces_the_baseline(
     panel: Panel, local_storage: Storage, workshop: Workshop
 ) -> None:
     workshop.shift = 30
     assert night(panel, local_storage, "2026-10-10").model != "stacked_lstm"
     workshop.shift = 0
     back = night(panel, local_storage, "2026-10-20")
-    assert back.reason.startswith("stacked_lstm earns the place back: ")
+    assert back.reason.startswith("stacked_lstm replaces ewma_walk: on ")
     assert back.version == back.best == back.challenger
 
 
@@ -154,8 +154,8 @@ def test_a_champion_that_was_trained_on_the_holdout_does_not_compete(
     assert decision.version != later.version
     assert decision.verdict.versions == {"stacked_lstm": decision.challenger}
     assert (
-        f"Champion {later.version} did not compete: it was trained up to 2026-08-31T00:00, on bars that it "
-        "would be judged by."
+        f"Champion {later.version} did not compete: it was trained up to 2026-08-31T00:00, on some of the "
+        "bars held out for this test."
     ) in decision.reason
 
 
@@ -223,9 +223,8 @@ def test_a_decision_records_its_numbers_and_what_comes_next(
     assert {"ewma_walk", "random_walk"} <= {duel.opponent for duel in found.verdict.duels}
     assert (found.trained_for, found.training_bars, found.verdict.dates) == ("2026-10-28", 3 * 338, 6)
     assert found.next_step == (
-        "The next challenger is due after 2026-11-04, or when there is 5% more to train on, "
-        "or when the model's settings change, "
-        "or when published forecasts turn out worse than [scoring] allows."
+        "The next challenger is due after 2026-11-04, or earlier if the training data grows by 5%, "
+        "the model's settings change, or published forecasts score below the limits in [scoring]."
     )
     assert decision == found
     assert len(workshop.trained) == 2

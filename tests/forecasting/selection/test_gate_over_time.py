@@ -19,7 +19,7 @@ ERROR = 0.01
 
 @dataclass(frozen=True)
 class Reign:
-    """The true losses of the champion (None: a baseline stands in) and of the best version on record."""
+    """The true losses of the champion (None: a baseline publishes) and of the best version on record."""
 
     champion: float | None
     best: float

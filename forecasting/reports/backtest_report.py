@@ -165,9 +165,9 @@ def _scores_table(scores: tuple[Score, ...]) -> Table:
         for score in scores
     ]
     caption = (
-        "All candidates forecast the same windows. SQL is the scaled quantile loss. SQL ratio is its ratio to "
-        "the random walk's, a geometric mean over series; a single extreme series can dominate the ratio of "
-        "arithmetic means beside it."
+        "All candidates forecast the same windows. SQL is the scaled quantile loss. SQL ratio is its ratio "
+        "to the random walk's, a geometric mean over series; a single extreme series can dominate the ratio "
+        "of arithmetic means beside it."
     )
     return Table("scores", "Scores", caption, columns, rows)
 
@@ -201,10 +201,10 @@ def _tests_table(result: BacktestResult) -> Table:
         for test in result.tests
     ]
     caption = (
-        "Whether a difference is more than chance. At each cutoff, the difference in loss is the mean over "
-        "series, each as a share of its mean random-walk loss. This mean is arithmetic, so its sign may differ "
-        "from that of a skill, which is geometric. Method: Diebold-Mariano test with the variance of Newey and "
-        "West, the small-sample correction of Harvey, Leybourne and Newbold, and Student's t."
+        "Whether a difference is more than chance. At each cutoff, the difference in loss is a mean over "
+        "series, each as a share of its mean random-walk loss. This mean is arithmetic, so its sign may "
+        "differ from that of a skill, which is geometric. Method: Diebold-Mariano test with the variance of "
+        "Newey and West, the small-sample correction of Harvey, Leybourne and Newbold, and Student's t."
     )
     return Table("tests", "Tests", caption, columns, rows)
 

@@ -81,7 +81,7 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
     enough = windows.bars.lengths > windows.horizon
     origins = last[enough] - windows.horizon
     origins = origins[windows.has_context[origins] & windows.has_target[origins]]
-    # A network's output on bars that it trained on is not a forecast. A baseline is fitted before the origins.
+    # A network's output on bars that it trained on is no forecast. A baseline is fitted before the origins.
     if not decision.is_baseline:
         trained_to = Registry(storage, panel.name).metadata(decision.version).training_end
         origins = origins[windows.bars.ds[origins] >= np.datetime64(trained_to)]

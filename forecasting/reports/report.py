@@ -196,9 +196,9 @@ def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
     )
     rows = [_series_row(result, _chart_href(result, anchors), daily=report.daily) for result in report.series]
     caption = (
-        f"Median, change and 80% range are {report.horizon} bars ahead. Skill against the random walk and the "
-        "share of prices inside each interval are measured on the holdout. Click a heading to sort by its "
-        "column."
+        f"Median, change and 80% range are {report.horizon} bars ahead. Skill against the random walk and "
+        "the share of prices inside each interval are measured on the holdout. Click a heading to sort by "
+        "its column."
     )
     return Table("series", "Series", caption, columns, rows)
 

@@ -186,8 +186,7 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     assert published(night, "2026-10-29") == before
     assert published(night, "2026-10-30") == []
     assert manifest.forecast_id == before[-1]["forecast_id"]
-    line = "Nothing new: the prices up to 2026-10-29 and the model are those of forecast "
-    line += manifest.forecast_id
+    line = f"Nothing new: forecast {manifest.forecast_id}, published "
     assert manifest["standing"].startswith(line)
     with get_client(sync_client=True) as client:
         shown = {one.key: one.data for one in client.read_latest_artifacts()}

@@ -120,8 +120,8 @@ def test_the_page_is_well_formed_and_has_every_part() -> None:
 def test_a_report_without_optional_parts_says_so() -> None:
     page = Page(render_report(_report(series=[_result(chart=None, chart_file="")], **BARE)))
     assert page.all("img") == []
-    assert "The audit has nothing to say" in page.text()
-    assert "It has not been measured against the random walk." in page.text()
+    assert "The audit found nothing wrong with the prices." in page.text()
+    assert "stacked_lstm has not been compared with the random walk." in page.text()
 
 
 @pytest.mark.parametrize("changes", [{}, BARE], ids=["whole", "bare"])
@@ -205,9 +205,9 @@ def test_a_price_of_zero_has_no_relative_width() -> None:
 @pytest.mark.parametrize(
     ("skill", "sentence"),
     [
-        (0.0132, "On the holdout its loss was 1.3% lower than the random walk's."),
-        (-0.02, "On the holdout its loss was 2.0% higher than the random walk's."),
-        (0.0, "On the holdout its loss was that of the random walk."),
+        (0.0132, "On the holdout, the loss of ewma_walk was 1.3% lower than the random walk's."),
+        (-0.02, "On the holdout, the loss of ewma_walk was 2.0% higher than the random walk's."),
+        (0.0, "On the holdout, the loss of ewma_walk was the same as the random walk's."),
     ],
 )
 def test_skill_is_put_in_words(skill: float, sentence: str) -> None:

@@ -106,10 +106,10 @@ def test_the_summary_of_a_past_date_knows_no_later_bar(storage: Storage) -> None
 
 def test_markdown_has_the_table_and_the_chart(summary: ScoreSummary) -> None:
     title, table, explanation, picture = score_lines(summary)
-    assert title == "**What forecasts of small up to 7 May 2026 turned out to be worth**"
+    assert title == "**Realised scores of the forecasts of small up to 7 May 2026**"
     assert len(table.splitlines()) == 5
     assert len({line.count("|") for line in table.splitlines()}) == 1
-    assert "too few to tell luck from skill" in explanation
+    assert "is missing where there are too few of them" in explanation
     assert picture.startswith("![Realised skill and coverage over time, backfilled.](data:image/png;base64,")
 
 

@@ -14,7 +14,7 @@ from forecasting.storage import Storage
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class MaintenanceReport:
     """The result of maintaining a panel's part of the store.
 
     Attributes:
@@ -34,7 +34,7 @@ class Upkeep:
     swept: tuple[tuple[str, int], ...] = ()
 
 
-def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = False) -> Upkeep:
+def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = False) -> MaintenanceReport:
     """Remove what `[retention]` does not keep, and compact the tables. A dry run only lists what would go.
 
     Runs and readers of the panel may work at the same time. `now` is in UTC.
@@ -53,26 +53,28 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     left = len(find_published(storage, forecasts_folder(panel.name))) - going
     versions = len(Registry(storage, panel.name).versions()) - (len(unused) if dry_run else 0)
     if dry_run:
-        return Upkeep(panel.name, (*old, *unused), left, versions)
+        return MaintenanceReport(panel.name, (*old, *unused), left, versions)
     compactions = compact(storage, panel.name)
     swept = sweep(storage, panel.name)
-    return Upkeep(panel.name, (*old, *unused), left, versions, tuple(compactions), tuple(swept.items()))
+    return MaintenanceReport(
+        panel.name, (*old, *unused), left, versions, tuple(compactions), tuple(swept.items())
+    )
 
 
-def upkeep_rows(upkeep: Upkeep, at_most: int) -> list[dict[str, str]]:
+def maintenance_rows(report: MaintenanceReport, at_most: int) -> list[dict[str, str]]:
     """Return the result as a table's rows, with the columns panel, what, why and where.
 
     At most `at_most` removals have a row; one more row then says how many are not shown.
     """
-    shown, more = upkeep.removed[:at_most], len(upkeep.removed[at_most:])
+    shown, more = report.removed[:at_most], len(report.removed[at_most:])
     rows = [
-        ("kept", "", f"forecasts: {upkeep.forecasts}, models: {upkeep.versions}"),
+        ("kept", "", f"forecasts: {report.forecasts}, models: {report.versions}"),
         *((one.what, one.folder, one.why) for one in shown),
         *([("and more", "", f"folders: {more}")] if more else []),
         *(
             ("compacted", one.table, f"from {one.files_before} files to {one.files_after}")
-            for one in upkeep.compactions
+            for one in report.compactions
         ),
-        *(("swept", table, f"{count} replaced files deleted") for table, count in upkeep.swept),
+        *(("swept", table, f"{count} replaced files deleted") for table, count in report.swept),
     ]
-    return [{"panel": upkeep.panel, "what": what, "why": why, "where": where} for what, where, why in rows]
+    return [{"panel": report.panel, "what": what, "why": why, "where": where} for what, where, why in rows]

@@ -10,8 +10,11 @@ from prefect import flow
 from flows.hooks import WATCHED
 from forecasting.errors import AuditError, SourceError
 from forecasting.findings import Finding
+from forecasting.night import NightResult
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.prices.audit.rules import SHRANK
+from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tests.receiver import Receiver, receiver
 
@@ -76,8 +79,8 @@ def test_a_run_that_the_audit_stopped_is_told_as_such_and_once(
 def test_what_a_run_published_is_recorded_or_that_it_was_there_before(
     tiny_panel: Path, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    manifest = {"flow_run_id": "another", "as_of": "2026-10-30", "forecast_id": "abc"}
-    record = end(tiny_panel, manifest)
+    manifest = Manifest.of(ForecastAddress("tiny", "2026-10-30", "abc"), known_at="2026-10-30T20:00:00Z")
+    record = end(tiny_panel, NightResult(manifest, is_new=False))
     assert record is not None
     assert (record.outcome, record.as_of, record.forecast_id) == ("nothing new", "2026-10-30", "abc")
     assert events == []

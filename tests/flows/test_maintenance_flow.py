@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def at_that_time(panel: Panel, storage: Storage, _now: object, *, dry_run: bool) -> Any:
         return maintain(panel, storage, NOW, dry_run=dry_run)
 
-    monkeypatch.setattr("tasks.maintain.maintain", at_that_time)
+    monkeypatch.setattr("tasks.maintenance.maintain", at_that_time)
     return tmp_path
 
 

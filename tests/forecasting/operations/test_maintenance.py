@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from forecasting.errors import ModelError
 from forecasting.models.baselines import BASELINES
-from forecasting.operations.maintenance import Upkeep, maintain, upkeep_rows
+from forecasting.operations.maintenance import MaintenanceReport, maintain, maintenance_rows
 from forecasting.prices.compaction import Compaction
 from forecasting.publishing import publish, reader
 from forecasting.selection.promotion import rollback, rollback_target
@@ -40,8 +40,8 @@ GOING = [
 ]
 
 
-def what(upkeep: Upkeep) -> list[tuple[str, str]]:
-    return [(one.what, one.folder.replace("id=", "").rsplit("/", 1)[1]) for one in upkeep.removed]
+def what(report: MaintenanceReport) -> list[tuple[str, str]]:
+    return [(one.what, one.folder.replace("id=", "").rsplit("/", 1)[1]) for one in report.removed]
 
 
 def test_what_may_go_goes_and_the_next_time_there_is_nothing(shelf: Shelf) -> None:
@@ -59,13 +59,13 @@ def test_a_dry_run_lists_the_same_and_changes_nothing(shelf: Shelf) -> None:
 
 
 def test_an_empty_store_has_nothing_to_clear_up(local_storage: Storage) -> None:
-    assert maintain(panel_of(), local_storage, NOW) == Upkeep("tiny", (), 0, 0)
+    assert maintain(panel_of(), local_storage, NOW) == MaintenanceReport("tiny", (), 0, 0)
 
 
 def test_the_rows_say_what_became_of_it(shelf: Shelf) -> None:
     done = maintain(shelf.panel, shelf.storage, NOW)
     tables = (Compaction("prices/tiny", 40, 2),)
-    rows = upkeep_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
+    rows = maintenance_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
     assert [(row["what"], row["why"]) for row in rows if row["panel"] == "tiny"] == [
         ("kept", "forecasts: 2, models: 1"),
         *((one.what, one.why) for one in done.removed[:2]),

@@ -1,4 +1,4 @@
-"""Freshness, on dates worked out by hand. Unless a test says more, a panel gets 60 + 30 minutes for a run."""
+"""Freshness, on dates computed by hand. By default a panel has 60 + 30 minutes for a run."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def at(text: str) -> datetime:
 
 @pytest.fixture
 def folder_of(tmp_path: Path) -> Folder:
-    """Writes the panel `ECB_FX` under each of some names; their folder."""
+    """A function that writes the panel `ECB_FX` under some names and returns their folder."""
 
     def write(*names: str) -> str:
         for name in names:
@@ -220,7 +220,7 @@ def test_a_forecast_older_than_the_given_age_is_stale_whatever_the_calendar_says
         assert found.reason == "its forecast, as of 2026-11-20, is 1 d 1 h old, more than 1 d 0 h"
 
 
-def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) -> None:
+def test_the_publisher_and_facts_that_are_no_faults_are_noted(local_storage: Storage) -> None:
     publish(
         local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk", provisional="the source is late"
     )
@@ -268,7 +268,7 @@ POINTER = (
         ),
     ],
 )
-def test_what_is_damaged_is_told_of_its_panel_alone(
+def test_damage_is_reported_for_its_panel_alone(
     local_storage: Storage, folder_of: Folder, path: str, damage: bytes, reason: str
 ) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31")
@@ -279,7 +279,7 @@ def test_what_is_damaged_is_told_of_its_panel_alone(
     assert never.state == "never"
 
 
-def test_a_store_that_does_not_answer_is_told_in_one_line(
+def test_a_store_that_does_not_answer_is_reported_in_one_line(
     local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -292,7 +292,7 @@ def test_a_store_that_does_not_answer_is_told_in_one_line(
     )
 
 
-def test_a_store_that_fails_without_a_message_is_told_by_the_type_of_the_error(
+def test_a_store_error_without_a_message_is_reported_by_its_type(
     local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -303,7 +303,7 @@ def test_a_store_that_fails_without_a_message_is_told_by_the_type_of_the_error(
     assert found.line == f"p cannot be read: the store {local_storage.uri} does not answer: TimeoutError"
 
 
-def test_an_error_that_nobody_foresaw_is_told_of_its_panel_alone(
+def test_an_unforeseen_error_is_reported_for_its_panel_alone(
     local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Storage, name: str) -> None:
@@ -318,7 +318,7 @@ def test_an_error_that_nobody_foresaw_is_told_of_its_panel_alone(
     assert never.state == "never"
 
 
-def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
+def test_a_panel_file_that_cannot_be_loaded_is_reported_for_its_panel_alone(
     local_storage: Storage, tmp_path: Path
 ) -> None:
     for name, text in {"bad": "name = ", "good": 'name = "good"\n[source]\nuri = "x.csv"\n'}.items():
@@ -339,11 +339,11 @@ def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
         (timedelta(days=3, hours=4, minutes=5), "3 d 4 h"),
     ],
 )
-def test_an_age_is_told_in_its_two_largest_units(age: timedelta, text: str) -> None:
+def test_an_age_is_formatted_in_its_two_largest_units(age: timedelta, text: str) -> None:
     assert format_age(age) == text
 
 
-def test_all_that_is_not_fresh_is_one_line() -> None:
+def test_the_error_names_all_panels_that_are_not_fresh_in_one_line() -> None:
     fresh, stale, never = (
         Freshness("a", "fresh"),
         Freshness("b", "stale", "old"),
@@ -355,7 +355,7 @@ def test_all_that_is_not_fresh_is_one_line() -> None:
     assert str(error.value) == "2 of 3 panels are not fresh: b is stale: old; c has no forecast: none"
 
 
-def test_a_row_has_dashes_for_what_is_not_known(local_storage: Storage) -> None:
+def test_a_row_has_dashes_for_unknown_values(local_storage: Storage) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk")
     fresh = assess(ECB_FX, local_storage, at("2026-11-20T18:36"))
     assert freshness_rows([fresh, Freshness("q", "never", "nothing")]) == [

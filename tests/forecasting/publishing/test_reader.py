@@ -53,7 +53,9 @@ def test_latest_is_the_newest_forecast(storage: Storage, forecast: SeriesForecas
     assert list(frame.columns) == contract.SCHEMA.names
 
 
-def test_as_of_is_the_one_that_knew_most(storage: Storage, forecast: SeriesForecast) -> None:
+def test_as_of_reads_the_forecast_with_the_newest_known_at(
+    storage: Storage, forecast: SeriesForecast
+) -> None:
     put(storage, forecast, "2026-10-29", "id1")
     put(storage, forecast, "2026-10-30", "id3", "2026-10-31T07:00:00Z")
     put(storage, forecast, "2026-10-30", "id2", "2026-10-31T06:00:00Z")
@@ -61,7 +63,7 @@ def test_as_of_is_the_one_that_knew_most(storage: Storage, forecast: SeriesForec
     assert set(reader.as_of("fx", "2026-10-29", storage.uri)["forecast_id"]) == {"id1"}
 
 
-def test_a_backfill_takes_no_live_forecasts_place(storage: Storage, forecast: SeriesForecast) -> None:
+def test_a_backfill_does_not_replace_a_live_forecast(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "live")
     put(storage, forecast, "2026-10-30", "backfilled", "2026-11-05T06:00:00Z", origin="backfill")
     frame = reader.history("fx", "EURUSD", storage.uri)
@@ -71,7 +73,7 @@ def test_a_backfill_takes_no_live_forecasts_place(storage: Storage, forecast: Se
         assert set(found.forecast_id) == {"live"}
 
 
-def test_history_is_one_series_through_time(storage: Storage, forecast: SeriesForecast) -> None:
+def test_history_has_one_series_of_all_forecasts(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id2")
     put(storage, replace(forecast, cutoff=forecast.cutoff - np.timedelta64(1, "D")), "2026-10-29", "id1")
     frame = reader.history("fx", "BRK/B", storage.uri)
@@ -125,16 +127,14 @@ def test_an_unknown_panel_names_those_there_are(
 
 
 @pytest.mark.parametrize("read", READS)
-def test_a_store_that_is_not_there_is_named_and_not_made(
-    tmp_path: Path, read: Callable[..., pd.DataFrame]
-) -> None:
+def test_a_missing_store_is_named_and_not_created(tmp_path: Path, read: Callable[..., pd.DataFrame]) -> None:
     with pytest.raises(StoreError, match=r"there is no store at .*/typo; check store="):
         read("fx", store=str(tmp_path / "typo"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("junk", [b"", b"{}", b"null"])
-def test_a_damaged_pointer_says_what_makes_it_anew(
+def test_a_damaged_pointer_names_the_command_that_replaces_it(
     storage: Storage, forecast: SeriesForecast, junk: bytes
 ) -> None:
     put(storage, forecast, "2026-10-30", "id1")
@@ -166,7 +166,7 @@ def test_a_forecast_without_its_manifest_is_not_shown(storage: Storage, forecast
 
 
 @pytest.mark.parametrize("read", READS)
-def test_a_table_against_the_contract_is_refused(
+def test_a_table_that_breaks_the_contract_is_refused(
     storage: Storage, forecast: SeriesForecast, read: Callable[..., pd.DataFrame]
 ) -> None:
     address = ForecastAddress("fx", "2026-10-30", "id1")
@@ -214,7 +214,7 @@ def test_a_daily_panel_takes_the_date_of_a_time(storage: Storage, forecast: Seri
     assert set(reader.as_of("fx", when, storage.uri)["forecast_id"]) == {"id1"}
 
 
-def test_what_is_no_date_is_told(storage: Storage, forecast: SeriesForecast) -> None:
+def test_text_that_is_no_date_is_an_error(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     with pytest.raises(NightcastError, match=r"'30.10.2026' is not a date, YYYY-MM-DD"):
         reader.as_of("fx", "30.10.2026", storage.uri)
@@ -231,7 +231,7 @@ def test_history_tells_live_from_backfilled(storage: Storage, forecast: SeriesFo
     assert set(frame.query("origin == 'backfill'")["forecast_id"]) == {"id1"}
 
 
-def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
+def test_history_skips_a_forecast_that_is_removed_meanwhile(
     storage: Storage, forecast: SeriesForecast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(storage, forecast, "2026-10-29", "id1")
@@ -247,7 +247,7 @@ def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
     assert set(reader.history("fx", "EURUSD", storage.uri)["forecast_id"]) == {"id2"}
 
 
-def test_a_series_left_out_says_why(storage: Storage, forecast: SeriesForecast) -> None:
+def test_the_error_for_a_left_out_series_says_why(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1", left_out={"DEAD": "stale since 2020"})
     with pytest.raises(
         StoreError, match=r"'DEAD' .*; the forecast as of 2026-10-30 left the series out: stale since 2020"

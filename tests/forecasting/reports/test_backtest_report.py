@@ -120,7 +120,7 @@ def test_the_summary_says_what_was_done_and_what_the_tests_say(panel: Panel, res
         assert f"{test.candidate} against {test.opponent}: {test.verdict}; its loss is " in text
 
 
-def test_too_few_cutoffs_are_called_that(panel: Panel) -> None:
+def test_too_few_cutoffs_are_reported(panel: Panel) -> None:
     text = Page(render_backtest(panel, simulate(3, ("EURUSD",)))).text
     assert "stacked_lstm against random_walk: too few cutoffs to tell" in text
 
@@ -148,15 +148,15 @@ def test_windows_are_described(panel: Panel, result: BacktestResult) -> None:
     assert all(alt.startswith(("EURJPY on ", "EURUSD on ")) for alt in alts)
 
 
-def test_a_backtest_without_a_lost_window_says_that_there_is_none(panel: Panel) -> None:
+def test_a_backtest_without_worse_windows_says_so(panel: Panel) -> None:
     calm = simulate(8, ("EURUSD",))
-    # Every price stays: the narrowest forecast, the model's, is the best in every window.
+    # Prices never change, so the narrowest forecast, the model's, is the best in every window.
     column = pa.array(np.full(calm.predictions.num_rows, 100.0))
     table = calm.predictions.set_column(SCHEMA.get_field_index("y"), "y", column)
     assert "There are no such windows." in Page(render_backtest(panel, replace(calm, predictions=table))).text
 
 
-def test_hostile_ids_are_shown_and_never_run(panel: Panel) -> None:
+def test_hostile_ids_are_escaped(panel: Panel) -> None:
     page = Page(render_backtest(panel, simulate(12, ("EURJPY", HOSTILE))))
     harmless = Page(render_backtest(panel, simulate(12, ("EURJPY", "EURUSD"))))
     assert sum(tag == "script" for tag, _ in page.tags) == sum(tag == "script" for tag, _ in harmless.tags)

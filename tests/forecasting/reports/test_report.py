@@ -131,7 +131,7 @@ def test_every_link_on_the_page_leads_somewhere(changes: dict[str, object]) -> N
     assert targets <= set(page.values("id"))
 
 
-def test_the_page_asks_nothing_of_the_network() -> None:
+def test_the_page_loads_nothing_from_the_network() -> None:
     html = render_report(_report())
     page = Page(html)
     assert "http://" not in html
@@ -153,7 +153,7 @@ def test_pictures_are_embedded_as_they_are_and_described() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_shown_and_never_run(text: str) -> None:
+def test_hostile_text_is_escaped(text: str) -> None:
     harmless = Page(render_report(_report()))
     report = _report(
         panel=text,
@@ -223,7 +223,7 @@ def test_the_summary_says_what_who_and_from_when() -> None:
     ) in text
 
 
-def test_the_gate_shows_what_each_contender_was_worth() -> None:
+def test_the_gate_table_shows_each_contenders_scores() -> None:
     text = Page(render_report(_report())).text()
     assert "stacked_lstm 3f2a9c1d challenger 3.2145 +1.3% 4.213 81.2% 90.4% yes" in text
 

@@ -95,7 +95,7 @@ def test_a_series_without_losses_or_a_scale_does_not_count_for_skill() -> None:
     assert summarise_span(PANEL, "live", None, nothing).skill == Estimate(None)
 
 
-def test_spans_count_back_from_the_newest_date_and_origins_are_apart() -> None:
+def test_spans_count_back_from_the_newest_date_and_origins_are_separate() -> None:
     live = tally(100)
     past = tally(10).assign(origin="backfill")
     found = realised(PANEL, pd.concat([live, past]))
@@ -119,7 +119,7 @@ def test_only_a_significant_difference_is_beyond_a_limit() -> None:
     assert not Estimate(None).is_above(0.1, 0.05)
 
 
-def test_over_time_has_each_forecast_and_all_up_to_there() -> None:
+def test_over_time_has_each_forecast_and_the_trailing_span() -> None:
     frame = tally(3, loss=np.repeat([10.0, 5.0, 20.0], 2), inside_80=np.repeat([5, 0, 5], 2))
     frame = frame.assign(h=[5, 5, 5, 5, 5, 2])
     history = over_time(frame, days=6, horizon=5)
@@ -130,7 +130,7 @@ def test_over_time_has_each_forecast_and_all_up_to_there() -> None:
     assert over_time(frame.assign(h=3), 6, 5)["whole"].sum() == 0
 
 
-def test_by_series_has_each_ones_own() -> None:
+def test_by_series_scores_each_series_alone() -> None:
     found = by_series(tally(4, loss=[5.0, 20.0] * 4, inside_80=[5, 3] * 4, sign=[5.0, -5.0] * 4))
     assert found["skill"].tolist() == [0.5, -1]
     assert found["coverage_80"].tolist() == [1, 0.6]

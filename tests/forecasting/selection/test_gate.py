@@ -205,7 +205,7 @@ def test_a_challenger_that_is_better_beyond_luck_is_the_record(
     assert (verdict.publishes, verdict.best) == ("altered", "altered")
 
 
-def test_an_incumbent_that_forecasts_no_number_holds_no_place(
+def test_an_incumbent_with_forecasts_that_are_not_finite_does_not_compete(
     panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
 ) -> None:
     bars = make_bars(*SPANS)
@@ -214,7 +214,7 @@ def test_an_incumbent_that_forecasts_no_number_holds_no_place(
     assert (verdict.publishes, verdict.best) == ("altered", "altered")
 
 
-# How much the model loses more than the EWMA walk, of which one standard error is 0.01.
+# By how much the model's loss exceeds the EWMA walk's; the standard error is 0.01.
 @pytest.mark.parametrize(
     ("more", "stand_in", "publishes"),
     [
@@ -314,7 +314,7 @@ def test_no_price_after_the_as_of_changes_a_verdict(judge_altered: JudgeAltered,
     assert judge_altered(bars.until(as_of)) == judge_altered(changed.until(as_of))
 
 
-def test_the_random_walk_looks_at_each_series_past_up_to_its_first_window(
+def test_the_random_walk_is_fitted_once_for_each_series_at_its_first_window(
     judge_altered: JudgeAltered, make_bars: MakeBars, windows_of: MakeWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origins = holdout_origins(windows_of(make_bars(*SPANS)), END)
@@ -331,7 +331,7 @@ def test_the_random_walk_looks_at_each_series_past_up_to_its_first_window(
 
 
 def losses_by_date(model: list[float], walk: list[float]) -> pd.DataFrame:
-    """Losses of two candidates on one series, a window a date."""
+    """Losses of two candidates on one series, one window for each date."""
     one = {"unique_id": "a", "as_of": range(len(model))}
     return pd.concat(
         [
@@ -341,8 +341,9 @@ def losses_by_date(model: list[float], walk: list[float]) -> pd.DataFrame:
     )
 
 
-def test_a_duel_weighs_series_by_their_own_random_walk_and_dates_alike() -> None:
-    # Series a loses 1 more of 2 at both dates; b, ten times as large, 5 less of 20, at the first date only.
+def test_a_duel_scales_series_by_their_random_walk_loss_and_weighs_dates_equally() -> None:
+    # The walk's mean loss is 2 on series a and 20 on b. The model's is higher by 1 on a at both dates, and
+    # lower by 5 on b at the first date.
     losses = pd.DataFrame(
         [
             *(("model", "a", date, 3.0) for date in (1, 2)),
@@ -365,7 +366,7 @@ def test_a_duel_without_overlap_has_the_ordinary_standard_error_of_a_mean() -> N
 
 
 def test_the_standard_error_of_overlapping_targets_is_the_spread_of_the_mean() -> None:
-    # Each date's loss is the sum of six shocks, shared with its neighbours; means of 60 dates, 400 times.
+    # Each date's loss is a sum of six shocks that neighbours share; 400 means, each of 60 dates.
     rng = np.random.default_rng(0)
     found = []
     for _ in range(400):

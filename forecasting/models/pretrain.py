@@ -1,0 +1,120 @@
+"""The command behind `make pretrain`: `python -m forecasting.models.pretrain [FOLDER]`.
+
+It trains the network that the package ships on simulated markets, judges it on fresh ones, and writes
+`model.keras` and `metadata.json` to the folder; without one, to where the package ships them from. The same
+bits again on the same kind of machine, but for the time of saving that Keras writes into its file.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from forecasting.models.backend import tf
+from forecasting.models.inputs import NAMES
+from forecasting.models.network import Network
+from forecasting.models.pretraining import Recipe, pretrain
+from forecasting.models.shipped import FOLDER, METADATA, NETWORK
+from forecasting.models.simulation.judge import (
+    SEER_PATHS,
+    Judgement,
+    judge,
+    network_quantiles,
+    regression_quantiles,
+    seer_quantiles,
+    walk_quantiles,
+)
+from forecasting.models.simulation.markets import PATHS, STEPS_AHEAD
+from forecasting.models.simulation.samples import KINDS, Sample
+
+# Numbers of samples that no network is trained on.
+_WATCHED, _PAST, _SEEN, _JUDGED = 10**6, 10**6 + 1, 10**6 + 2, 10**6 + 3
+# Simulations of each kind that the shipped network is judged on, and those for the seer: fewer, with more
+# futures.
+_JUDGED_SAMPLES = 8
+_SEER_SERIES = 200
+# Rounds after which the loss on fresh markets is written down.
+_WATCH_EVERY = 5
+
+# The prices by which the laws, the inputs and the size of the network were chosen; no network was trained on
+# them.
+CHOSEN_ON = {
+    "ECB reference rates": "2016-09-30",
+    "US stocks (AAPL, FB, GOOG, IBM, MSFT)": "2013-12-31",
+    "spot energy (Brent, Henry Hub)": "2026-08-18",
+    "hourly NZDUSD and gold": "2016-12-31",
+    "hourly bitcoin": "2022-03-01",
+}
+
+
+def main(folder: Path, recipe: Recipe) -> None:
+    """Pretrain by a recipe, judge, and write both files."""
+    # One thread for the network and one for the simulation, and sums that are always in one order.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    started = time.monotonic()
+    watched = Sample.join([recipe.sample(_WATCHED, kind, series=recipe.series // 4) for kind in KINDS])
+    history: list[tuple[int, float]] = []
+
+    def on_round(number: int, model: Any, loss: float) -> None:
+        if number % _WATCH_EVERY == 0 or number in (1, recipe.rounds):
+            network = Network.of(model.get_weights())
+            fresh = judge(network_quantiles(network, watched), watched).loss
+            history.append((number, round(fresh, 5)))
+            seconds = time.monotonic() - started
+            _say(f"round {number}/{recipe.rounds}: loss {loss:.4f}, fresh {fresh:.5f}; {seconds:.0f} s")
+
+    model = pretrain(recipe, on_round)
+    network = Network.of(model.get_weights())
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / NETWORK)
+    metadata = {
+        "recipe": asdict(recipe),
+        "laws": {name: {**asdict(kind.laws), **kind.length._asdict()} for name, kind in KINDS.items()},
+        "chosen_on_prices_until": CHOSEN_ON,
+        "inputs": NAMES,
+        "steps_ahead": STEPS_AHEAD.tolist(),
+        "weights_digest": network.digest,
+        "parameters": model.count_params(),
+        "loss_by_round": history,
+        "judged": {kind: _judged(recipe, kind, network) for kind in KINDS},
+    }
+    (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+    _say(json.dumps(metadata["judged"], indent=1))
+    _say(f"{folder / NETWORK}: {network.digest}, after {time.monotonic() - started:.0f} s")
+
+
+def _judged(recipe: Recipe, kind: str, network: Network) -> dict[str, Any]:
+    """Losses and coverage on fresh markets: of the network and two baselines, and beside the seer."""
+    past = recipe.sample(_PAST, kind)
+    fresh = Sample.join([recipe.sample(_JUDGED + number, kind) for number in range(_JUDGED_SAMPLES)])
+    own = judge(network_quantiles(network, fresh), fresh)
+    few = min(_SEER_SERIES, recipe.series)
+    seer, seen = seer_quantiles(recipe.sample(_SEEN, kind, series=few, paths=SEER_PATHS + PATHS))
+    return {
+        "windows": len(fresh),
+        "network": round(own.loss, 5),
+        "ewma_walk": round(judge(walk_quantiles(past, fresh), fresh).loss, 5),
+        "regression": round(judge(regression_quantiles(past, fresh), fresh).loss, 5),
+        "cover": _cover(own),
+        "beside_the_seer": {
+            "windows": len(seen),
+            "network": round(judge(network_quantiles(network, seen), seen).loss, 5),
+            "seer": round(judge(seer, seen).loss, 5),
+        },
+    }
+
+
+def _cover(judgement: Judgement) -> dict[str, list[float]]:
+    return {
+        str(level): [round(float(share), 4) for share in shares] for level, shares in judgement.cover.items()
+    }
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a command
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER, Recipe())

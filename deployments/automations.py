@@ -36,7 +36,7 @@ _ALARMS = {
 
 
 def apply_automations(webhook: str, flows: Iterable[str]) -> list[str]:
-    """Have the server post to `webhook` what people should hear of; `docs/operations.md` lists it.
+    """Have the server post to `webhook` what people should hear of; `docs/failures.md` lists it.
 
     Called again, it changes what has changed and adds nothing; what a person has switched off stays off.
     The address is a secret: the server keeps it, encrypted, in the block `nightcast-notifications` alone.
@@ -82,7 +82,7 @@ def _notification(trigger: EventTrigger, action: CallWebhook) -> AutomationCore:
     (event,) = trigger.expect
     return AutomationCore(
         name=automation_name(event),
-        description="Posts to the webhook in the block nightcast-notifications; see docs/operations.md.",
+        description="Posts to the webhook in the block nightcast-notifications; see docs/failures.md.",
         enabled=True,
         trigger=trigger,
         actions=[action],

@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deployments import environment
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
+from forecasting.publishing.manifest import Manifest
 
 # The steps of every date would be ten lines each; the run in the UI has them.
 _WORTH_A_LINE = ("flows", "tasks.outcomes", "tasks.ingest", "tasks.panel_slot")
@@ -24,11 +24,11 @@ def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
     print(f"{panel.name}: {missing.summary}")
 
 
-def print_published(panel: Panel, published: Sequence[dict[str, Any]]) -> None:
+def print_published(panel: Panel, published: Sequence[Manifest]) -> None:
     """How many, and how to read one."""
     print(f"\n{panel.name}: {len(published)} dates published")
     if published:
-        last = published[-1]["as_of"]
+        last = published[-1].as_of
         print(f'Read one: forecasting.publishing.reader.as_of("{panel.name}", "{last}")')
 
 

@@ -24,7 +24,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from deployments.missed_runs import Place, Plan, Run, Stage, backfill_command, plan_nightly, plan_others
+from deployments.missed_runs import Plan, Run, Stage, fill_command, plan_nightly, plan_others
 from forecasting.panel import Panel
 
 _log = logging.getLogger(__name__)
@@ -94,10 +94,21 @@ async def pause_left_over(
         )
 
 
-async def settle_missed_runs(client: PrefectClient, deployed: Deployed, place: Place) -> bool:
-    """Leave at most one run that is due: the newest; name the ones skipped, and what fills them.
+async def settle_missed_runs(
+    client: PrefectClient, deployed: Deployed, store: str, server: str | None
+) -> bool:
+    """Keep only the newest run that is due, and log which runs are skipped and the command that fills them.
 
-    Whether the deployment is active: one that is paused is left as it is.
+    A paused deployment is left as it is.
+
+    Args:
+        client: a client of the server.
+        deployed: the deployment.
+        store: the store's URI.
+        server: the server's API address if other shells do not know it.
+
+    Returns:
+        whether the deployment is active.
     """
     now = datetime.now(UTC)
     found = await client.read_deployment(deployed.id)
@@ -110,7 +121,7 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, place: P
         plan, message = plan_others(now, runs), _LATER
     else:
         plan = plan_nightly(panel.due_times, found.created or now, now, runs)
-        message = _tell(deployed.name, panel, plan, place)
+        message = _tell(deployed.name, plan, fill_command(panel, plan, store, server))
     for run_id in plan.cancel:
         await client.set_flow_run_state(UUID(run_id), Cancelled(name="Skipped", message=message), force=True)
     if plan.create is not None:
@@ -120,9 +131,8 @@ async def settle_missed_runs(client: PrefectClient, deployed: Deployed, place: P
     return True
 
 
-def _tell(name: str, panel: Panel, plan: Plan, place: Place) -> str:
-    """Say what was missed, and what becomes of it; the message for the runs that are cancelled."""
-    command = backfill_command(panel, plan, place)
+def _tell(name: str, plan: Plan, command: str | None) -> str:
+    """Log what was missed and what happens now; return the message for the cancelled runs."""
     fix = f"to fill it, run: {command}" if command else "a later run is for the same bars"
     if plan.create is not None:
         _log.info("%s: missed, and made up for now: due %s", name, _time(plan.create))

@@ -22,7 +22,7 @@ from deployments.commands.score import score
 from deployments.commands.serve import serve
 from deployments.commands.status import status
 from forecasting import __version__
-from forecasting.errors import NightcastError, first_line
+from forecasting.errors import NightcastError, first_line, one_line
 
 app = App(
     name="nightcast",
@@ -51,5 +51,5 @@ def main(words: Sequence[str] | None = None) -> Never:
 
 
 def _fail(reason: str) -> Never:
-    print(f"nightcast: {' '.join(reason.split())}", file=sys.stderr)
+    print(f"nightcast: {one_line(reason)}", file=sys.stderr)
     sys.exit(1)

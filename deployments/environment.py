@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from deployments.json_lines import line_format
+from forecasting.child_process import SAFE_PATH_VARIABLE
 from forecasting.panel import DEFAULT_FOLDER
 
-LOGGING = {
+# What every run needs, wherever a worker starts it.
+RUN_ENVIRONMENT = {
+    # Prefect starts runs with `python -m`, which would import from the working directory first.
+    SAFE_PATH_VARIABLE: "1",
     # The library's and the tasks' lines belong to the run, in the UI too.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -29,7 +33,7 @@ _DEFAULTS = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # What late lines leave of runs that the maintenance flow has removed; runs themselves are its affair.
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
-    **LOGGING,
+    **RUN_ENVIRONMENT,
 }
 BUNDLED_PANELS = Path(__file__).parent / "panels"
 _OUR_LOGGERS = ("forecasting", "tasks", "flows", "deployments")

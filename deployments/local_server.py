@@ -16,6 +16,7 @@ import prefect
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from forecasting.child_process import SAFE_PATH, SAFE_PATH_VARIABLE
 from forecasting.errors import ServerError
 
 _log = logging.getLogger(__name__)
@@ -117,10 +118,11 @@ def _started(port: int) -> Iterator[Server]:
     _log.info("prefect: starting a server on this machine, which takes 10 to 30 seconds")
     environment = {
         **os.environ,
+        SAFE_PATH_VARIABLE: "1",
         "PREFECT_SERVER_UI_API_URL": f"{address}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
-    command = [sys.executable, "-m", "deployments.server_process", str(port)]
+    command = [sys.executable, SAFE_PATH, "-m", "deployments.server_process", str(port)]
     with (
         log.open("wb") as lines,
         # In a session of its own: Ctrl-C is for this process, which ends the server last.

@@ -4,7 +4,6 @@ The newest due time runs; the ones before it do not, since they would run one af
 have moved on. A backfill fills them, with the prices of then.
 """
 
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from enum import Enum, auto
 import numpy as np
 
 from forecasting.as_of import to_datetime, to_instant
+from forecasting.operations.deadline import backfill_command
 from forecasting.panel import Panel
 
 
@@ -49,28 +49,6 @@ class Plan:
     cancel: tuple[str, ...] = ()
     skipped: tuple[datetime, ...] = ()
     newest: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a command in another shell has to be given, to work on what is served.
-
-    Attributes:
-        store: the store's URI.
-        panels: the panels' folder, an absolute path.
-        server: the API of the Prefect server, where that shell does not know it: on another one the command
-            would not wait for the panel's other runs, nor they for it.
-    """
-
-    store: str
-    panels: str
-    server: str | None = None
-
-    def command(self, words: str) -> str:
-        """`nightcast` with these words."""
-        server = f"PREFECT_API_URL={shlex.quote(self.server)} " if self.server else ""
-        store, panels = shlex.quote(self.store), shlex.quote(self.panels)
-        return f"{server}nightcast {words} --store {store} --panels {panels}"
 
 
 def plan_nightly(
@@ -111,20 +89,21 @@ def plan_others(now: datetime, runs: Sequence[Run]) -> Plan:
     return Plan(cancel=tuple(run.id for run in waiting[:-1]))
 
 
-def backfill_command(panel: Panel, plan: Plan, place: Place) -> str | None:
-    """The command that fills what the plan skips; None where the run that is kept has the same `as_of`.
+def fill_command(panel: Panel, plan: Plan, store: str, server: str | None = None) -> str | None:
+    """The command that publishes what `plan` skips; None if the run that is kept has the same `as_of`.
 
     Args:
-        panel: whose runs were missed.
-        plan: from `plan_nightly`.
-        place: where they were missed.
+        panel: the panel whose runs were missed.
+        plan: the result of `plan_nightly`.
+        store: the store's URI.
+        server: the API address of the Prefect server if other shells do not know it.
     """
     kept = _as_of(panel, plan.newest) if plan.newest else None
     lost = [as_of for as_of in (_as_of(panel, due) for due in plan.skipped) if as_of != kept]
     if not lost:
         return None
     start, end = (to_datetime(as_of).date() for as_of in (lost[0], lost[-1]))
-    return place.command(f"backfill {panel.name} --start {start} --end {end}")
+    return backfill_command(panel, start, end, store, server)
 
 
 def _as_of(panel: Panel, due: datetime) -> np.datetime64:

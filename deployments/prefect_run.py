@@ -12,11 +12,12 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
 
-from flows.backfill import backfill
+from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
 from flows.parameters import panel_of
 from forecasting.as_of import to_datetime
-from tasks.model import Mode
+from forecasting.night import NightResult
+from forecasting.selection.challenger import Mode
 
 _log = logging.getLogger("flows")
 
@@ -26,8 +27,8 @@ _DRAIN_SECONDS = 15
 
 def run_nightly(
     panel: str, panels: str | None, store: str, as_of: np.datetime64 | None, mode: Mode
-) -> dict[str, Any]:
-    """The nightly flow, once; the manifest of what it published.
+) -> NightResult:
+    """Run the nightly flow once, and return what it published.
 
     Raises:
         NightcastError: the run could not publish, and why.
@@ -44,8 +45,8 @@ def run_nightly(
         )
 
 
-def run_backfill(**parameters: Any) -> dict[str, Any]:
-    """The backfill flow with its own parameters; what it gives.
+def run_backfill(**parameters: Any) -> BackfillResult:
+    """Run the backfill flow with its own parameters, and return what it did.
 
     Raises:
         NightcastError: it could not begin, or some dates could not be published, and why.

@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
 from deployments.automations import apply_automations
-from deployments.environment import LOGGING
+from deployments.environment import RUN_ENVIRONMENT
 from forecasting.errors import NightcastError
 
 PoolType = Literal["process", "docker", "kubernetes"]
@@ -49,7 +49,7 @@ class Pool:
     def job_variables(self) -> dict[str, Any]:
         """What each run of a deployment in this pool is started with; it never holds a secret itself."""
         blocks = {name: f"{{{{ prefect.blocks.secret.{block_name(name)} }}}}" for name in self.secrets}
-        return {"env": {**LOGGING, **blocks}, **({"image": self.image} if self.image else {})}
+        return {"env": {**RUN_ENVIRONMENT, **blocks}, **({"image": self.image} if self.image else {})}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.catching_up import STOPPED
-from forecasting.errors import ServerError
+from forecasting.errors import ServerError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -99,5 +99,5 @@ class RunNews:
 
 
 def _one_line(text: str | None) -> str:
-    line = " ".join((text or "no reason given").removeprefix(_PREFIX).split())
+    line = one_line((text or "no reason given").removeprefix(_PREFIX))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

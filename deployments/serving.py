@@ -28,7 +28,6 @@ from deployments.automations import apply_automations
 from deployments.catalogue import deployments_of
 from deployments.catching_up import Deployed, end_lost_runs, pause_left_over, settle_missed_runs
 from deployments.local_server import Server, prefect_server
-from deployments.missed_runs import Place
 from deployments.run_news import RunNews
 from flows.nightly import nightly
 from forecasting.errors import ServerError
@@ -100,8 +99,8 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
         await pause_left_over(client, deployed, flows, serving.folder)
         if server.is_ours:
             await end_lost_runs(client, deployed)
-        place = Place(serving.store, serving.folder, None if server.is_configured else server.api)
-        active = [one for one in deployed if await settle_missed_runs(client, one, place)]
+        api = None if server.is_configured else server.api  # other shells know a configured server
+        active = [one for one in deployed if await settle_missed_runs(client, one, serving.store, api)]
         _tell_schedules(active)
         _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(active), serving.limit)
         await _run(runner, RunNews(client, [one.id for one in deployed]), server, end)

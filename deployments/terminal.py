@@ -4,24 +4,24 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from forecasting.as_of import as_of_label
+from forecasting.commands import command
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
 from forecasting.evaluation.scores import Score
 from forecasting.findings import Finding
 from forecasting.formats import format_number, format_p_value, format_percent
-from forecasting.models.registry import Decision
+from forecasting.night import NightResult
 from forecasting.operations.freshness import Freshness, freshness_rows
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import RULES
 from forecasting.prices.ingest import IngestReport
 from forecasting.prices.snapshot import Snapshot
-from forecasting.reports.findings_tables import worst_first
+from forecasting.publishing.decisions import Decision
+from forecasting.reports.findings_tables import FINDING_COLUMNS, finding_row, worst_first
 from forecasting.reports.summary import summary_lines
 from forecasting.selection.promotion import Version
 from forecasting.storage import Storage
@@ -50,10 +50,10 @@ class ProgressLines:
             self._printed = time.monotonic()
 
 
-def print_run(storage: Storage, manifest: dict[str, Any]) -> None:
-    """What was published, what it is worth, and which files to open."""
+def print_run(storage: Storage, result: NightResult) -> None:
+    """Print what was published, how good it is, and which files to open."""
     print()
-    for line in summary_lines(storage, manifest):
+    for line in summary_lines(storage, result.manifest, stands=not result.is_new):
         print(line.replace("**", "").replace("`", ""))
 
 
@@ -70,10 +70,12 @@ def print_ingest(report: IngestReport) -> None:
     print_findings(report.findings)
 
 
-def print_models(panel: Panel, versions: Sequence[Version], decisions: Sequence[Decision]) -> None:
+def print_models(
+    panel: Panel, storage: Storage, versions: Sequence[Version], decisions: Sequence[Decision]
+) -> None:
     """Every version, then every decision, the newest of both at the end."""
     if not versions and not decisions:
-        print(f"{panel.name} has no model yet; run: nightcast run {panel.name}")
+        print(f"{panel.name} has no model yet; run: {command('run', panel, store=storage.uri)}")
         return
     columns = ("version", "", "trained to", "trained at", "skill", "in 80%", "in 90%", "judged as of")
     print_table(columns, [_version_row(version) for version in versions])
@@ -135,11 +137,8 @@ def print_freshness(found: Sequence[Freshness]) -> None:
 def print_findings(findings: Iterable[Finding]) -> None:
     """A table of findings, the worst first, and what their codes mean; nothing where there are none."""
     found = worst_first(findings)
-    rows = [
-        (f.severity, f.code, f.name, f.action, f.unique_id or "(panel)", str(f.rows), f.detail) for f in found
-    ]
-    if rows:
-        print_table(("severity", "code", "finding", "what is done", "series", "rows", "detail"), rows)
+    if found:
+        print_table(FINDING_COLUMNS, [tuple(finding_row(one).values()) for one in found])
         print("\nWhat they mean:")
         for code in sorted({f.code for f in found}):
             print(f"  {code} {RULES[code].name}: {RULES[code].explanation}")
@@ -147,7 +146,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
 
 def print_backtest(panel: Panel, result: BacktestResult) -> None:
     """Each candidate's line, all on the same windows."""
-    first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
+    first, last = (panel.label(cutoff) for cutoff in result.cutoffs[[0, -1]])
     series, windows = result.table[0].series, result.table[0].windows
     print(
         f"\n{panel.name}: {len(result.cutoffs)} cutoffs from {first} to {last}, {series} series, "

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -13,6 +14,7 @@ from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from forecasting.operations.missing import check_dates
 from forecasting.panel import Panel
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tasks.backfill import decide_past, find_missing_dates, publish_past
 from tasks.compact import compact_prices
@@ -23,6 +25,19 @@ from tasks.processes import Start, task_processes
 from tasks.score import score_forecasts
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BackfillResult:
+    """What a backfill did, or in a dry run would do.
+
+    Attributes:
+        published: the manifests of what it published, oldest first.
+        missing: in a dry run, the missing `as_of`s, oldest first.
+    """
+
+    published: tuple[Manifest, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def _run_name() -> str:
@@ -48,7 +63,7 @@ def backfill(  # noqa: PLR0913 - its form's fields
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,
-) -> dict[str, Any]:
+) -> BackfillResult:
     """Publish every past forecast that is missing, oldest first, each from what was known then.
 
     Running it again does the rest: what is published stays as it is.
@@ -60,17 +75,17 @@ def backfill(  # noqa: PLR0913 - its form's fields
 
     if not dry_run:
         with panel_slot(settings.name, gives_way=True):
-            ingest_prices(settings, root, now)
+            ingest_prices(settings, root)
             compact_prices(settings, root, return_state=True)  # a failure of this alone fails nothing else
     missing = find_missing_dates(settings, root, start, end, now, force=force)
     _log.info("backfill: %s", missing.summary)
     if dry_run:
         show_missing(settings, missing)
-        return {"missing": list(missing.as_ofs)}
+        return BackfillResult(missing=missing.as_ofs)
     outcomes = _publish_all(settings, root, missing.as_ofs, parallel, now) if missing.as_ofs else None
     with panel_slot(settings.name, gives_way=True):
         score_forecasts(settings, root, return_state=True)  # nor does one of this
-    return {"published": outcomes.close() if outcomes is not None else []}
+    return BackfillResult(published=tuple(outcomes.close()) if outcomes is not None else ())
 
 
 def _publish_all(panel: Panel, store: str, as_ofs: Sequence[str], parallel: int, now: datetime) -> Outcomes:

@@ -1,6 +1,5 @@
 """The backtest: what a panel's model would have been worth, walking forward over the past."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from prefect import flow
@@ -46,5 +45,5 @@ def backtest(
     settings = Panel.load(panel, panels)
     storage = Storage(store)
     if not PriceTable.exists(storage, settings.name):
-        ingest_prices(settings, storage.uri, datetime.now(UTC))
+        ingest_prices(settings, storage.uri)
     return run_backtest(settings, storage.uri, BacktestPlan(cutoffs, stride, refit))

@@ -6,7 +6,6 @@ from pydantic import Field
 from flows.hooks import ALARMED
 from flows.parameters import PANELS, STORE
 from forecasting.operations.freshness import require_fresh
-from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.freshness import assess_freshness, tell_of_stale
 
@@ -23,6 +22,6 @@ def freshness(
     panels: str | None = PANELS,
 ) -> None:
     """Look whether every panel's newest forecast is the one that it should be, and fail when one is not."""
-    found = assess_freshness(Panel.load_all(panels), Storage(store).uri, max_age_hours)
+    found = assess_freshness(panels, Storage(store).uri, max_age_hours)
     tell_of_stale(found)
     require_fresh(found)

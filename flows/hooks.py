@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from flows.parameters import panel_of
 from forecasting.errors import AuditError, PanelError, StaleError, first_line
+from forecasting.night import NightResult
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
 from forecasting.storage import Storage
@@ -52,17 +53,16 @@ def record_run(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
         "due_at": due_at.isoformat(),
         "ended_at": datetime.now(UTC).isoformat(),
         "flow_run_id": str(run.id),
-        **(_published(run, state.result()) if state.is_completed() else _failed(state)),
+        **(_published(state.result()) if state.is_completed() else _failed(state)),
     }
     write_run_record(Storage(run.parameters.get("store")), RunRecord(**record))
 
 
-def _published(run: FlowRun, manifest: dict[str, Any]) -> dict[str, Any]:
-    is_new = manifest["flow_run_id"] == str(run.id)
+def _published(result: NightResult) -> dict[str, Any]:
     return {
-        "outcome": "published" if is_new else "nothing new",
-        "as_of": manifest["as_of"],
-        "forecast_id": manifest["forecast_id"],
+        "outcome": "published" if result.is_new else "nothing new",
+        "as_of": result.manifest.as_of,
+        "forecast_id": result.manifest.forecast_id,
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from flows.hooks import ALARMED
 from flows.parameters import ALL, PANELS, STORE, panel_of
-from forecasting.errors import NightcastError
+from forecasting.errors import NightcastError, one_line
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.maintain import maintain_panel, show_upkeep
@@ -62,7 +62,7 @@ def _tags(only_panel: str | None, names: list[str]) -> list[str]:
 def _result(state: State[Any]) -> Any:
     """What a task returned, or in one line why it failed."""
     found = state.result(raise_on_failure=False)
-    return " ".join(str(found).split()) if isinstance(found, BaseException) else found
+    return one_line(found) if isinstance(found, BaseException) else found
 
 
 def _stop_if_failed(done: dict[str, Any]) -> None:

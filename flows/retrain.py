@@ -1,7 +1,6 @@
 """Retrain: train a challenger now, let the gate decide, and publish with the outcome."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -10,7 +9,9 @@ from pydantic import Field
 from flows.hooks import ALARMED
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import publish_forecast
+from forecasting.night import NightResult
 from forecasting.panel import Panel
+from forecasting.publishing.decisions import Decision
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.ingest import ingest_prices
@@ -33,21 +34,21 @@ def retrain(
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,
-) -> dict[str, Any]:
+) -> NightResult | Decision:
     """Ingest, score, audit and train a challenger on the newest prices; the gate decides who publishes then.
 
-    Returns the manifest of what was published, or else the decision. A challenger that was trained on exactly
+    Returns what was published, or else the decision. A challenger that was trained on exactly
     these rows before is neither trained nor judged again.
     """
     settings = Panel.load(panel, panels)
     root = Storage(store).uri
-    now = flow_run.scheduled_start_time or datetime.now(UTC)
+    due = flow_run.scheduled_start_time or datetime.now(UTC)
 
     with panel_slot(settings.name):
-        ingested = ingest_prices(settings, root, now)
+        ingested = ingest_prices(settings, root)
         score_forecasts(settings, root, return_state=True)  # a failure of this task alone fails nothing else
-        snapshot = audit_prices(settings, root, None, now)
+        snapshot = audit_prices(settings, root, None, due)
         if publish:
             return publish_forecast(settings, root, snapshot, "retrain", ingested.findings)
         windows = plan_windows(settings, root, snapshot)
-        return retrain_model(settings, root, snapshot, windows).to_record()
+        return retrain_model(settings, root, snapshot, windows)

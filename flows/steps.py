@@ -1,18 +1,20 @@
 """The steps that several flows share, in their order."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import ParamSpec, TypeVar, cast
 
-from forecasting.errors import AuditError, NightcastError, SourceError
+from forecasting import night
+from forecasting.errors import AuditError, SourceError, first_line
 from forecasting.findings import Finding
-from forecasting.models.registry import Decision
+from forecasting.night import NightResult
 from forecasting.operations.deadline import without_late_training
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
-from forecasting.selection.challenger import WindowPlan
-from tasks.charts import draw_charts
+from forecasting.publishing.decisions import Decision
+from forecasting.selection.challenger import Mode, WindowPlan, retrain
+from forecasting.storage import Storage
 from tasks.deadline import (
     can_do_without_source,
     choose_stand_in,
@@ -20,14 +22,13 @@ from tasks.deadline import (
     is_done_by,
     wait_to_ask_again,
 )
-from tasks.forecast import forecast
 from tasks.ingest import ingest_prices
-from tasks.model import Mode, load_model, retrain_model, retraining_is_due
 from tasks.panel_slot import panel_slot
-from tasks.publish import find_published, publish
-from tasks.report import write_report
+from tasks.steps import as_task, submit
 from tasks.summarise import summarise
-from tasks.windows import plan_windows
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def ingest_by(panel: Panel, store: str, due: datetime, deadline: datetime | None
     while True:
         try:
             with panel_slot(panel.name, until=deadline):
-                ingested = ingest_prices(panel, store, due)
+                ingested = ingest_prices(panel, store)
                 missing = find_missing_bar(panel, store, due) if deadline is not None else None
         except (SourceError, AuditError) as error:
             if deadline is None or (isinstance(error, AuditError) and error.findings):
@@ -62,45 +63,42 @@ def publish_forecast(
     mode: Mode,
     row_findings: Sequence[Finding] = (),
     deadline: datetime | None = None,
-) -> dict[str, Any]:
-    """Retrain or load, forecast, draw, report and publish the snapshot's `as_of`; the manifest.
+) -> NightResult:
+    """Retrain or load, forecast, draw, report and publish the snapshot's `as_of`.
 
-    When a training is not done by the deadline, somebody else publishes first.
+    When a training is not done by the deadline, a stand-in publishes first.
     """
-    windows = plan_windows(panel, store, snapshot)
-    if not retraining_is_due(panel, store, snapshot, windows, mode):
-        decision = load_model(panel, store, snapshot)
-    elif deadline is None:
-        decision = retrain_model(panel, store, snapshot, windows)
-    else:
-        training = retrain_model.submit(panel, store, snapshot, windows)
+    storage = Storage(store)
+
+    def run(step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        is_training = step is retrain
+        if deadline is None or not is_training:
+            return as_task(step, *args, **kwargs)
+        training = submit(step, *args, **kwargs)
         if not is_done_by(deadline, training):
             early = without_late_training(snapshot, deadline)
-            _publish_meanwhile(panel, store, early, windows, row_findings)
-        decision = training.result()
+            _publish_meanwhile(panel, store, early, cast("WindowPlan", args[-1]), row_findings)
+        return training.result()
+
+    decision = night.decide(panel, storage, snapshot, mode, run)
     return _publish(panel, store, snapshot, decision, row_findings)
 
 
 def _publish_meanwhile(
-    panel: Panel, store: str, snapshot: Snapshot, windows: WindowPlan, row_findings: Sequence[Finding]
+    panel: Panel, store: str, snapshot: Snapshot, plan: WindowPlan, row_findings: Sequence[Finding]
 ) -> None:
-    """Publish with whoever stands in; a failure must not keep the training's forecast from coming."""
+    """Publish with a stand-in. A failure here must not keep the training's forecast from coming."""
     try:
-        decision = choose_stand_in(panel, store, snapshot, windows)
+        decision = choose_stand_in(panel, store, snapshot, plan)
         if decision is not None:
             _publish(panel, store, snapshot, decision, row_findings)
-    except NightcastError as error:
-        _log.warning("deadline: nothing is published meanwhile: %s", error)
+    except Exception as error:  # noqa: BLE001 - whatever fails here, the training goes on
+        _log.warning("deadline: no stand-in is published: %s", first_line(error))
 
 
 def _publish(
     panel: Panel, store: str, snapshot: Snapshot, decision: Decision, row_findings: Sequence[Finding]
-) -> dict[str, Any]:
-    manifest = find_published(panel, store, snapshot, decision)
-    if manifest is None:
-        address = forecast(panel, store, snapshot, decision)
-        draw_charts(panel, store, snapshot, decision, address)
-        write_report(panel, store, snapshot, decision, address, row_findings)
-        manifest = publish(panel, store, address, snapshot, decision, row_findings)
-    summarise(panel, store, manifest)
-    return manifest
+) -> NightResult:
+    result = night.make_forecast(panel, Storage(store), snapshot, decision, row_findings, as_task)
+    summarise(panel, store, result)
+    return result

@@ -1,48 +1,48 @@
-"""Announce: the forecast that `latest/` shows from now on, and a baseline that begins to stand in."""
-
-from typing import Any
+"""Announce: emit events when `latest/` shows a new forecast, and when a baseline begins to stand in."""
 
 from forecasting.models.baselines import BASELINES
-from forecasting.publishing.publish import FORECAST, ForecastAddress, latest_manifest, point_latest
+from forecasting.publishing.address import FORECAST
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import latest_manifest, point_latest
 from forecasting.storage import Storage
 from tasks.events import PUBLISHED, STANDS_IN, alarm, emit
 
 
-def show_latest(storage: Storage, manifest: dict[str, Any]) -> bool:
-    """Point `latest/` at a forecast, and announce it where that is news; whether `latest/` shows it now.
+def show_latest(storage: Storage, manifest: Manifest) -> bool:
+    """Point `latest/` at a forecast, and announce it where it is new; return whether `latest/` shows it now.
 
-    A backfilled one is no news, even where `latest/` comes to show it: that is past already.
+    A backfilled forecast is not announced, even where `latest/` comes to show it: it is for a past date.
     """
-    before = latest_manifest(storage, manifest["panel"])
+    before = latest_manifest(storage, manifest.panel)
     shown = point_latest(storage, manifest)
-    is_new = before is None or before["forecast_id"] != manifest["forecast_id"]
-    if shown and is_new and not _is_backfilled(manifest):
+    is_new = before is None or before.forecast_id != manifest.forecast_id
+    if shown and is_new and not manifest.is_backfilled:
         _announce(storage, manifest)
-        told = before is not None and before["model"] in BASELINES and not _is_backfilled(before)
-        if manifest["model"] in BASELINES and not told:
+        told = before is not None and before.model in BASELINES and not before.is_backfilled
+        if manifest.model in BASELINES and not told:
             _tell_of_stand_in(manifest)
     return shown
 
 
-def _is_backfilled(manifest: dict[str, Any]) -> bool:
-    return bool(manifest["origin"] == "backfill")
-
-
-def _announce(storage: Storage, manifest: dict[str, Any]) -> None:
-    address = ForecastAddress(manifest["panel"], manifest["as_of"], manifest["forecast_id"])
-    facts = ("as_of", "forecast_id", "model", "model_version", "origin", "published_at")
+def _announce(storage: Storage, manifest: Manifest) -> None:
     payload = {
-        **{name: manifest[name] for name in facts},
-        "provisional": manifest.get("provisional"),
+        "as_of": manifest.as_of,
+        "forecast_id": manifest.forecast_id,
+        "model": manifest.model,
+        "model_version": manifest.model_version,
+        "origin": manifest.origin,
+        "published_at": manifest.published_at,
+        "provisional": manifest.provisional,
         "store": storage.uri,
-        "uri": storage.table_uri(address.path(FORECAST)),
-        "sha256": manifest["objects"][FORECAST],
+        "uri": storage.table_uri(manifest.address.path(FORECAST)),
+        "sha256": manifest.digest,
     }
-    emit(PUBLISHED, manifest["panel"], payload)
+    emit(PUBLISHED, manifest.panel, payload)
 
 
-def _tell_of_stand_in(manifest: dict[str, Any]) -> None:
-    panel, model, reason = manifest["panel"], manifest["model"], manifest["decision"]["reason"]
-    text = f"Nightcast: from {manifest['as_of']} on, the baseline {model} stands in on {panel}: {reason}"
-    known = {"model": model, "reason": reason, "as_of": manifest["as_of"]}
-    alarm(STANDS_IN, panel, text, {**known, "forecast_id": manifest["forecast_id"]})
+def _tell_of_stand_in(manifest: Manifest) -> None:
+    panel, model = manifest.panel, manifest.model
+    reason = manifest.decision.reason if manifest.decision else ""
+    text = f"Nightcast: from {manifest.as_of} on, the baseline {model} stands in on {panel}: {reason}"
+    known = {"model": model, "reason": reason, "as_of": manifest.as_of, "forecast_id": manifest.forecast_id}
+    alarm(STANDS_IN, panel, text, known)

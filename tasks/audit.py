@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 @task(name="audit prices", **STEP)
-def audit_prices(panel: Panel, store: str, as_of: str | None, now: datetime) -> Snapshot:
+def audit_prices(panel: Panel, store: str, as_of: str | None, due: datetime) -> Snapshot:
     """Decide the `as_of` and which series get a forecast; stop the run when too few are fit."""
     with shown_when_stopped(panel):
-        snapshot = take_snapshot(panel, Storage(store), as_of, now)
+        snapshot = take_snapshot(panel, Storage(store), as_of, due)
     _log.info(
         "audit: as of %s, %d series for the model, %d for a baseline, %d left out",
         snapshot.as_of,

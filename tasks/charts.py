@@ -2,10 +2,10 @@
 
 from prefect import task
 
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
-from forecasting.publishing.publish import ForecastAddress
+from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.decisions import Decision
 from forecasting.storage import Storage
 from tasks.policy import STEP
 from tasks.progress import TaskProgress

@@ -1,7 +1,6 @@
 """Deadline: wait for a late source, and for a late training, but no longer; start no night that is past."""
 
 import logging
-import shlex
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +9,10 @@ from prefect import task
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment
 
-from forecasting.models.registry import Decision
 from forecasting.operations import deadline as rules
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot, newest_as_of
+from forecasting.publishing.decisions import Decision
 from forecasting.selection.challenger import WindowPlan
 from forecasting.storage import Storage
 from tasks.policy import STEP
@@ -75,7 +74,7 @@ def tell_missed_night(panel: Panel, store: str, due: datetime) -> str | None:
     if found is None:
         return None
     later, day = found
-    command = f"{rules.backfill_command(panel, day, day)} --store {shlex.quote(store)}" if day else None
+    command = rules.backfill_command(panel, day, day, store) if day else None
     fix = f"to fill it, run: {command}" if command else "it has the same bars"
     told = f"missed: due {rules.clock(due)}, and a later run was due {rules.clock(later)}; {fix}"
     _log.warning("deadline: %s", told)

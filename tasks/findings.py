@@ -1,12 +1,12 @@
 """Show findings: the table of them in the Prefect UI, also of a run that they stop."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
 from forecasting.errors import AuditError
+from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.reports.findings_tables import finding_rows
 from tasks.progress import artifact_key
@@ -15,8 +15,8 @@ from tasks.progress import artifact_key
 _SHOWN = 300
 
 
-def show_findings(panel: Panel, findings: Sequence[Mapping[str, Any]], when: str) -> None:
-    """A table artifact of the worst findings, as records; `when` says of which date or run."""
+def show_findings(panel: Panel, findings: Sequence[Finding], when: str) -> None:
+    """Create a table artifact of the worst findings; `when` says of which date or run."""
     create_table_artifact(
         key=artifact_key("findings", panel.name),
         table=finding_rows(findings, _SHOWN),
@@ -32,6 +32,5 @@ def shown_when_stopped(panel: Panel) -> Iterator[None]:
         yield
     except AuditError as error:
         if error.findings:
-            records = [finding.to_record() for finding in error.findings]
-            show_findings(panel, records, "when it stopped the run")
+            show_findings(panel, error.findings, "when it stopped the run")
         raise

@@ -4,11 +4,11 @@ import logging
 
 from prefect import task
 
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
-from forecasting.publishing.publish import FORECAST, ForecastAddress
 from forecasting.storage import Storage
 from tasks.policy import STEP
 

@@ -7,14 +7,13 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 
 from forecasting.operations.freshness import Freshness, assess_all, freshness_rows
-from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.events import STALE, alarm
 from tasks.policy import STEP
 
 
 @task(name="assess freshness", **STEP)
-def assess_freshness(panels: Sequence[Panel], store: str, max_age_hours: float | None) -> list[Freshness]:
+def assess_freshness(panels: str | None, store: str, max_age_hours: float | None) -> list[Freshness]:
     """The freshness of each panel now, shown as a table artifact."""
     limit = None if max_age_hours is None else timedelta(hours=max_age_hours)
     found = assess_all(panels, Storage(store), datetime.now(UTC), limit)

@@ -1,7 +1,7 @@
 """Ingest prices: from the panel's source to its price table."""
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 
 from prefect import task
 
@@ -16,10 +16,13 @@ _log = logging.getLogger(__name__)
 
 
 @task(name="ingest prices", **STEP)
-def ingest_prices(panel: Panel, store: str, now: datetime) -> IngestReport:
-    """Read the source, refuse rows that cannot be right, and append what is new to the price table."""
+def ingest_prices(panel: Panel, store: str) -> IngestReport:
+    """Read the source, refuse rows that cannot be right, and append what is new to the price table.
+
+    The store learns the rows when the source is read, however late the run started.
+    """
     with shown_when_stopped(panel):
-        report = ingest(panel, Storage(store), to_instant(now))
+        report = ingest(panel, Storage(store), to_instant(datetime.now(UTC)))
     _log.info(
         "ingest: %d rows offered, %d new, %d there already, %d refused",
         report.offered,

@@ -1,19 +1,16 @@
 """Retrain or load: who publishes tonight."""
 
 import logging
-from typing import Literal
 
 from prefect import task
 
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
-from forecasting.selection.challenger import WindowPlan, load_decision, retrain, retrain_reason
+from forecasting.publishing.decisions import Decision
+from forecasting.selection.challenger import Mode, WindowPlan, is_training_due, load_decision, retrain
 from forecasting.storage import Storage
 from tasks.policy import STEP, TRAINING
 from tasks.progress import TaskProgress
-
-Mode = Literal["auto", "retrain", "load"]
 
 _log = logging.getLogger(__name__)
 
@@ -21,12 +18,7 @@ _log = logging.getLogger(__name__)
 @task(name="decide on retraining", **STEP)
 def retraining_is_due(panel: Panel, store: str, snapshot: Snapshot, windows: WindowPlan, mode: Mode) -> bool:
     """Whether a challenger is to be trained: as `mode` says, or when the standing model is due."""
-    if mode != "auto":
-        return mode == "retrain"
-    reason = retrain_reason(panel, Storage(store), snapshot.as_of, windows)
-    if reason is not None:
-        _log.info("model: retraining, as %s", reason)
-    return reason is not None
+    return is_training_due(panel, Storage(store), snapshot, windows, mode)
 
 
 @task(name="retrain model", **TRAINING)
@@ -39,8 +31,8 @@ def retrain_model(panel: Panel, store: str, snapshot: Snapshot, windows: WindowP
 
 
 @task(name="load model", **STEP)
-def load_model(panel: Panel, store: str, snapshot: Snapshot) -> Decision:
+def load_model(panel: Panel, store: str, as_of: str) -> Decision:
     """Take the decision that stands."""
-    decision = load_decision(panel, Storage(store), snapshot.as_of)
+    decision = load_decision(panel, Storage(store), as_of)
     _log.info("model: %s %s, decided as of %s", decision.model, decision.version, decision.as_of)
     return decision

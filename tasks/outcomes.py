@@ -10,9 +10,10 @@ from typing import Any, Self
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
-from forecasting.errors import BackfillError, NightcastError
+from forecasting.errors import BackfillError, NightcastError, one_line
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
+from forecasting.publishing.manifest import Manifest
 from tasks.progress import ProgressArtifact, artifact_key
 
 _log = logging.getLogger(__name__)
@@ -27,12 +28,12 @@ class Outcome:
 
     Attributes:
         as_of: which, as written in paths.
-        published: `as_of`, `origin`, `model`, `model_version` and `forecast_id`; None where it failed.
+        published: the forecast's manifest; None where the date failed.
         reason: why it failed, one line.
     """
 
     as_of: str
-    published: dict[str, Any] | None
+    published: Manifest | None
     reason: str = ""
 
     @classmethod
@@ -42,14 +43,15 @@ class Outcome:
             return cls(as_of, state.result())
         error: Any = state.result(raise_on_failure=False)
         known = isinstance(error, NightcastError)
-        return cls(as_of, None, " ".join(f"{'' if known else f'{type(error).__name__}: '}{error}".split()))
+        reason = one_line(error)
+        return cls(as_of, None, reason if known else f"{type(error).__name__}: {reason}")
 
     @property
     def line(self) -> str:
         """In a few words."""
         if self.published is None:
             return f"{self.as_of} not published: {self.reason}"
-        return f"{self.as_of} published by {self.published['model']} {self.published['model_version']}"
+        return f"{self.as_of} published by {self.published.model} {self.published.model_version}"
 
 
 class Outcomes:
@@ -76,7 +78,7 @@ class Outcomes:
         _log.log(level, "backfill: %d of %d, %s", done, self._total, outcome.line, extra=counts)
         self._artifact.move(done, self._total)
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[Manifest]:
         """Show them as a table; what was published.
 
         Raises:
@@ -102,7 +104,7 @@ def show_missing(panel: Panel, missing: MissingAsOfs) -> None:
     _show(panel, [{"as of": as_of} for as_of in missing.as_ofs], f"Of {panel.name}, {missing.summary}")
 
 
-def _show(panel: Panel, rows: list[dict[str, Any]], description: str) -> None:
+def _show(panel: Panel, rows: list[dict[str, str]], description: str) -> None:
     more = f"; {_SHOWN} of {len(rows)} here" if len(rows) > _SHOWN else ""
     create_table_artifact(
         key=artifact_key("backfilled", panel.name), table=rows[:_SHOWN], description=f"{description}{more}"

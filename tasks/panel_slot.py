@@ -1,12 +1,12 @@
-"""Limit: one run of a panel at a time, whichever flow it belongs to.
+"""Panel slot: only one run of a panel works at a time, whichever flow it belongs to.
 
-The limit is a Prefect global concurrency limit with one slot, whose holder keeps a lease on it. A lease ends
-with a killed run; but a server that keeps leases in memory, which is Prefect's default, forgets them when it
-restarts, and the slot would be taken for ever. So a holder also shows a sign of life, a Prefect variable that
-it changes every few seconds, and whoever waits frees a slot without one. A waiting run shows such a sign too,
-so that a backfill can let it go first.
+The slot is a Prefect global concurrency limit of 1. The run that has it, the holder, keeps a lease on it. The
+lease of a killed run expires. But a server that keeps leases in memory, Prefect's default, forgets them when
+it restarts, and the slot then stays taken. So the holder also shows a sign of life: a Prefect variable that
+it changes every few seconds. A waiting run frees a slot whose sign has stopped changing. A waiting run also
+shows a sign of its own, so that a backfill lets it go first.
 
-The store stays right without any of this; the limit only saves doing the work twice.
+The store is correct without any of this: the slot only avoids doing the same work twice.
 """
 
 import contextvars
@@ -31,25 +31,31 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 
+from forecasting.errors import first_line
+
 _log = logging.getLogger(__name__)
 
-# Far longer than any run ahead should take; one that still waits then goes on all the same.
+# Far longer than a run takes. A run that has waited this long goes on without the slot.
 _LONGEST_WAIT_SECONDS = 6 * 60 * 60.0
 _POLL_SECONDS = 2.0
 _SIGN_SECONDS = 20.0
-# Of a live run some signs may fail; of a dead one none comes. The same for whoever holds and whoever waits.
+# A live run may fail to show a few signs in a row; after this long without a new one it counts as dead.
 _SILENT_SECONDS = 75.0
-# The server accepts no shorter one than 60 s. Renewed with every sign.
+# Renewed with every sign. The server accepts no lease shorter than 60 s.
 _LEASE_SECONDS = 90.0
 
 
 @contextmanager
 def panel_slot(panel: str, *, gives_way: bool = False, until: datetime | None = None) -> Iterator[None]:
-    """Do the work of one run of `panel` while no other run of it does.
+    """Hold the panel's slot, so that no other run of the panel works at the same time.
 
-    Waits for the run that is at work; one that `gives_way` also waits for those that wait. At `until`, or
-    after six hours, it goes on without, as it does where the server refuses. On the temporary server of a
-    single command there is nobody to share with, and no limit.
+    A run waits for the slot until `until`, six hours at most, and then goes on without it. It also goes on
+    without it if the server fails. The temporary server of a single command has no other runs and no limit.
+
+    Args:
+        panel: the panel's name.
+        gives_way: whether to let other waiting runs go first.
+        until: when to stop waiting.
     """
     if PREFECT_API_URL.value() is None:
         yield
@@ -59,7 +65,9 @@ def panel_slot(panel: str, *, gives_way: bool = False, until: datetime | None = 
         try:
             lease = slot.take(gives_way, _longest_wait(until))
         except httpx.HTTPError as error:
-            _log.warning("limit: runs without one, as the Prefect server gave none: %s", _line(error))
+            _log.warning(
+                "limit: goes on without the slot, because the Prefect server failed: %s", first_line(error)
+            )
             lease = None
         if lease is None:
             yield
@@ -74,7 +82,7 @@ def _longest_wait(until: datetime | None) -> float:
 
 
 class Sign:
-    """A Prefect variable that its owner keeps changing while it lives."""
+    """A sign of life: a Prefect variable that its owner keeps changing while it lives."""
 
     def __init__(self, client: SyncPrefectClient, name: str) -> None:
         self._client = client
@@ -83,7 +91,7 @@ class Sign:
         self._since = time.monotonic()
 
     def read(self) -> dict[str, Any] | None:
-        """What it says; None where there is none."""
+        """The variable's value; None if there is no such variable."""
         found = self._client.read_variable_by_name(self.name)
         value = found.value if found is not None else None
         if value != self._seen:
@@ -92,13 +100,12 @@ class Sign:
 
     @property
     def is_silent(self) -> bool:
-        """Whether `read` has found nothing new for so long that its owner must be dead."""
+        """Whether `read` has found the same value for so long that the owner must be dead."""
         return time.monotonic() - self._since >= _SILENT_SECONDS
 
     def show(self, **facts: str) -> None:
-        """Say that this run lives."""
-        run = f"{flow_run.name or 'a run'} ({flow_run.id or 'no flow run'})"
-        value = {"run": run, "at": datetime.now(UTC).isoformat(), **facts}
+        """Show that this run lives."""
+        value = self._value(facts)
         try:
             self._client.update_variable(VariableUpdate(name=self.name, value=value))
         except httpx.HTTPStatusError as error:
@@ -106,27 +113,42 @@ class Sign:
                 raise
             self._create(value)
 
-    def _create(self, value: dict[str, str]) -> None:
-        try:
-            self._client.create_variable(VariableCreate(name=self.name, value=value, tags=["nightcast"]))
-        except ObjectAlreadyExists:
-            _log.debug("limit: %s was made by another run this very moment", self.name)
+    def claim(self) -> bool:
+        """Show the sign if there is none yet, and return whether it is this run's. One of several gets it."""
+        if self._create(self._value({})):
+            return True
+        self.read()
+        if self.is_silent:  # its owner was killed; the next call gets it
+            self.remove()
+        return False
 
     def remove(self) -> None:
-        """Say that it is over."""
+        """Remove the sign."""
         try:
             self._client.delete_variable_by_name(self.name)
         except ObjectNotFound:
             _log.debug("limit: %s is gone already", self.name)
 
+    def _value(self, facts: dict[str, str]) -> dict[str, str]:
+        run = f"{flow_run.name or 'a run'} ({flow_run.id or 'no flow run'})"
+        return {"run": run, "at": datetime.now(UTC).isoformat(), **facts}
+
+    def _create(self, value: dict[str, str]) -> bool:
+        try:
+            self._client.create_variable(VariableCreate(name=self.name, value=value, tags=["nightcast"]))
+        except ObjectAlreadyExists:
+            _log.debug("limit: another run has just created %s", self.name)
+            return False
+        return True
+
 
 def sign_of(role: str, panel: str, client: SyncPrefectClient) -> Sign:
-    """That of the run which holds a panel's slot (`holder`), or waits for it (`waiting`)."""
+    """The sign of a run by its role: `holder` of a panel's slot, `waiting` for it, or `freeing` it."""
     return Sign(client, f"nightcast-{panel}-{role}")
 
 
 class _Slot:
-    """A panel's one slot, and who holds it or waits for it."""
+    """A panel's slot, with the signs of the runs that hold it, wait for it or free it."""
 
     def __init__(self, client: SyncPrefectClient, panel: str) -> None:
         self._client = client
@@ -134,10 +156,12 @@ class _Slot:
         self._limit = f"nightcast-{panel}"
         self._holder = sign_of("holder", panel, client)
         self._waiting = sign_of("waiting", panel, client)
-        self._forgotten = False
+        self._freeing = sign_of("freeing", panel, client)
+        self._is_shown = False  # whether the holder's sign has been this run's
+        self._forgotten = False  # whether the server has lost the lease
 
     def take(self, gives_way: bool, longest: float) -> UUID | None:  # noqa: FBT001 - it is passed on
-        """The lease on the slot, once it is free; None when that took too long."""
+        """Wait for the slot and return the lease on it; None if that took longer than `longest` seconds."""
         self._create()
         began, named = time.monotonic(), ""
         try:
@@ -145,7 +169,8 @@ class _Slot:
                 ahead = self._ahead_of_us() if gives_way else None
                 lease = self._try() if ahead is None else None
                 if lease is not None:
-                    self._holder.show(lease=str(lease))
+                    with _logged("the first sign of life failed and is tried again"):
+                        self._show(lease)
                     return lease
                 ahead = ahead or self._at_work()
                 if ahead is None:
@@ -158,34 +183,41 @@ class _Slot:
                 time.sleep(_POLL_SECONDS)
         finally:
             if named and not gives_way:
-                self._waiting.remove()
+                with _logged("the sign of waiting could not be removed, and is ignored once it is silent"):
+                    self._waiting.remove()
         _log.warning("limit: %s goes on beside %s, after waiting for %.0f s", self._panel, named, longest)
         return None
 
     def renew(self, lease: UUID) -> bool:
-        """Keep the slot and say so; whether it is still this run's."""
+        """Renew the lease, show a sign, and return whether this run still holds the slot."""
         shown = self._holder.read()
-        if shown is not None and shown.get("lease") != str(lease):
+        if self._is_shown and shown is not None and shown.get("lease") != str(lease):
             return False
         try:
             self._client.renew_concurrency_lease(lease, _LEASE_SECONDS)
         except httpx.HTTPStatusError as error:
             if error.response.status_code != httpx.codes.GONE:
                 raise
-            # By a server that restarted: the slot is taken still, and the sign alone says by whom.
+            # The server restarted and forgot the lease. The slot is still taken; only the sign says by whom.
             self._forgotten = True
-        self._holder.show(lease=str(lease))
+        self._show(lease)
         return True
 
     def give_back(self, lease: UUID) -> None:
-        """Free the slot, unless another run has it by now."""
-        shown = self._holder.read()
-        if shown is not None and shown.get("lease") == str(lease):
+        """Free the slot, unless another run holds it by now."""
+        if self._is_shown:
+            shown = self._holder.read()
+            if shown is None or shown.get("lease") != str(lease):
+                return
             self._holder.remove()
-            self._free(str(lease), forgotten=self._forgotten)
+        self._free(str(lease), forgotten=self._forgotten)
+
+    def _show(self, lease: UUID) -> None:
+        self._holder.show(lease=str(lease))
+        self._is_shown = True
 
     def _create(self) -> None:
-        """A slot, where the server has none; a limit that a person changed stays as it is."""
+        """Create the limit if the server has none. A limit that a person changed stays as it is."""
         try:
             self._client.read_global_concurrency_limit_by_name(self._limit)
         except ObjectNotFound:
@@ -194,7 +226,7 @@ class _Slot:
                     GlobalConcurrencyLimitCreate(name=self._limit, limit=1)
                 )
             except ObjectAlreadyExists:
-                _log.debug("limit: %s was made by another run this very moment", self._limit)
+                _log.debug("limit: another run has just created %s", self._limit)
 
     def _try(self) -> UUID | None:
         try:
@@ -208,7 +240,7 @@ class _Slot:
         return UUID(answer.json()["lease_id"])
 
     def _ahead_of_us(self) -> str | None:
-        """The run that waits and goes first; None when there is none, or none that lives."""
+        """The live run that waits and goes first; None if there is none."""
         shown = self._waiting.read()
         if shown is None:
             return None
@@ -218,21 +250,33 @@ class _Slot:
         return f"{shown['run']}, which waits too and goes first"
 
     def _at_work(self) -> str | None:
-        """The run that holds the slot; None when it is dead, and the slot is free now."""
+        """The run that holds the slot. If it is dead, free the slot and return None."""
         shown = self._holder.read()
         if not self._holder.is_silent:
-            return str(shown["run"]) if shown else "a run that has not said its name yet"
+            return str(shown["run"]) if shown else "a run that has not shown its name yet"
+        if not self._freeing.claim():
+            return "a run that frees the slot of a dead one"
+        try:
+            return self._take_from_the_dead()
+        finally:
+            with _logged("the claim to free the slot could not be removed, and is ignored once it is silent"):
+                self._freeing.remove()
+
+    def _take_from_the_dead(self) -> str | None:
+        """Free the slot, unless another run did so since its holder was found dead, and has it now."""
+        shown = self._holder.read()
+        if not self._holder.is_silent:
+            return str(shown["run"]) if shown else None
         name = shown["run"] if shown else "a run without a name"
         _log.warning("limit: frees the slot of %s: no sign of life for %.0f s", name, _SILENT_SECONDS)
-        if shown is not None:
-            self._holder.remove()
-        self._free(shown["lease"] if shown else None, forgotten=True)
+        self._holder.show(lease="")  # first, so that no other run finds the dead one's sign any more
+        self._free(shown.get("lease") if shown else None, forgotten=True)
         return None
 
     def _free(self, lease: str | None, *, forgotten: bool) -> None:
-        if lease is not None:
+        if lease:
             self._client.release_concurrency_slots_with_lease(UUID(lease))
-        if forgotten:  # then the lease frees nothing
+        if forgotten:  # then releasing the lease frees nothing
             self._client.update_global_concurrency_limit(
                 self._limit, GlobalConcurrencyLimitUpdate(active_slots=0)
             )
@@ -240,10 +284,7 @@ class _Slot:
 
 @contextmanager
 def _held(slot: _Slot, lease: UUID) -> Iterator[None]:
-    """Show signs of life from a thread, and give the slot back at the end.
-
-    Nothing that fails here fails the run.
-    """
+    """Show signs of life from a thread, and give the slot back at the end. No failure here fails the run."""
     over = threading.Event()
     context = contextvars.copy_context()  # Prefect's settings, and the run that log lines belong to
     thread = threading.Thread(
@@ -255,23 +296,22 @@ def _held(slot: _Slot, lease: UUID) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        try:
+        with _logged("the slot could not be given back, and is freed when its lease expires"):
             slot.give_back(lease)
-        except httpx.HTTPError as error:
-            _log.warning(
-                "limit: the slot is not given back, and is freed when its lease ends: %s", _line(error)
-            )
 
 
 def _show_signs(slot: _Slot, lease: UUID, over: threading.Event) -> None:
     while not over.wait(_SIGN_SECONDS):
-        try:
+        with _logged("the lease could not be renewed; that is tried again"):
             if not slot.renew(lease):
-                _log.warning("limit: another run has taken the slot of this one, which goes on all the same")
+                _log.warning("limit: another run has taken the slot of this run, which goes on all the same")
                 return
-        except httpx.HTTPError as error:
-            _log.warning("limit: the slot could not be kept, and is tried again: %s", _line(error))
 
 
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log a failure of the server: the work can go on without what failed."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        _log.warning("limit: %s: %s", what, first_line(error))

@@ -15,6 +15,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
 
+from forecasting.child_process import SAFE_PATH_VARIABLE
+
 _OUR_LOGGERS = ("forecasting", "tasks")
 
 # Starts a task with these parameters; what that gives waits for the task's final state.
@@ -50,6 +52,8 @@ class _Pool:
 
     def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
         if self._runner is None:
+            # Spawned processes start as `python -c`, which looks for modules in the working directory.
+            os.environ[SAFE_PATH_VARIABLE] = "1"
             levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OUR_LOGGERS}
             self._runner = ProcessPoolTaskRunner(
                 max_workers=self._count, initializer=_begin, initargs=(levels,)

@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from prefect import task
 from prefect.runtime import flow_run
 
 from forecasting.findings import Finding
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
+from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of
-from forecasting.publishing.manifest import manifest_record
-from forecasting.publishing.publish import ForecastAddress, commit, find_manifest
+from forecasting.publishing.manifest import Manifest, describe_forecast
+from forecasting.publishing.publish import commit, find_manifest
 from forecasting.reports.summary import standing_line
 from forecasting.storage import Storage
 from tasks.announce import show_latest
@@ -23,19 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 @task(name="look for this forecast", **STEP)
-def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> dict[str, Any] | None:
-    """The manifest of the very forecast that this run would make, when it is published already.
-
-    It has `standing` besides: a sentence that says so.
-    """
+def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> Manifest | None:
+    """Return the manifest of the very forecast that this run would make, where it is published already."""
     storage = Storage(store)
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
-    if manifest is None:
-        return None
-    show_latest(storage, manifest)
-    standing = standing_line(manifest)
-    _log.info("publish: %s", standing)
-    return {**manifest, "standing": standing}
+    if manifest is not None:
+        show_latest(storage, manifest)
+        _log.info("publish: %s", standing_line(manifest))
+    return manifest
 
 
 @task(name="publish", **STEP)
@@ -46,11 +42,11 @@ def publish(
     snapshot: Snapshot,
     decision: Decision,
     row_findings: Sequence[Finding],
-) -> dict[str, Any]:
-    """Commit the forecast and make `latest` show it; its manifest."""
+) -> Manifest:
+    """Commit the forecast and make `latest` show it; return its manifest."""
     storage = Storage(store)
-    record = manifest_record(panel, snapshot, decision, row_findings, flow_run.id)
-    manifest = commit(storage, address, record)
+    described = describe_forecast(panel, snapshot, decision, address, row_findings)
+    manifest = commit(storage, replace(described, flow_run_id=flow_run.id))
     shown = show_latest(storage, manifest)
     _log.info(
         "publish: %s, %s", address.folder, "now the latest" if shown else "a later one stays the latest"

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from prefect import task
 
 from forecasting.findings import Finding
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
-from forecasting.publishing.publish import REPORT, ForecastAddress
-from forecasting.reports.findings_tables import FINDINGS, findings_file
-from forecasting.reports.report import render_report
-from forecasting.reports.report_data import gather_report
+from forecasting.publishing.address import REPORT, ForecastAddress
+from forecasting.publishing.decisions import Decision
+from forecasting.reports import report_data
 from forecasting.storage import Storage
 from tasks.policy import STEP
 
@@ -30,7 +28,5 @@ def write_report(
 ) -> None:
     """Render the run's results and findings as one self-contained page, and the findings as a file too."""
     storage = Storage(store)
-    report = gather_report(panel, storage, snapshot, decision, address, row_findings)
-    storage.put(address.path(FINDINGS), findings_file(report.findings))
-    storage.put(address.path(REPORT), render_report(report).encode())
+    report_data.write_report(panel, storage, snapshot, decision, address, row_findings)
     _log.info("report: %s", storage.display(address.path(REPORT)))

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of
 from forecasting.contract import SeriesForecast
-from forecasting.models.registry import Decision
 from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.prices.table import PriceTable
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
-from forecasting.publishing.manifest import manifest_record
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.publishing.manifest import Manifest, describe_forecast
+from forecasting.publishing.publish import commit
 from forecasting.storage import Storage
 
 NOW = np.datetime64("2026-11-20T06:00:00", "us")
@@ -60,22 +60,30 @@ def publish_walk(panel: Panel, storage: Storage, as_of: str, provisional: str = 
     """Publish what the EWMA walk forecasts from the prices there are, as a run for that `as_of` would."""
     snapshot = take_snapshot(panel, storage, as_of, datetime(2026, 11, 20, 6, tzinfo=UTC))
     snapshot = replace(snapshot, provisional=provisional)
-    decision = Decision(as_of, "2026-01-01T06:00:00+00:00", "v", "ewma_walk", __version__, "s", "because", {})
+    decision = Decision(
+        as_of, "2026-01-01T06:00:00+00:00", "v", "ewma_walk", __version__, "s", "because", None
+    )
     address = write_forecast(panel, storage, snapshot, decision)
-    commit(storage, address, manifest_record(panel, snapshot, decision, (), None))
+    commit(storage, describe_forecast(panel, snapshot, decision, address))
     return address
 
 
 def publish_by_hand(
-    panel: Panel, storage: Storage, as_of: str, quantiles: Mapping[str, np.ndarray], y_cutoff: float = 100.0
+    panel: Panel,
+    storage: Storage,
+    as_of: str,
+    quantiles: Mapping[str, np.ndarray],
+    y_cutoff: float = 100.0,
+    ds: np.ndarray | None = None,
 ) -> ForecastAddress:
-    """Publish these quantiles (11,) of each series at every step."""
-    cutoff, horizon = parse_as_of(as_of, "1D"), panel.forecast.horizon
+    """Publish these quantiles (11,) of each series at every step: the days after `as_of`, or `ds` (H,)."""
+    cutoff, horizon = panel.instant(as_of), panel.forecast.horizon
+    ds = cutoff + np.arange(1, horizon + 1) * DAY if ds is None else ds
     part = SeriesForecast(
         ids=tuple(quantiles),
         cutoff=np.repeat(cutoff, len(quantiles)),
         y_cutoff=np.full(len(quantiles), y_cutoff),
-        ds=np.tile(cutoff + np.arange(1, horizon + 1) * DAY, (len(quantiles), 1)),
+        ds=np.tile(ds, (len(quantiles), 1)),
         quantiles=np.stack([np.tile(row, (horizon, 1)) for row in quantiles.values()]),
         model="stacked_lstm",
         version="v1",
@@ -85,5 +93,5 @@ def publish_by_hand(
     storage.put(address.path(FORECAST), contract.to_bytes(table, {}))
     known_at = str(PriceTable(storage, panel.name).known_at)
     facts = {"origin": "live", "known_at": f"{known_at}Z", "rows": table.num_rows}
-    commit(storage, address, facts)
+    commit(storage, Manifest.of(address, **facts))
     return address

@@ -10,10 +10,13 @@ import numpy as np
 from forecasting import contract
 from forecasting.contract import SeriesForecast
 from forecasting.digests import digest_bytes
-from forecasting.models.registry import Decision, Registry
+from forecasting.evaluation.verdict import Verdict
+from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.publishing import publish
-from forecasting.publishing.publish import FORECAST, REPORT, ForecastAddress
+from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress, forecasts_folder
+from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.publishing.manifest import Manifest
 from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 
@@ -49,6 +52,25 @@ def forecast_bytes(as_of: str, forecast_id: str) -> bytes:
     return contract.to_bytes(contract.to_table([made], forecast_id), {})
 
 
+def verdict_of(**versions: str) -> Verdict:
+    """A verdict on these versions, by candidate."""
+    names = dict.fromkeys(("publishes", "model", "best"), "stacked_lstm")
+    return Verdict(**names, reason="because", gated=True, training_end="2026-01-01", versions=versions)
+
+
+def decision_of(**facts: Any) -> Decision:
+    """A decision that a manifest holds."""
+    given = {"challenger": "", "model": "stacked_lstm", "version": "", "verdict": None} | facts
+    return Decision(
+        as_of=ago(0),
+        decided_at=instant(0),
+        settings="s",
+        reason="because",
+        best=given.pop("best", ""),
+        **given,
+    )
+
+
 @dataclass
 class Shelf:
     panel: Panel
@@ -58,6 +80,10 @@ class Shelf:
     def registry(self) -> Registry:
         return Registry(self.storage, self.panel.name)
 
+    @property
+    def log(self) -> DecisionLog:
+        return DecisionLog(self.storage, self.panel.name)
+
     def forecast(
         self, days: int, forecast_id: str, published: int | None = None, **facts: Any
     ) -> ForecastAddress:
@@ -65,7 +91,7 @@ class Shelf:
         at = instant(days if published is None else published)
         address = self.unfinished(days, forecast_id)
         record = {"known_at": at, "published_at": at, **facts}
-        publish.point_latest(self.storage, publish.commit(self.storage, address, record))
+        publish.point_latest(self.storage, publish.commit(self.storage, Manifest.of(address, **record)))
         return address
 
     def unfinished(self, days: int, forecast_id: str) -> ForecastAddress:
@@ -86,7 +112,7 @@ class Shelf:
 
     def decision(self, days: int, version: str, best: str = "", model: str = "stacked_lstm") -> Decision:
         """The gate's word so many days ago."""
-        return self.registry.record(
+        return self.log.append(
             Decision(
                 as_of=ago(days),
                 decided_at=instant(days),
@@ -95,7 +121,7 @@ class Shelf:
                 version=version,
                 settings=settings_digest(self.panel),
                 reason="",
-                verdict={},
+                verdict=None,
                 best=best or version,
                 trained_for=ago(days),
             )
@@ -103,8 +129,8 @@ class Shelf:
 
     def forecasts(self) -> list[str]:
         """The ids of all that are committed, by path."""
-        folder = publish.forecasts_folder(self.panel.name)
+        folder = forecasts_folder(self.panel.name)
         return [
-            record["forecast_id"]
-            for _, record in sorted(publish.manifests(self.storage, folder), key=lambda pair: pair[0])
+            record.forecast_id
+            for _, record in sorted(publish.find_published(self.storage, folder), key=lambda pair: pair[0])
         ]

@@ -1,6 +1,7 @@
 """`nightcast deploy`: every panel's deployments, registered for workers on other machines."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -86,4 +87,4 @@ def _print(pool: str, done: "Registered", *, prune: bool) -> None:
         print(f"  {name}: {'removed' if prune else 'no panel has it any more; --prune removes it'}")
     for name in done.automations:
         print(f"  {name}")
-    print(f"Runs need a worker: prefect worker start --pool {pool}")
+    print(f"Runs need a worker: {shlex.join(['prefect', 'worker', 'start', '--pool', pool])}")

@@ -2,7 +2,6 @@
 
 from deployments import environment, terminal
 from deployments.commands.options import AsOf, Mode, PanelName, Panels, Store
-from forecasting.as_of import parse_as_of
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 
@@ -18,7 +17,7 @@ def run(
 ) -> None:
     """The nightly run, once: ingest, audit, retrain or load, forecast, draw, report, publish."""
     settings = Panel.load(panel, panels)  # a mistake in it is told at once, not after Prefect has started
-    instant = parse_as_of(as_of, settings.bars.freq) if as_of else None
+    instant = settings.instant(as_of) if as_of else None
     storage = Storage(store)
     from deployments.prefect_run import run_nightly  # noqa: PLC0415 - Prefect takes seconds to import
 

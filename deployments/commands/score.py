@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from deployments import score_lines
 from deployments.commands.options import PanelName, Panels, Store
 from forecasting.as_of import to_instant
+from forecasting.commands import command
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.reports.score_summary import summarise_scores
@@ -20,6 +21,6 @@ def score(panel: PanelName, /, *, store: Store = None, panels: Panels = None) ->
     if not report.forecasts:
         raise NightcastError(
             f"{settings.name} has no published forecast in {storage.uri}; "
-            f"run: nightcast run {settings.name}, or check --store"
+            f"run: {command('run', settings, store=storage.uri)} (or check --store)"
         )
     score_lines.print_scores(report, summarise_scores(settings, read_tally(storage, settings.name)))

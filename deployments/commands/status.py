@@ -9,7 +9,6 @@ from cyclopts.validators import Number
 from deployments import terminal
 from deployments.commands.options import Panels, Store
 from forecasting.operations.freshness import assess_all, require_fresh
-from forecasting.panel import Panel
 from forecasting.storage import Storage
 
 
@@ -26,6 +25,6 @@ def status(
 ) -> None:
     """A line for each panel: its forecast, whether that is fresh and, where it is not, why; exit 1 then."""
     limit = None if max_age is None else timedelta(hours=max_age)
-    found = assess_all(Panel.load_all(panels), Storage(store), datetime.now(UTC), limit)
+    found = assess_all(panels, Storage(store), datetime.now(UTC), limit)
     terminal.print_freshness(found)
     require_fresh(found)

@@ -1,114 +1,104 @@
-"""The registry: trained versions of a panel's model, and the append-only decisions about who publishes.
+"""The registry: the trained versions of a panel's model.
 
-A version's `metadata.json` is written last and commits it. The champion at an `as_of` is what the newest
-decision made for that `as_of` or an earlier one says: a run for a past date neither uses nor moves today's.
+A version's `metadata.json` is written last and commits the version.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any
 
-from forecasting.digests import digest_bytes
+from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import TrainedNetwork, load_network
 from forecasting.panel import Panel
+from forecasting.records import Instant, Record
 from forecasting.storage import Storage
 
 METADATA = "metadata.json"
 _NETWORK = "model.keras"
-_PROMOTIONS = "promotions"
+# The folder beside the versions that keeps the decisions about who publishes.
+PROMOTIONS = "promotions"
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Who publishes from an `as_of` on.
+@dataclass(frozen=True, kw_only=True)
+class ModelMetadata(Record):
+    """What is known of a trained version.
 
     Attributes:
-        as_of: the `as_of` it was made for, as written in paths.
-        decided_at: when, ISO 8601 in UTC; later than any earlier decision for that `as_of`.
-        challenger: the version that was trained for it.
-        model: who publishes: `stacked_lstm`, `lecture_lstm`, `ewma_walk` or `random_walk`.
-        version: the version that publishes; the challenger's or an earlier one. A baseline that stands in
-            has none of its own: it goes by that of this package.
-        settings: digest of the panel's model settings that the challenger was trained with.
-        reason: one sentence, why.
-        verdict: the gate's numbers.
-        best: the best version on record, which challengers have to hold against; empty where there is none.
-        trained_for: the `as_of` of the training that it rests on: its own, but for a decision by hand.
-        training_bars: how many bars there were to train on then; 0 where no window fits into them.
-        by_hand: whether a person made it.
-        next_step: what happens next, one sentence.
-        scores: how realised scores called for that training, in words; empty where they did not.
+        version: the version's digest.
+        sha256: SHA-256 of its network file.
+        settings: the panel's model settings that it was trained with.
+        trained_at: when it was trained, ISO 8601 in UTC.
+        panel: the panel's name.
+        training_end: the last bar that it was trained on, as datetime64 text.
+        training_digest: digest of the rows that it was trained on.
+        package_version: version of the package that trained it.
+        state: what `load_network` needs besides the network file.
+        history: `step`, `loss` and `val_loss` of the training, one value an epoch.
+        training_windows: number of windows that it was trained on.
+        seconds: how long the training took.
+        best_step: the step whose weights were kept.
+        validation_loss: the loss of those weights on the validation windows.
+        start_validation_loss: the loss of the untrained network on the same windows.
+        weights_digest: digest of the weights.
     """
 
-    as_of: str
-    decided_at: str
-    challenger: str
-    model: str
-    version: str
-    settings: str
-    reason: str
-    verdict: dict[str, Any]
-    best: str = ""
-    trained_for: str = ""
-    training_bars: int | None = None
-    by_hand: bool = False
-    next_step: str = ""
-    scores: str = ""
+    version: str = ""
+    sha256: str
+    settings: dict[str, Any]
+    trained_at: Instant
+    panel: str = ""
+    training_end: str = ""
+    training_digest: str = ""
+    package_version: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    training_windows: int | None = None
+    seconds: float | None = None
+    best_step: int | None = None
+    validation_loss: float | None = None
+    start_validation_loss: float | None = None
+    weights_digest: str = ""
 
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Self:
-        """The decision of a record; fields it does not know are ignored."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
+    @property
+    def settings_digest(self) -> str:
+        """Digest of the settings, to compare with the panel's."""
+        return digest_record(self.settings)
 
 
 class Registry:
-    """The models of one panel in a store."""
+    """The models and decisions of one panel in a store."""
 
     def __init__(self, storage: Storage, panel: str) -> None:
         self._storage = storage
         self._root = f"models/{panel}"
 
     def folder(self, version: str) -> str:
-        """A version's folder in the store."""
+        """Return the path of a version's folder in the store."""
         return f"{self._root}/{version}"
 
     def path(self, version: str, name: str) -> str:
-        """One of a version's objects in the store."""
+        """Return the path of one of a version's objects in the store."""
         return f"{self.folder(version)}/{name}"
 
     def is_intact(self, version: str) -> bool:
-        """Whether that version is here, whole and undamaged."""
+        """Whether that version is in the store, whole and undamaged."""
         network = self._storage.find(self.path(version, _NETWORK))
         try:
-            return network is not None and self.metadata(version).get("sha256") == digest_bytes(network)
+            return network is not None and self.metadata(version).sha256 == digest_bytes(network)
         except ModelError:
             return False
 
-    def save(self, version: str, network: TrainedNetwork, facts: dict[str, Any]) -> None:
-        """Keep a trained version; `facts` are JSON-able and add to its metadata."""
-        self._storage.put(self.path(version, _NETWORK), network.model_bytes)
-        metadata = {
-            **facts,
-            **network.facts,
-            "version": version,
-            "sha256": digest_bytes(network.model_bytes),
-            "state": network.state,
-            "history": network.history,
-        }
-        self._storage.put(self.path(version, METADATA), json.dumps(metadata, sort_keys=True).encode())
+    def save(self, network: TrainedNetwork, metadata: ModelMetadata) -> None:
+        """Keep a trained version; the metadata commits it."""
+        self._storage.put(self.path(metadata.version, _NETWORK), network.model_bytes)
+        self._storage.put(self.path(metadata.version, METADATA), metadata.to_json())
 
-    def metadata(self, version: str) -> dict[str, Any]:
-        """What is known of a version.
+    def metadata(self, version: str) -> ModelMetadata:
+        """Return what is known of a version.
 
         Raises:
-            ModelError: it is not here.
+            ModelError: the version is not in the store, or its metadata is damaged.
         """
         data = self._storage.find(self.path(version, METADATA))
         if data is None:
@@ -116,17 +106,16 @@ class Registry:
                 f"no model {version} in {self._storage.display(self._root)}; run with --mode retrain"
             )
         try:
-            found: dict[str, Any] = json.loads(data)
-        except json.JSONDecodeError as error:
+            return ModelMetadata.from_json(data)
+        except ValueError as error:
             where = self._storage.display(self.path(version, METADATA))
             raise ModelError(f"{where} is damaged; run with --mode retrain") from error
-        return found
 
     def load(self, panel: Panel, version: str) -> Forecaster:
-        """A version, ready to forecast `panel`.
+        """Return a version, ready to forecast `panel`.
 
         Raises:
-            ModelError: it is not here, is damaged, or does not fit the panel.
+            ModelError: the version is not in the store, is damaged, or does not fit the panel.
         """
         metadata = self.metadata(version)
         network = self._storage.find(self.path(version, _NETWORK))
@@ -134,63 +123,9 @@ class Registry:
             raise ModelError(
                 f"model {version} of {panel.name} has lost its {_NETWORK}; run with --mode retrain"
             )
-        return load_network(panel, network, metadata["state"])
+        return load_network(panel, network, metadata.state)
 
     def versions(self) -> list[str]:
-        """The versions that are here, whole or not, sorted."""
+        """Return the versions in the store, whole or not, sorted."""
         below = (path.removeprefix(f"{self._root}/").split("/") for path in self._storage.list(self._root))
-        return sorted({parts[0] for parts in below if len(parts) > 1} - {_PROMOTIONS})
-
-    def record(self, decision: Decision) -> Decision:
-        """Append a decision; it as it was written, later than what stood for its `as_of` whatever the clock.
-
-        Raises:
-            ModelError: what stood is damaged.
-        """
-        standing = self.decision(decision.as_of)
-        if standing is not None and standing.as_of == decision.as_of:
-            decided_at = max(decision.decided_at, _just_after(standing.decided_at))
-            decision = replace(decision, decided_at=decided_at)
-        while True:
-            stamp = decision.decided_at.replace(":", "").replace("+0000", "Z")
-            name = f"{decision.as_of}_{stamp}_{decision.challenger}.json"
-            data = json.dumps(decision.to_record(), indent=1, sort_keys=True, allow_nan=False).encode()
-            if self._storage.put_new(f"{self._root}/{_PROMOTIONS}/{name}", data):
-                return Decision.from_record(json.loads(data))
-            decision = replace(decision, decided_at=_just_after(decision.decided_at))
-
-    def decision(self, as_of: str) -> Decision | None:
-        """The newest decision made for `as_of` or an earlier one.
-
-        Raises:
-            ModelError: it is damaged.
-        """
-        paths = self._decided(as_of)
-        return self._read(paths[-1]) if paths else None
-
-    def decisions(self, as_of: str | None = None) -> list[Decision]:
-        """All decisions made for `as_of` or an earlier one (None: all there are), the newest last.
-
-        Raises:
-            ModelError: one is damaged.
-        """
-        return [self._read(path) for path in self._decided(as_of)]
-
-    def _decided(self, as_of: str | None) -> list[str]:
-        """Their paths sort by `as_of`, then by when they were decided."""
-        paths = self._storage.list(f"{self._root}/{_PROMOTIONS}")
-        return [path for path in paths if as_of is None or path.rsplit("/", 1)[1].split("_")[0] <= as_of]
-
-    def _read(self, path: str) -> Decision:
-        try:
-            return Decision.from_record(json.loads(self._storage.get(path)))
-        except (ValueError, TypeError, AttributeError) as error:
-            where = self._storage.display(path)
-            raise ModelError(
-                f"{where} is damaged: it holds no decision; remove it, and the one before it stands"
-            ) from error
-
-
-def _just_after(decided_at: str) -> str:
-    later = datetime.fromisoformat(decided_at) + timedelta(microseconds=1)
-    return later.isoformat(timespec="microseconds")
+        return sorted({parts[0] for parts in below if len(parts) > 1} - {PROMOTIONS})

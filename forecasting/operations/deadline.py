@@ -10,17 +10,21 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
+from forecasting.commands import command
 from forecasting.errors import AuditError, StoreError
 from forecasting.findings import Finding, name_some
 from forecasting.models.baselines import EwmaWalk
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.presets import preset_of
+from forecasting.models.registry import Registry
 from forecasting.operations.missing import find_missing
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import SKIPPED
 from forecasting.prices.snapshot import Snapshot, newest_as_of
-from forecasting.publishing.publish import as_of_folder, latest_manifest, manifests
-from forecasting.selection.challenger import WindowPlan, is_whole, settings_digest
+from forecasting.publishing.address import as_of_folder
+from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.publishing.publish import find_published, latest_manifest
+from forecasting.selection.challenger import WindowPlan, settings_digest
 from forecasting.storage import Storage
 
 # Prefect may schedule a run a little beside its due time.
@@ -47,8 +51,8 @@ def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: 
     The bar came after the deadline of its night, or nobody ran that.
     """
     before = latest_manifest(storage, panel.name)
-    newest, as_of = before["as_of"] if before else snapshot.as_of, snapshot.as_of
-    ends = [parse_as_of(label, panel.bars.freq) for label in (newest, as_of)]
+    newest, as_of = before.as_of if before else snapshot.as_of, snapshot.as_of
+    ends = [panel.instant(label) for label in (newest, as_of)]
     if np.diff(panel.calendar.position(np.array(ends)))[0] <= 1:
         return snapshot
     first, last = (to_datetime(end).date() for end in ends)
@@ -56,18 +60,22 @@ def with_skipped_dates(panel: Panel, storage: Storage, snapshot: Snapshot, due: 
     skipped = [label for label in missing if newest < label < as_of]
     if not skipped:
         return snapshot
-    days = [to_datetime(parse_as_of(label, panel.bars.freq)).date() for label in skipped]
+    days = [to_datetime(panel.instant(label)).date() for label in skipped]
     detail = (
         f"No forecast was published for {name_some(skipped, 3)}, whose bars are here now; "
-        f"to fill that, run: {backfill_command(panel, days[0], days[-1])}"
+        f"to fill that, run: {backfill_command(panel, days[0], days[-1], storage.uri)}"
     )
     found = Finding.of(SKIPPED, "", len(skipped), detail)
     return replace(snapshot, findings=(*snapshot.findings, found))
 
 
-def backfill_command(panel: Panel, first: date, last: date) -> str:
-    """The command that publishes what is missing from one date to another, both included."""
-    return f"nightcast backfill {panel.name} --start {first} --end {last}"
+def backfill_command(panel: Panel, first: date, last: date, store: str, server: str | None = None) -> str:
+    """The command that publishes what is missing from `first` to `last`, both included.
+
+    `store` and `server` are those of `forecasting.commands.command`.
+    """
+    dates = ("--start", str(first), "--end", str(last))
+    return command("backfill", panel, *dates, store=store, server=server)
 
 
 def deadline_of(panel: Panel, due: datetime) -> datetime | None:
@@ -82,13 +90,13 @@ def missing_bar(panel: Panel, as_of: str, due: datetime) -> str | None:
     The source is late then. A calendar without the market's holidays names a bar that never comes.
     """
     newest = panel.calendar.newest_closed(to_instant(due))
-    return as_of_label(newest, panel.bars.freq) if newest > parse_as_of(as_of, panel.bars.freq) else None
+    return panel.label(newest) if newest > panel.instant(as_of) else None
 
 
 def has_final(panel: Panel, storage: Storage, as_of: str) -> bool:
     """Whether a forecast for `as_of` is published that is not provisional."""
-    found = manifests(storage, as_of_folder(panel.name, as_of))
-    return any(not manifest.get("provisional") for _, manifest in found)
+    found = find_published(storage, as_of_folder(panel.name, as_of))
+    return any(published.is_final for _, published in found)
 
 
 def can_do_without_source(panel: Panel, storage: Storage, due: datetime) -> bool:
@@ -125,11 +133,14 @@ def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPla
     """
     if has_final(panel, storage, snapshot.as_of):
         return None
-    registry = Registry(storage, panel.name)
-    standing = registry.decision(snapshot.as_of)
-    if standing is not None and standing.settings == settings_digest(panel) and is_whole(registry, standing):
+    registry, standing = (
+        Registry(storage, panel.name),
+        DecisionLog(storage, panel.name).standing(snapshot.as_of),
+    )
+    has_settings = standing is not None and standing.settings == settings_digest(panel)
+    if standing is not None and has_settings and standing.can_publish(registry):
         return standing
-    if panel.model.preset == "lecture":
+    if not preset_of(panel).gated:
         return None
     return Decision(
         as_of=snapshot.as_of,
@@ -139,7 +150,7 @@ def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPla
         version=__version__,
         settings=settings_digest(panel),
         reason=f"{EwmaWalk.name} stands in: the panel has no model yet that could, and the training goes on.",
-        verdict={},
+        verdict=None,
         trained_for=snapshot.as_of,
         next_step="What the training brings is published for the same as_of.",
     )

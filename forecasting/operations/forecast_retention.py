@@ -5,26 +5,20 @@ removed, and the pointer never moves back: so none that a run may point to goes.
 which makes a folder that a killed removal leaves behind no forecast, and one for the next removal.
 """
 
-import io
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from datetime import date, datetime, timedelta
+from typing import Literal
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from forecasting.panel import Panel
-from forecasting.publishing.publish import (
-    FORECAST,
-    MANIFEST,
-    ForecastAddress,
-    find_pointer,
-    forecasts_folder,
-    manifests,
-)
+from forecasting.parquet import table_from_bytes
+from forecasting.publishing.address import FORECAST, MANIFEST, forecasts_folder
+from forecasting.publishing.manifest import Pointer, Published
+from forecasting.publishing.publish import find_pointer, find_published
+from forecasting.records import instant_of
 from forecasting.storage import Storage
 
 # A run may be at work on what was written, or committed, so lately.
@@ -63,7 +57,7 @@ def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[R
     """
     pointer = find_pointer(storage, panel.name)
     written = _written(storage, panel.name)  # before the manifests, so that none is taken for uncommitted
-    committed = manifests(storage, forecasts_folder(panel.name))
+    committed = find_published(storage, forecasts_folder(panel.name))
     unfinished = written.keys() - {folder.rstrip("/") for folder, _ in committed}
     found = [
         Removal("unfinished forecast", folder, f"last written {written[folder]:%Y-%m-%d}, never committed")
@@ -71,7 +65,7 @@ def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[R
         if written[folder] < now - AT_WORK and not _shows(pointer, folder)
     ]
     if pointer is not None:
-        earlier = [pair for pair in committed if pair[1]["as_of"] < pointer["as_of"]]
+        earlier = [pair for pair in committed if pair[1].as_of < pointer.as_of]
         found += [
             removal
             for removal in _expired(panel, earlier, pointer, now)
@@ -103,24 +97,24 @@ def _written(storage: Storage, panel: str) -> dict[str, datetime]:
 
 
 def _expired(
-    panel: Panel, committed: list[tuple[str, dict[str, Any]]], pointer: dict[str, Any], now: datetime
+    panel: Panel, committed: list[tuple[str, Published]], pointer: Pointer, now: datetime
 ) -> list[Removal]:
     """The committed forecasts, given oldest first, that are too old or superseded for too long."""
     keep = panel.retention
-    oldest = _date(pointer) - timedelta(days=keep.forecast_days)
+    oldest = _date(pointer.as_of) - timedelta(days=keep.forecast_days)
     superseded_until = now - max(timedelta(days=keep.superseded_days), AT_WORK)
-    alike: dict[tuple[str, bool], list[tuple[str, dict[str, Any]]]] = defaultdict(list)
-    for folder, manifest in committed:  # live ones and backfilled ones apart, as they are scored
-        alike[manifest["as_of"], manifest.get("origin") == "backfill"].append((folder.rstrip("/"), manifest))
+    alike: dict[tuple[str, bool], list[tuple[str, Published]]] = defaultdict(list)
+    for folder, forecast in committed:  # live and backfilled forecasts apart, as they are scored
+        alike[forecast.as_of, forecast.is_backfilled].append((folder.rstrip("/"), forecast))
     found = []
     for pairs in alike.values():
-        for folder, manifest in pairs:
-            published = _instant(manifest["published_at"])
-            if _date(manifest) < oldest and published < now - AT_WORK:
-                why = f"more than {keep.forecast_days} days before {pointer['as_of']}, the newest"
+        for folder, forecast in pairs:
+            published = instant_of(forecast.published_at)
+            if _date(forecast.as_of) < oldest and published < now - AT_WORK:
+                why = f"more than {keep.forecast_days} days before {pointer.as_of}, the newest"
                 found.append(Removal("old forecast", folder, why))
             elif folder != pairs[-1][0] and published < superseded_until:
-                why = f"published {published:%Y-%m-%d}, superseded by {pairs[-1][1]['forecast_id']}"
+                why = f"published {published:%Y-%m-%d}, superseded by {pairs[-1][1].forecast_id}"
                 found.append(Removal("superseded forecast", folder, why))
     return found
 
@@ -131,22 +125,15 @@ def _may_be_scored(storage: Storage, removal: Removal, now: datetime) -> bool:
     if data is None:
         return False
     try:
-        last = pc.max(pq.read_table(io.BytesIO(data), columns=["ds"])["ds"]).as_py()
-    except (pa.ArrowException, OSError, KeyError):
+        last = pc.max(table_from_bytes(data, ["ds"])["ds"]).as_py()
+    except ValueError:
         return False
     return bool(last is not None and last > now - _LATE)
 
 
-def _shows(pointer: dict[str, Any] | None, folder: str) -> bool:
-    if pointer is None:
-        return False
-    return ForecastAddress(pointer["panel"], pointer["as_of"], pointer["forecast_id"]).folder == folder
+def _shows(pointer: Pointer | None, folder: str) -> bool:
+    return pointer is not None and pointer.address.folder == folder
 
 
-def _date(record: dict[str, Any]) -> date:
-    return date.fromisoformat(record["as_of"][:_DATE])
-
-
-def _instant(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _date(as_of: str) -> date:
+    return date.fromisoformat(as_of[:_DATE])

@@ -3,23 +3,26 @@
 It takes the store and the panels' files, and no server: what has died cannot report it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from obstore.exceptions import BaseError
 
-from forecasting.as_of import parse_as_of, to_instant
-from forecasting.errors import NightcastError, StaleError, StoreError
+from forecasting.as_of import to_instant
+from forecasting.commands import command
+from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.sources.uris import shown
-from forecasting.publishing.publish import FORECAST, MANIFEST, latest_pointer
+from forecasting.publishing.address import MANIFEST
+from forecasting.publishing.manifest import Published
+from forecasting.publishing.publish import find_pointer
+from forecasting.records import instant_of
 from forecasting.storage import Storage
 
 State = Literal["fresh", "stale", "failed", "never", "unreadable"]
@@ -84,10 +87,20 @@ def require_fresh(found: Sequence[Freshness]) -> None:
 
 
 def assess_all(
-    panels: Sequence[Panel], storage: Storage, now: datetime, max_age: timedelta | None = None
+    folder: str | None, storage: Storage, now: datetime, max_age: timedelta | None = None
 ) -> list[Freshness]:
-    """The freshness of each; what cannot be told of one panel is a failure of that one alone."""
-    return [_assess_or_fail(panel, storage, now, max_age) for panel in panels]
+    """The freshness of each panel in a folder, as for `Panel.load_all`; a bad panel file is unreadable.
+
+    Raises:
+        PanelError: the folder has no panel files.
+    """
+    found = []
+    for name in Panel.names(folder):
+        try:
+            found.append(_assess_or_fail(Panel.load_named(name, folder), storage, now, max_age))
+        except (PanelError, OSError) as error:
+            found.append(Freshness(name, "unreadable", first_line(error)))
+    return found
 
 
 def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None) -> Freshness:
@@ -96,8 +109,11 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
-        reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+        reason = first_line(error)
         return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one panel must not hide the others
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return Freshness(panel.name, "unreadable", f"its freshness cannot be assessed: {reason}")
 
 
 def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None = None) -> Freshness:
@@ -114,10 +130,10 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
     """
     record, latest = read_run_record(storage, panel.name), _Latest.read(panel, storage)
     if latest is None:
-        return Freshness(panel.name, "never", _why_never(panel, record))
+        return Freshness(panel.name, "never", _why_never(panel, storage, record))
     due, age = panel.last_due(now - _longest_run(panel)), now - latest.published_at
     behind = _bars_behind(panel, latest.as_of, due)
-    is_newest = record is not None and (not due or _time(record.due_at) >= due)
+    is_newest = record is not None and (not due or instant_of(record.due_at) >= due)
     failure = _failure(record, latest)
     has_run = is_newest and record is not None and record.outcome != "failed"
     state: State = "fresh"
@@ -125,7 +141,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
     if failure and is_newest:
         state, reason = "failed", failure
     elif behind > (_lag_bars(panel) if has_run else 0):
-        state, reason = "stale", _why_stale(panel, latest.as_of, behind, has_run=has_run)
+        state, reason = "stale", _why_stale(panel, storage, latest.as_of, behind, has_run=has_run)
     elif max_age is not None and age > max_age:
         state, reason = "stale", f"its forecast is {format_age(age)} old, as of {latest.as_of}; is a run due?"
     elif behind:
@@ -180,47 +196,28 @@ class _Latest:
 
     @classmethod
     def read(cls, panel: Panel, storage: Storage) -> Self | None:
-        path = latest_pointer(panel.name)
-        data = storage.find(path)
-        if data is None:
-            return None
-        pointer = _record(data, ("as_of", "path", "published_at"))
+        pointer = find_pointer(storage, panel.name)
         if pointer is None:
+            return None
+        path = pointer.address.path(MANIFEST)
+        try:
+            published = Published.from_json(storage.find(path) or b"")
+        except ValueError as error:
+            again = command("run", panel, "--as-of", pointer.as_of, store=storage.uri)
             raise StoreError(
-                f"{path} in {storage.uri} is damaged: it names no forecast; run: nightcast run {panel.name}"
-            )
-        path = pointer["path"].removesuffix(FORECAST) + MANIFEST
-        manifest = _record(storage.find(path) or b"", ("model",))
-        if manifest is None:
-            raise StoreError(
-                f"{path} in {storage.uri} is missing or damaged, which commits the newest forecast; run: "
-                f"nightcast run {panel.name} --as-of {pointer['as_of']}"
-            )
-        model, published_at = manifest["model"], _time(pointer["published_at"])
-        return cls(pointer["as_of"], published_at, model, _notes(manifest))
+                f"{path} in {storage.uri}, which commits the newest forecast, is missing or damaged; "
+                f"run: {again}"
+            ) from error
+        return cls(pointer.as_of, instant_of(pointer.published_at), published.model, _notes(published))
 
 
-def _record(data: bytes, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """The JSON object that has at least these keys with texts, or None where it is damaged."""
-    try:
-        record = json.loads(data)
-    except ValueError:
-        return None
-    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), str) for key in keys)
-    return record if is_whole else None
-
-
-def _notes(manifest: dict[str, Any]) -> tuple[str, ...]:
+def _notes(published: Published) -> tuple[str, ...]:
     notes = []
-    if manifest["model"] in BASELINES:
+    if published.model in BASELINES:
         notes.append("a baseline stands in")
-    if manifest.get("provisional"):
-        notes.append(f"provisional: {manifest['provisional']}")
+    if published.provisional:
+        notes.append(f"provisional: {published.provisional}")
     return tuple(notes)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _longest_run(panel: Panel) -> timedelta:
@@ -235,7 +232,7 @@ def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
     """How many bars the forecast lacks that had closed when the run was due."""
     if due is None:
         return 0
-    calendar, known = panel.calendar, parse_as_of(as_of, panel.bars.freq)
+    calendar, known = panel.calendar, panel.instant(as_of)
     known_position, due_position = calendar.position(
         np.array([known, calendar.newest_closed(to_instant(due))])
     )
@@ -246,25 +243,26 @@ def _bars(count: int) -> str:
     return f"{count} bar{'s' * (count != 1)}"
 
 
-def _why_never(panel: Panel, record: RunRecord | None) -> str:
+def _why_never(panel: Panel, storage: Storage, record: RunRecord | None) -> str:
     if record is not None and record.outcome == "failed":
         return _why_failed(record)
-    return f"nothing was ever published; run: nightcast run {panel.name}"
+    return f"nothing was ever published; run: {command('run', panel, store=storage.uri)}"
 
 
 def _why_failed(record: RunRecord) -> str:
-    return f"the run due {_time(record.due_at):%Y-%m-%d %H:%M} UTC: {record.message}"
+    return f"the run due {instant_of(record.due_at):%Y-%m-%d %H:%M} UTC: {record.message}"
 
 
 def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
     """Why the last run failed, unless something was published since."""
-    if record is None or record.outcome != "failed" or _time(record.ended_at) <= latest.published_at:
+    if record is None or record.outcome != "failed" or instant_of(record.ended_at) <= latest.published_at:
         return None
     return _why_failed(record)
 
 
-def _why_stale(panel: Panel, as_of: str, behind: int, *, has_run: bool) -> str:
+def _why_stale(panel: Panel, storage: Storage, as_of: str, behind: int, *, has_run: bool) -> str:
     lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
     if has_run:
         return f"{lacking}, though its runs end well: does {shown(panel.source.uri)} still grow?"
-    return f"{lacking}, and no run has ended well since: who starts them? By hand: nightcast run {panel.name}"
+    by_hand = command("run", panel, store=storage.uri)
+    return f"{lacking}, and no run has succeeded since: is nightcast serve or a worker up? By hand: {by_hand}"

@@ -8,7 +8,8 @@ from forecasting.operations.forecast_retention import Removal, removable_forecas
 from forecasting.operations.model_retention import removable_versions, remove_version
 from forecasting.panel import Panel
 from forecasting.prices.compaction import Compaction, compact, sweep
-from forecasting.publishing.publish import forecasts_folder, manifests
+from forecasting.publishing.address import forecasts_folder
+from forecasting.publishing.publish import find_published
 from forecasting.storage import Storage
 
 
@@ -48,7 +49,7 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     if not dry_run:
         unused = [one for one in unused if remove_version(panel, storage, one, now)]
     going = len([one for one in old if one.what != "unfinished forecast"]) if dry_run else 0
-    left = len(manifests(storage, forecasts_folder(panel.name))) - going
+    left = len(find_published(storage, forecasts_folder(panel.name))) - going
     versions = len(Registry(storage, panel.name).versions()) - (len(unused) if dry_run else 0)
     if dry_run:
         return Upkeep(panel.name, (*old, *unused), left, versions)

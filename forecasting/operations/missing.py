@@ -7,15 +7,16 @@ from itertools import islice
 
 import numpy as np
 
-from forecasting.as_of import as_of_label, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import LIVE_SPANS
-from forecasting.prices.audit.stored import is_usable
+from forecasting.prices.audit.stored import usable_bars
 from forecasting.prices.bars import Bars
 from forecasting.prices.snapshot import resolve_as_ofs
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.publish import forecasts_folder, manifests
+from forecasting.publishing.address import forecasts_folder
+from forecasting.publishing.publish import find_published
 from forecasting.storage import Storage
 
 # So many nights are looked at together: four years of a daily panel, three days of one every 15 minutes.
@@ -57,12 +58,10 @@ def find_missing(
         StoreError: the panel has no prices yet.
     """
     check_dates(start, end, now)
-    target = panel.forecast.target
-    bars = Bars.from_table(PriceTable(storage, panel.name).newest(values=[target]), target)
-    bars = bars.keep(is_usable(bars, panel))
+    bars = usable_bars(PriceTable(storage, panel).newest(values=[panel.forecast.target]), panel)
     as_ofs = _scheduled(panel, bars, start, end, now)
     enough = _has_history(panel, bars, as_ofs)
-    possible = [as_of_label(as_of, panel.bars.freq) for as_of in as_ofs[enough]]
+    possible = [panel.label(as_of) for as_of in as_ofs[enough]]
     published = set() if force else published_as_ofs(storage, panel.name)
     missing = tuple(label for label in possible if label not in published)
     return MissingAsOfs(missing, len(possible) - len(missing), int((~enough).sum()))
@@ -84,8 +83,8 @@ def check_dates(start: date, end: date, now: datetime) -> None:
 
 def published_as_ofs(storage: Storage, panel: str) -> set[str]:
     """The `as_of`s that have a final forecast; a provisional one, or a damaged manifest, is none."""
-    committed = manifests(storage, forecasts_folder(panel))
-    return {str(manifest["as_of"]) for _, manifest in committed if not manifest.get("provisional")}
+    committed = find_published(storage, forecasts_folder(panel))
+    return {published.as_of for _, published in committed if published.is_final}
 
 
 def _scheduled(panel: Panel, bars: Bars, start: date, end: date, now: datetime) -> np.ndarray:

@@ -5,15 +5,17 @@ run may still rest on: those made since the oldest forecast there is, the one th
 that a rollback leads back to. Decisions themselves are kept: they are small, and the record of who published.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from forecasting.models.registry import METADATA, Decision, Registry
+from forecasting.models.registry import METADATA, ModelMetadata, Registry
 from forecasting.operations.forecast_retention import AT_WORK, Removal
 from forecasting.panel import Panel
-from forecasting.publishing.publish import forecasts_folder, manifests
+from forecasting.publishing.address import forecasts_folder
+from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import find_manifests, find_published
+from forecasting.records import instant_of
 from forecasting.selection.promotion import rollback_target
 from forecasting.storage import Storage
 
@@ -27,12 +29,14 @@ def removable_versions(
         ModelError: a decision is damaged, so that nobody knows which versions it names.
     """
     gone = {removal.folder for removal in without}
-    committed = manifests(storage, forecasts_folder(panel.name))
-    kept = [manifest for folder, manifest in committed if folder.rstrip("/") not in gone]
-    oldest = min((manifest["as_of"] for manifest in kept), default="")
+    forecasts = forecasts_folder(panel.name)
+    kept = [one for folder, one in find_published(storage, forecasts) if folder.rstrip("/") not in gone]
+    oldest = min((published.as_of for published in kept), default="")
+    judged = [one for folder, one in find_manifests(storage, forecasts) if folder.rstrip("/") not in gone]
     registry = Registry(storage, panel.name)
-    decisions = registry.decisions()  # after the manifests: a run records its own before it publishes
-    named = {name for manifest in kept for name in _named_by_manifest(manifest)}
+    # Read after the manifests: a run records its own decision before it publishes.
+    decisions = DecisionLog(storage, panel.name).all()
+    named = {one.model_version for one in kept} | {name for one in judged for name in _named_by_manifest(one)}
     named |= _named_by_decisions(decisions, oldest, now)
     found = []
     for version in registry.versions():
@@ -49,7 +53,7 @@ def remove_version(panel: Panel, storage: Storage, removal: Removal, now: dateti
         ModelError: a decision is damaged.
     """
     registry = Registry(storage, panel.name)
-    recent = _recent(registry.decisions(), now)
+    recent = _recent(DecisionLog(storage, panel.name).all(), now)
     if removal.folder in {registry.folder(name) for one in recent for name in _rests_on(one)}:
         return False
     commits = f"{removal.folder}/{METADATA}"
@@ -58,11 +62,13 @@ def remove_version(panel: Panel, storage: Storage, removal: Removal, now: dateti
     return True
 
 
-def _named_by_manifest(manifest: dict[str, Any]) -> set[str]:
-    decision = manifest.get("decision", {})
-    judged = decision.get("verdict", {}).get("versions", {})
-    names = (decision.get(key) for key in ("version", "best", "challenger"))
-    return {name for name in (manifest.get("model_version"), *names, *judged.values()) if name}
+def _named_by_manifest(manifest: Manifest) -> set[str]:
+    """The versions that a forecast was decided by."""
+    decision = manifest.decision
+    if decision is None:
+        return set()
+    judged = decision.verdict.versions.values() if decision.verdict else ()
+    return {decision.version, decision.best, decision.challenger, *judged}
 
 
 def _named_by_decisions(decisions: Sequence[Decision], oldest: str, now: datetime) -> set[str]:
@@ -99,8 +105,8 @@ def _why(panel: Panel, storage: Storage, folder: str, now: datetime) -> str | No
 
 
 def _trained_at(metadata: bytes) -> datetime | None:
-    """When a version was trained, None where its metadata is damaged."""
+    """When a version was trained; None where its metadata is damaged."""
     try:
-        return datetime.fromisoformat(json.loads(metadata)["trained_at"])
-    except (ValueError, KeyError, TypeError):
+        return instant_of(ModelMetadata.from_json(metadata).trained_at)
+    except ValueError:
         return None

@@ -1,67 +1,68 @@
-"""Run record: how a panel's last nightly run ended, in the store, so that it can be told without Prefect.
+"""Run record: how a panel's last nightly run ended, kept in the store so that it is known without Prefect.
 
-One object a panel, `status/<panel>.json`, written in one put. A run that is killed leaves the record of the
-one before: then it is the missing forecast that tells.
+Each panel has one object, `status/<panel>.json`, written in one put. A killed run writes none, and the record
+of the run before it stays: then the missing forecast shows that something is wrong.
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from forecasting.errors import StoreError
+from forecasting.records import AsOf, Instant, Record
 from forecasting.storage import Storage
 
 Outcome = Literal["published", "nothing new", "failed"]
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Record):
     """How a run ended. Times are ISO 8601 in UTC.
 
     Attributes:
-        panel: its panel's name.
+        panel: the panel's name.
         outcome: `published`, `nothing new` (this forecast was there already), or `failed`.
-        due_at: when it was due; ended_at: when it ended.
-        flow_run_id: Prefect's id of it.
-        as_of: of the forecast; None where the run failed.
-        forecast_id: as above.
-        error: the class of the error that it failed with, else None; message: what that says, in one line.
+        due_at: when the run was due.
+        ended_at: when the run ended.
+        flow_run_id: Prefect's id of the run.
+        as_of: the forecast's `as_of`; None if the run failed.
+        forecast_id: the forecast's id; None if the run failed.
+        error: the class of the error that ended the run; None if it did not fail.
+        message: the error's message, one line; None if the run did not fail.
     """
 
     panel: str
     outcome: Outcome
-    due_at: str
-    ended_at: str
+    due_at: Instant
+    ended_at: Instant
     flow_run_id: str
-    as_of: str | None = None
+    as_of: AsOf | None = None
     forecast_id: str | None = None
     error: str | None = None
     message: str | None = None
 
 
 def record_path(panel: str) -> str:
-    """Where a panel's record lies in the store."""
+    """The path of a panel's record in the store."""
     return f"status/{panel}.json"
 
 
 def write_run_record(storage: Storage, record: RunRecord) -> None:
-    """Put it in place of the record of the run before."""
-    storage.put(record_path(record.panel), json.dumps(asdict(record), indent=1, sort_keys=True).encode())
+    """Replace the record of the previous run."""
+    storage.put(record_path(record.panel), record.to_json())
 
 
 def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
-    """The record of the last run that ended; None where there is none.
+    """The record of the last run that ended; None if there is none.
 
     Raises:
-        StoreError: it is damaged.
+        StoreError: the record is damaged.
     """
     data = storage.find(record_path(panel))
     if data is None:
         return None
-    known = {field.name for field in fields(RunRecord)}
     try:
-        return RunRecord(**{key: value for key, value in json.loads(data).items() if key in known})
-    except (ValueError, AttributeError, TypeError) as error:
+        return RunRecord.from_json(data)
+    except ValueError as error:
         raise StoreError(
             f"{record_path(panel)} in {storage.uri} is damaged: it records no run; remove it, the next run "
             "writes it anew"

@@ -1,4 +1,4 @@
-"""Bars: the target values of a panel's series, in memory, end to end in two flat arrays."""
+"""Bars: the target values of a panel's series in memory, concatenated in two flat arrays."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,17 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.prices.order import arrange, instants, order_bars, ranked
+from forecasting.prices.order import arrange, instants, order_bars, ranked, series_offsets
 
 
 @dataclass(frozen=True)
 class Bars:
-    """The observed bars of S series, N bars in all, sorted by series and then time.
+    """The observed bars of S series, N bars in total, sorted by series and then by time.
 
     Attributes:
-        ids: the series' `unique_id`, S of them, sorted.
-        offsets: (S + 1,) int64; series `s` owns the bars `offsets[s]:offsets[s + 1]`.
-        ds: (N,) datetime64[us]; each bar's start, UTC, increasing within a series.
+        ids: the `unique_id` of the S series, sorted.
+        offsets: (S + 1,) int64; the bars of series `s` are `offsets[s]:offsets[s + 1]`.
+        ds: (N,) datetime64[us]; start of each bar, UTC, increasing within a series.
         y: (N,) float64; the target, in price units.
     """
 
@@ -30,19 +30,19 @@ class Bars:
 
     @classmethod
     def from_table(cls, table: pa.Table, target: str) -> Self:
-        """Bars of a price table with one row per (`unique_id`, `ds`), in any order.
+        """Build the bars from a price table with one row per (`unique_id`, `ds`), in any order.
 
-        Rows whose `target` is null are not bars.
+        Rows whose `target` is null are skipped.
         """
         table = table.select(["unique_id", "ds", target])
         if table[target].null_count:
             table = table.filter(pc.is_valid(table[target]))
         table = arrange(table, order_bars(table).rows)
         series, names = ranked(table["unique_id"])
-        counts = np.bincount(series, minlength=len(names))
+        offsets = series_offsets(series, len(names))
         return cls(
-            ids=tuple(names.filter(pa.array(counts > 0)).to_pylist()),
-            offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+            ids=tuple(names.filter(pa.array(np.diff(offsets) > 0)).to_pylist()),
+            offsets=np.unique(offsets),
             ds=instants(table["ds"]),
             y=table[target].to_numpy().astype(np.float64, copy=False),
         )
@@ -52,48 +52,47 @@ class Bars:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """(S,) bars of each series."""
+        """(S,) number of bars of each series."""
         return np.diff(self.offsets)
 
     @cached_property
     def series(self) -> np.ndarray:
-        """(N,) int32; which series each bar belongs to."""
+        """(N,) int32; index of the series that each bar belongs to."""
         return np.repeat(np.arange(len(self.ids), dtype=np.int32), self.lengths)
 
     @cached_property
     def last(self) -> np.ndarray:
-        """(S,) position of each series' last bar."""
+        """(S,) position of the last bar of each series."""
         return self.offsets[1:] - 1
 
     @cached_property
     def age(self) -> np.ndarray:
-        """(N,) how many bars of its series came before each bar."""
+        """(N,) number of earlier bars of the same series."""
         return np.arange(len(self)) - self.offsets[:-1][self.series]
 
     def counts_until(self, cutoffs: np.ndarray) -> np.ndarray:
-        """(S, K) int64; how many bars of each series are at or before each of `cutoffs` (K,)."""
+        """(S, K) int64; number of bars of each series at or before each of `cutoffs` (K,)."""
         counts = np.empty((len(self.ids), len(cutoffs)), dtype=np.int64)
         for series, (start, stop) in enumerate(pairwise(self.offsets)):
             counts[series] = np.searchsorted(self.ds[start:stop], cutoffs, side="right")
         return counts
 
     def until(self, cutoff: np.datetime64) -> "Bars":
-        """The bars at or before `cutoff`; series that had not begun by then are gone."""
+        """The bars at or before `cutoff`. Series without such a bar are removed."""
         return self.keep(self.ds <= cutoff)
 
     def select(self, ids: list[str]) -> "Bars":
-        """The bars of the named series; names that are not here are ignored."""
+        """The bars of the named series. Unknown names are ignored."""
         return self.keep(np.isin(np.array(self.ids, dtype=object), ids)[self.series])
 
     def keep(self, mask: np.ndarray) -> "Bars":
-        """The bars where `mask` (N,) holds; series that have none left are gone."""
+        """The bars where `mask` (N,) is true. Series without any bar left are removed."""
         if mask.all():
             return self
-        counts = np.bincount(self.series[mask], minlength=len(self.ids))
-        kept = counts > 0
+        offsets = series_offsets(self.series[mask], len(self.ids))
         return Bars(
-            ids=tuple(name for name, keep in zip(self.ids, kept, strict=True) if keep),
-            offsets=np.concatenate([[0], np.cumsum(counts[kept])]).astype(np.int64),
+            ids=tuple(name for name, rows in zip(self.ids, np.diff(offsets), strict=True) if rows),
+            offsets=np.unique(offsets),
             ds=self.ds[mask],
             y=self.y[mask],
         )

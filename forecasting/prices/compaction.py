@@ -1,9 +1,9 @@
-"""Compaction: a panel's growing tables in few sorted files, as nightly appends leave many small ones.
+"""Compaction: merge the many small files that nightly appends leave into a few sorted ones.
 
-Each partition is rewritten in one commit of the table's log, sorted by series. Killed at any instant, it
-leaves the table as it was before a commit or after it, with the same rows in both. The files that it replaces
-stay for a week and until the next compaction, for readers that opened the table before; what killed writers
-left behind goes with them.
+Each partition is rewritten in one commit of the table's log, sorted by series. A compaction that is killed
+leaves the table as it was before or after a commit; both hold the same rows. Replaced files stay for at
+least a week, for readers that opened the table earlier. The cleanup after that week also deletes the files
+that killed writers left behind.
 """
 
 from dataclasses import dataclass
@@ -16,52 +16,50 @@ from deltalake.exceptions import CommitFailedError
 from forecasting.prices.delta import WRITER, find_table
 from forecasting.storage import Storage
 
-# How many files more than it needs a partition may lie in. Each costs every read of a local store 3 ms: 40
-# series in 10 files take 40 ms, in 60 files 170. To rewrite a year of 10,000 series takes 5 to 9 s: too much
-# for every night. A month of intraday bars has some 21 nights: it is compacted before it is over.
+# How many surplus files a partition may have. Each one costs every read of a local store 3 ms: reading 40
+# series takes 40 ms from 10 files and 170 ms from 60. Rewriting a year of 10,000 series takes 5 to 9 s, too
+# long for every night. A month of intraday bars has about 21 nights, so it is compacted before it ends.
 SPARE_FILES = 10
 
-# The folders of the tables that nightly runs append to.
+# Folders of the tables that nightly runs append to.
 KINDS = ("prices", "quarantine", "scores")
 
 _RETENTION_HOURS = 7 * 24
-# What deltalake makes of a partition: files of about this size.
+# Target size of the files that a compaction writes.
 _FILE_BYTES = 100 * 1024 * 1024
 
-# A partition, as deltalake names it; none of them: all of a table without partitions.
+# The filters with which deltalake selects a partition; empty for a table without partitions.
 Filters = list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """What became of one table's files.
+    """The compaction of one table.
 
     Attributes:
-        table: its path in the store.
-        files_before: how many files held its rows.
-        files_after: how many do now.
-        deleted: how many files of a week ago or more are gone from the store.
+        table: path of the table in the store.
+        files_before: number of files that held its rows before.
+        files_after: number of files that hold them now.
     """
 
     table: str
     files_before: int
     files_after: int
-    deleted: int
 
 
 def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Compaction]:
-    """Compact the tables of the panel of that name where that is worth it; no read of theirs changes.
+    """Compact a panel's tables where a partition has too many files. Reads return the same rows.
 
-    A partition that another writer changes meanwhile is left for the next time. Where all is well already, it
-    reads the tables' logs and no more.
+    A partition that another writer changes at the same time is left for the next compaction. If there is
+    nothing to compact, only the tables' logs are read.
 
     Args:
-        storage: where the tables are.
-        panel: the panel's name.
-        spare: a partition is left as it is in so many files more than it needs.
+        storage: the store with the tables.
+        panel: name of the panel.
+        spare: number of surplus files that a partition may have.
 
     Returns:
-        What became of each table that was not left as it is.
+        One entry per compacted table.
 
     Raises:
         StoreError: a newer version of this package wrote the tables.
@@ -72,18 +70,18 @@ def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Comp
 
 
 def sweep(storage: Storage, panel: str) -> dict[str, int]:
-    """Delete the files that compactions of a week ago or more have replaced, and what killed writers left.
+    """Delete files that a compaction replaced at least a week ago, and files of killed writers.
 
-    A compaction does so too, but only of the table that it compacts, and only then.
+    `compact` does the same, but only for the tables that it rewrites.
 
     Returns:
-        How many files of each table are gone, by its path in the store; tables without any are left out.
+        Number of deleted files by the table's path in the store, for tables where any was deleted.
 
     Raises:
         StoreError: a newer version of this package wrote the tables.
     """
-    gone = {path: _vacuum(table) for path, table in _tables(storage, panel)}
-    return {path: count for path, count in gone.items() if count}
+    deleted = {path: _vacuum(table) for path, table in _tables(storage, panel)}
+    return {path: count for path, count in deleted.items() if count}
 
 
 def _tables(storage: Storage, panel: str) -> list[tuple[str, DeltaTable]]:
@@ -104,12 +102,12 @@ def _compact(path: str, table: DeltaTable, scattered: list[Filters]) -> Compacti
             )
         except CommitFailedError:
             table.update_incremental()
-    deleted = _vacuum(table)
-    return Compaction(path, before, len(table.file_uris()), deleted)
+    _vacuum(table)
+    return Compaction(path, before, len(table.file_uris()))
 
 
 def _scattered(table: DeltaTable, spare: int) -> list[Filters]:
-    """The partitions that lie in more files than they need, and more than `spare` more."""
+    """Partitions with more than `spare` surplus files."""
     files = pa.table(table.get_add_actions(flatten=True))
     keys = table.metadata().partition_columns
     by = [f"partition.{key}" for key in keys]

@@ -1,4 +1,4 @@
-"""What the growing tables have in common: Delta tables that only ever get rows, each knowing when it came."""
+"""Append-only Delta tables whose rows record when they were written: shared by all growing tables."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
-from forecasting.errors import StoreError
+from forecasting.errors import StoreError, one_line
 from forecasting.prices.schema import INSTANT
 from forecasting.storage import Storage
 
-# The format of the tables below. A reader of an older version must not guess at what a newer one wrote.
+# Format of the tables. An older version refuses tables of a newer format.
 FORMAT = 1
 
-# In a sorted file a read of one series touches one group of rows: of 5,000 series that takes a fifth of the
-# time that groups of a million rows do, and of all of them no more (3.75 million rows, in a warm process).
-# Larger dictionaries do not pay: prices hardly repeat, and small groups with them are half as large again.
+# In a sorted file, reading one series touches one row group. With 5,000 series (3.75 million rows, warm
+# process) small groups make that five times as fast as groups of a million rows, and reading everything is
+# no slower. Larger dictionaries do not pay: prices hardly repeat, and they make small groups 50% larger.
 WRITER = WriterProperties(
     compression="ZSTD", max_row_group_size=128 * 1024, dictionary_page_size_limit=64 * 1024
 )
@@ -27,16 +27,16 @@ _DESCRIPTION = "Nightcast table, format "
 _MARK = re.compile(rf"{_DESCRIPTION}(\d+)")
 _INSTANT = "datetime64[us]"
 _TICK = np.timedelta64(1, "us")
-# The log itself keeps the last `known_at`, as the version of this "application". So two writers that started
-# from the same version of the table conflict, and the second one fails instead of writing into the past.
+# The table's log stores the last `known_at` as the version of this "application". Two writers that start
+# from the same version of the table therefore conflict, and the second one fails.
 _KNOWN_AT = "known_at"
 
 
 def find_table(storage: Storage, path: str) -> DeltaTable | None:
-    """The newest version of the table at `path`, or None where there is none.
+    """The newest version of the table at `path`, or None if there is no table.
 
     Raises:
-        StoreError: a newer version of this package wrote it, or something else did.
+        StoreError: the table was written by a newer version of this package, or by another program.
     """
     uri = storage.table_uri(path)
     if not DeltaTable.is_deltatable(uri, storage.table_options):
@@ -45,7 +45,7 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
     mark = _MARK.fullmatch(table.metadata().description or "")
     if mark is None:
         raise StoreError(
-            f"{storage.display(path)} is a Delta table, but none that nightcast wrote; "
+            f"{storage.display(path)} is a Delta table that nightcast did not write; "
             "move it elsewhere, or check --store"
         )
     written = int(mark[1])
@@ -59,12 +59,12 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
 def create_table(
     storage: Storage, path: str, schema: pa.Schema, partition_by: list[str], name: str | None = None
 ) -> DeltaTable:
-    """A new empty table at `path`, or the one that another writer has just made there.
+    """Create an empty table at `path`, or open the one that another writer has just created.
 
-    `name` says in the table's log what its rows are.
+    `name` is stored in the table's log and says what the rows are.
 
     Raises:
-        deltalake.exceptions.CommitFailedError: another writer is making it right now.
+        deltalake.exceptions.CommitFailedError: another writer is creating it at this moment.
     """
     return DeltaTable.create(
         storage.table_uri(path),
@@ -79,7 +79,7 @@ def create_table(
 
 
 def last_known_at(table: DeltaTable) -> np.datetime64 | None:
-    """When the newest rows came, None in an empty table."""
+    """When the newest rows were appended; None if the table is empty."""
     microseconds = table.transaction_version(_KNOWN_AT)
     return None if microseconds is None else np.datetime64(microseconds, "us")
 
@@ -91,17 +91,17 @@ def append_rows(
     column: str = _KNOWN_AT,
     marks: Sequence[str] = (),
 ) -> np.datetime64:
-    """Append `rows` in one commit as known since `now`, or just after the last rows if the clock went back.
+    """Append `rows` in one commit, stamped with `now`, or just after the last stamp if the clock went back.
 
     Args:
-        table: where to.
-        rows: with the table's columns but for the one that says when they came.
+        table: the table to append to.
+        rows: all columns of the table except the stamp.
         now: datetime64, UTC.
-        column: the one that says so.
-        marks: what the log is to remember besides, in the same commit: see `has_mark`.
+        column: name of the stamp column.
+        marks: labels to store in the log in the same commit; see `has_mark`.
 
     Returns:
-        Since when they are known.
+        The stamp of the rows.
 
     Raises:
         deltalake.exceptions.CommitFailedError: another writer appended since `table` was read.
@@ -124,12 +124,12 @@ def append_rows(
 
 
 def has_mark(table: DeltaTable, mark: str) -> bool:
-    """Whether a commit has left that mark in the table's log; no file of the table is read."""
+    """Whether a commit stored this mark in the table's log. Reads the log only."""
     return table.transaction_version(mark) is not None
 
 
 def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
-    """The newest of a column of instants, to the millisecond, from the log alone; None in an empty table."""
+    """Maximum of a timestamp column, in milliseconds, from the log alone; None if the table is empty."""
     files = pa.table(table.get_add_actions(flatten=True))
     if not files.num_rows:
         return None
@@ -138,32 +138,62 @@ def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
 
 
 def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | None = None) -> pa.Table:
-    """The columns of `schema` of the rows that meet the condition, in any order.
+    """The columns of `schema` for the rows that meet `condition`, in any order.
 
     Raises:
-        StoreError: a file of the table is gone.
+        StoreError: a file of the table is missing.
     """
-    with told_what_is_gone(table):
+    with missing_files_as_store_error(table):
         rows = table.to_pyarrow_dataset().to_table(columns=schema.names, filter=condition)
     return rows.cast(schema)
 
 
-@contextmanager
-def told_what_is_gone(table: DeltaTable) -> Iterator[None]:
-    """While the table is read: a file that is not there is told as what a person can act on.
+class AppendLog:
+    """A table without partitions that one panel appends rows to; created by the first `append`.
 
     Raises:
-        StoreError: a file of the table is gone.
+        StoreError: a newer version of this package wrote it.
+    """
+
+    def __init__(self, storage: Storage, path: str, schema: pa.Schema) -> None:
+        self._storage = storage
+        self._path = path
+        self._schema = schema
+        self._table = find_table(storage, path)
+
+    def rows(self) -> pa.Table:
+        """All rows, in any order."""
+        if self._table is None:
+            return self._schema.empty_table()
+        return scan_rows(self._table, self._schema)
+
+    def append(self, rows: pa.Table, now: np.datetime64) -> None:
+        """Append rows in one commit, with `now` as their `known_at`.
+
+        Raises:
+            deltalake.exceptions.CommitFailedError: another writer appended at the same time.
+        """
+        if self._table is None:
+            self._table = create_table(self._storage, self._path, self._schema, [])
+        append_rows(self._table, rows, now)
+
+
+@contextmanager
+def missing_files_as_store_error(table: DeltaTable) -> Iterator[None]:
+    """Turn a missing data file, found while the table is read, into a `StoreError`.
+
+    Raises:
+        StoreError: a file of the table is missing.
     """
     try:
         yield
     except FileNotFoundError as error:
         raise StoreError(
-            f"the table {table.table_uri} lacks a file that its log names ({' '.join(str(error).split())}); "
+            f"the table {table.table_uri} lacks a file that its log names ({one_line(error)}); "
             "restore it from a backup, or move the table away and ingest again"
         ) from error
 
 
 def instant_scalar(instant: np.datetime64) -> pa.Scalar:
-    """An instant as the tables hold it."""
+    """An instant in the type that the tables store."""
     return pa.scalar(instant.astype(_INSTANT), pa.timestamp("us")).cast(INSTANT)

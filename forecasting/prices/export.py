@@ -1,4 +1,4 @@
-"""Export: the newest prices of a panel as one plain Parquet file, for whoever wants just that."""
+"""Export: write a panel's newest prices to one plain Parquet file."""
 
 import os
 from pathlib import Path
@@ -13,13 +13,13 @@ from forecasting.storage import Storage
 
 
 def export_file(target: str) -> Path:
-    """The local file that `target` names, once its folder is there.
+    """The local file that `target` names. Its folder is created if needed.
 
     Raises:
-        StoreError: no file can be there.
+        StoreError: `target` cannot be a file.
     """
     if "://" in target:
-        raise StoreError(f"--export {target} is no local file; give one, and copy it from there")
+        raise StoreError(f"--export {target} is not a local file; give a local path, then copy the file")
     file = Path(target)
     if file.is_dir() or target.endswith(os.sep):
         raise StoreError(
@@ -33,10 +33,13 @@ def export_file(target: str) -> Path:
 
 
 def export_prices(storage: Storage, panel: str, file: Path) -> int:
-    """Write the newest value of each bar of the panel of that name to `file`; how many bars these are.
+    """Write the newest value of each bar of a panel to `file`.
 
-    The columns are those of `schema.PRICES`, sorted by `unique_id`, `ds`. A file that is there already is
-    replaced at once, and never half there.
+    The columns are those of `schema.PRICES`, sorted by `unique_id`, `ds`. An existing file is replaced
+    atomically.
+
+    Returns:
+        Number of bars written.
 
     Raises:
         StoreError: the panel has no prices, or the file cannot be written.

@@ -1,8 +1,7 @@
-"""Ingest: take what a panel's source offers into the store, and say what became of every row of it."""
+"""Ingest: copy a panel's source into the store, and account for every row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,41 +20,43 @@ from forecasting.prices.delta import instant_scalar
 from forecasting.prices.order import instants
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.reloads import NOTHING, Reload, reload
-from forecasting.prices.revisions import News, compare
+from forecasting.prices.revisions import Changes, find_changes
 from forecasting.prices.schema import GOOD, OFFERED
 from forecasting.prices.sources import open_source
 from forecasting.prices.sources.memory import Memory, recall, remember
 from forecasting.prices.split_table import SplitTable
 from forecasting.prices.table import PriceTable
+from forecasting.records import Record
 from forecasting.storage import Storage
 
-# Where another ingest of the panel was faster, look again at what it wrote; half a minute in all, at most.
-_IN_TURN = stamina.retry(
+# If another ingest of the panel committed first, read what it wrote and try again; half a minute at most.
+_RETRY_ON_CONFLICT = stamina.retry(
     on=CommitFailedError, attempts=10, timeout=None, wait_initial=0.1, wait_max=4, wait_jitter=1
 )
 
 
 @dataclass(frozen=True)
-class IngestReport:
-    """What became of the rows that a source offered.
+class IngestReport(Record):
+    """The result of an ingest: how many offered rows were appended, refused, and so on.
 
-    `offered = appended + identical + repaired + quarantined + pending`, whatever the source holds.
+    `offered = appended + identical + repaired + quarantined + pending` always holds.
 
     Attributes:
-        panel: the panel's name.
-        offered: rows with any value.
-        appended: rows that are new in the prices, revisions among them.
-        revised: how many of the appended rows give another value to a bar that was there.
-        readjusted: rows that were not offered, but appended because the source multiplied their series' past.
-        identical: rows that the prices hold already.
-        repaired: rows that only repeated another one.
-        quarantined: rows refused; they are in the quarantine, from this ingest or an earlier one.
+        panel: name of the panel.
+        offered: rows that the source offered, each with at least one value.
+        appended: rows appended to the price table, including revisions.
+        revised: appended rows that change the value of a stored bar.
+        readjusted: rows appended although the source did not offer them, because it multiplied the past of
+            their series.
+        identical: rows that the price table already holds.
+        repaired: rows that only repeat another row.
+        quarantined: refused rows; they are in the quarantine, from this ingest or an earlier one.
         newly_quarantined: rows that this ingest added to the quarantine.
         pending: rows of the bar that is not closed yet; the next ingest takes them.
-        table_version: the price table's version afterwards.
-        known_at: when the price table's newest rows came, ISO 8601 in UTC.
+        table_version: version of the price table after the ingest.
+        known_at: when the newest rows of the price table were appended, ISO 8601 in UTC.
         newest_ds: the newest bar in the price table, ISO 8601 in UTC.
-        findings: what the audit of the rows says.
+        findings: findings of the audit of the rows.
     """
 
     panel: str
@@ -73,25 +74,21 @@ class IngestReport:
     newest_ds: str | None
     findings: tuple[Finding, ...]
 
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
-
 
 def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
-    """Read the panel's source, audit its rows, and append those that are new or say something new.
+    """Read the panel's source, audit its rows, and append new bars and changed values.
 
-    Once more, it finds its own rows and changes nothing.
+    A second ingest of the same source changes nothing.
 
     Args:
-        panel: what to read, and what its bars must be.
-        storage: where the panel's prices and quarantine are.
-        now: datetime64[us], UTC; which bars are closed, and the new rows' `known_at`.
+        panel: the source to read, and the rules for its bars.
+        storage: the store with the panel's prices and quarantine.
+        now: datetime64[us], UTC; decides which bars are closed, and is the `known_at` of new rows.
 
     Raises:
         SourceError: the source cannot be read.
-        AuditError: the source lost most of what it had; the rows refused are in the quarantine.
-        StoreError: the tables are of a newer format, or others kept writing to them.
+        AuditError: the source lost most of what it had; the refused rows are in the quarantine.
+        StoreError: the tables have a newer format, or other writers kept committing first.
     """
     known = recall(storage, panel) if PriceTable.exists(storage, panel.name) else None
     try:
@@ -105,14 +102,14 @@ def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
 
 @dataclass(frozen=True)
 class _Offer:
-    """What a source offers.
+    """The audited rows of one read of a source.
 
     Attributes:
-        audit: what became of its rows.
-        since: the first bar that it was asked for, where that was not all.
-        whole: whether it is all that there is since then, and not just those of several files that changed.
-        changed: whether it was looked at, because there was anything that had not been read before.
-        tags: of what was read.
+        audit: result of the audit of the rows.
+        since: first bar that the source was asked for; None if it was asked for all bars.
+        whole: whether the source was read completely (from `since` on), and not only its changed files.
+        changed: whether anything was read, that is, whether the source changed since the last ingest.
+        tags: state of each file that was read.
     """
 
     audit: RowAudit
@@ -123,12 +120,12 @@ class _Offer:
 
     @property
     def waits(self) -> bool:
-        """Whether all that it has is rows of the bar that is forming, which say nothing yet."""
+        """Whether every offered row belongs to the bar that is not closed yet."""
         return 0 < self.audit.offered == self.audit.pending
 
     @property
     def first(self) -> np.datetime64 | None:
-        """The first bar that it should know about; None where its rows do not tell."""
+        """The first bar that the source should have; None if its rows do not tell."""
         if self.since is not None:
             return self.since
         for rows in (self.audit.good, self.audit.refused):
@@ -138,7 +135,7 @@ class _Offer:
         return None
 
     def should_have(self, stored: pa.Table) -> pa.Table:
-        """Those of the stored bars that it must still have."""
+        """The stored bars that the source must still offer."""
         if self.since is not None:
             stored = stored.filter(pc.greater_equal(stored["ds"], instant_scalar(self.since)))
         if self.whole:
@@ -146,7 +143,7 @@ class _Offer:
         return stored.filter(pc.is_in(stored["unique_id"].cast(pa.string()), self._ids))
 
     def findings(self, loss: Loss, before: Memory) -> tuple[Finding, ...]:
-        """Those of its rows, and those of series that were passed over since nothing of them changed."""
+        """Findings on the rows read now, and earlier findings on the series that were not read again."""
         if not self.changed:
             return before.findings
         said = (*self.audit.findings, *loss.findings)
@@ -163,14 +160,14 @@ class _Offer:
 
 @dataclass(frozen=True)
 class _Ingest:
-    """One ingest: of which panel, to where, and when."""
+    """One ingest of a panel into a store at a given time."""
 
     panel: Panel
     storage: Storage
     now: np.datetime64
 
     def run(self, known: Memory | None) -> IngestReport:
-        """All of it; `known` is what the last one left."""
+        """Run the ingest. `known` is the memory of the last one."""
         before = known or Memory()
         offer = self._read(known)
         newly_quarantined = self._quarantine(offer)
@@ -179,7 +176,7 @@ class _Ingest:
         except AuditError:
             if offer.whole:
                 raise
-            # Of several files only some were read: a year's has not the other years. All of them can tell.
+            # Only changed files were read, and one file need not hold all bars. Read all to decide.
             report = self.run(before.model_copy(update={"tags": {}}))
             return replace(report, newly_quarantined=report.newly_quarantined + newly_quarantined)
         if offer.changed:
@@ -196,47 +193,47 @@ class _Ingest:
         return _Offer(audit, since, whole=source.read_all, changed=changed, tags=source.tags)
 
     def _since(self) -> np.datetime64 | None:
-        """The first bar that is wanted of a database that was read before: the new ones and an overlap."""
+        """First bar to ask a database for that was read before: the new bars and an overlap."""
         newest = PriceTable(self.storage, self.panel.name).newest_ds
         return None if newest is None else newest - np.timedelta64(self.panel.source.overlap_days, "D")
 
-    @_IN_TURN
+    @_RETRY_ON_CONFLICT
     def _quarantine(self, offer: _Offer) -> int:
         return Quarantine(self.storage, self.panel.name).add(offer.audit.refused, self.now)
 
-    @_IN_TURN
+    @_RETRY_ON_CONFLICT
     def _store(self, offer: _Offer, before: Memory) -> tuple[IngestReport, Loss]:
         audit, table = offer.audit, PriceTable.create(self.storage, self.panel)
         stored = _overlap(table, offer)
         loss = self._check(offer, stored, before)
         adjusted = self._adjusted(audit.good, stored)
-        news = compare(stored, adjusted.good, self.panel, adjusted.due)
-        older = _reload(table, adjusted.good, news, self.panel)
-        rows = pa.concat_tables([news.rows.cast(GOOD), older.rows])
+        changes = find_changes(stored, adjusted.good, self.panel, adjusted.due)
+        older = _reload(table, adjusted.good, changes, self.panel)
+        rows = pa.concat_tables([changes.rows.cast(GOOD), older.rows])
         if rows.num_rows:
             table.append(rows, self.now)
         report = IngestReport(
             panel=self.panel.name,
             offered=audit.offered,
-            appended=news.rows.num_rows,
-            revised=news.revised,
+            appended=changes.rows.num_rows,
+            revised=changes.revised,
             readjusted=older.rows.num_rows,
-            identical=audit.good.num_rows - news.rows.num_rows,
+            identical=audit.good.num_rows - changes.rows.num_rows,
             repaired=audit.repaired,
             quarantined=audit.refused.num_rows,
             newly_quarantined=0,
             pending=audit.pending,
             table_version=table.version,
-            known_at=_written(table.known_at),
-            newest_ds=_written(table.newest_ds),
+            known_at=_iso(table.known_at),
+            newest_ds=_iso(table.newest_ds),
             findings=(*offer.findings(loss, before), *adjusted.findings, *older.findings),
         )
         return report, loss
 
     def _adjusted(self, good: pa.Table, stored: pa.Table) -> Adjusted:
-        """The offered rows, adjusted for splits if the panel asks for it.
+        """The offered rows, adjusted for splits if the panel asks for that.
 
-        The new splits are written before the rows are: killed in between, the next ingest applies them.
+        New splits are stored before the rows, so that the next ingest applies them if this one is killed.
         """
         if not self.panel.audit.adjust_splits:
             return Adjusted(good, (), (), (), ())
@@ -246,10 +243,10 @@ class _Ingest:
         return adjusted
 
     def _check(self, offer: _Offer, stored: pa.Table, before: Memory) -> Loss:
-        """What the source lost.
+        """The bars that the source lost.
 
         Raises:
-            AuditError: that is too much.
+            AuditError: it lost too many.
         """
         if not offer.changed or offer.waits:
             return Loss()
@@ -262,9 +259,9 @@ class _Ingest:
         audit = offer.audit
         tags = before.tags if audit.pending else offer.tags
         if rules.CONFLICT.code in pc.unique(audit.refused["code"]).to_pylist():
-            tags = {}  # of the files that disagree, the next one to change must not settle it alone
+            tags = {}  # read all files again next time: a change of one of them does not settle the conflict
         whole = offer.whole and not offer.waits
-        # What `max_shrink = 1` let pass for one run is not asked for by the next.
+        # Bars that `max_shrink = 1` accepted as lost are not reported again.
         accepts = self.panel.audit.max_shrink == 1
         missing = loss.bars if accepts else min(loss.bars, before.missing)
         return Memory(
@@ -276,7 +273,7 @@ class _Ingest:
 
 
 def _overlap(table: PriceTable, offer: _Offer) -> pa.Table:
-    """The newest values of the bars that an offer can say anything about: from its oldest bar on."""
+    """The newest stored value of each bar from the oldest offered bar on."""
     if table.newest_ds is None or not offer.changed:
         return GOOD.empty_table()
     good, first = offer.audit.good, offer.first
@@ -285,14 +282,14 @@ def _overlap(table: PriceTable, offer: _Offer) -> pa.Table:
     return table.newest_since(min(first, instants(good["ds"]).min()) if good.num_rows else first)
 
 
-def _reload(table: PriceTable, good: pa.Table, news: News, panel: Panel) -> Reload:
-    """What becomes of the bars that were not offered, where those that were have been re-adjusted."""
-    if not news.readjusted:
+def _reload(table: PriceTable, good: pa.Table, changes: Changes, panel: Panel) -> Reload:
+    """The changes to bars that were not offered, if the source re-adjusted the bars that were."""
+    if not changes.readjusted:
         return NOTHING
-    ids = sorted({each.unique_id for each in news.readjusted})
-    until = max(each.until for each in news.readjusted)
-    return reload(table.newest_of(ids, until), good, news.readjusted, panel)
+    ids = sorted({each.unique_id for each in changes.readjusted})
+    until = max(each.until for each in changes.readjusted)
+    return reload(table.newest_of(ids, until), good, changes.readjusted, panel)
 
 
-def _written(instant: np.datetime64 | None) -> str | None:
+def _iso(instant: np.datetime64 | None) -> str | None:
     return None if instant is None else f"{instant}Z"

@@ -1,4 +1,4 @@
-"""Order: which rows of a price table are the same bar, and which of those say the same."""
+"""Order: sort the rows of a price table by bar, and compare rows of the same bar."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,12 @@ from forecasting.prices.schema import INSTANT, VALUES
 
 @dataclass(frozen=True)
 class BarOrder:
-    """The N rows of a table by series and time, the rows of one bar next to each other.
+    """The order of a table's N rows by series and time; rows of one bar are adjacent.
 
     Attributes:
-        rows: (N,) positions in the table; the rows of one bar by `known_at` or else as they came.
-        again: (N,) bool; whether each row, in this order, is of the same bar as the one before it.
+        rows: (N,) positions in the table. Rows of one bar are sorted by `known_at` if the table has that
+            column, and keep their original order otherwise.
+        again: (N,) bool; whether each row, in this order, belongs to the same bar as the row before.
     """
 
     rows: np.ndarray
@@ -23,13 +24,13 @@ class BarOrder:
 
     @property
     def first(self) -> np.ndarray:
-        """Positions in the table of each bar's first row."""
+        """Position in the table of the first row of each bar."""
         first: np.ndarray = self.rows[~self.again]
         return first
 
     @property
     def last(self) -> np.ndarray:
-        """Positions in the table of each bar's last row."""
+        """Position in the table of the last row of each bar."""
         if not self.again.any():
             return self.rows
         last: np.ndarray = self.rows[~np.append(self.again[1:], False)[: len(self.rows)]]
@@ -37,7 +38,7 @@ class BarOrder:
 
 
 def order_bars(table: pa.Table) -> BarOrder:
-    """The order of a table with `unique_id`, `ds`, and perhaps `known_at`, none of them null."""
+    """The order of a table with the columns `unique_id`, `ds`, and optionally `known_at`, without nulls."""
     ranks, ds = series_ranks(table["unique_id"]), instants(table["ds"])
     rows, moved = _series_by_series(ranks, ds)
     series, ds = (ranks[rows], ds[rows]) if moved else (ranks, ds)
@@ -46,7 +47,7 @@ def order_bars(table: pa.Table) -> BarOrder:
     if again.any():
         mixed = np.bincount(series, weights=again) > 0
         those = np.flatnonzero(mixed[series])
-        # Of one number a row, a stable sort merges the runs that there are: ten times as fast as by two keys.
+        # A stable sort of one number per row merges existing runs: ten times as fast as a sort by two keys.
         order = np.argsort(_bar_numbers(series[those], ds[those]), kind="stable")
         ds = ds if moved else ds.copy()
         rows[those], ds[those] = rows[those][order], ds[those][order]
@@ -60,10 +61,10 @@ def order_bars(table: pa.Table) -> BarOrder:
 
 
 def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(N,) positions of the rows by series, the runs in which those of one go forward by their first `ds`.
+    """(N,) positions of the rows by series, then by the first `ds` of each increasing run; whether any moved.
 
-    That is by series and time, unless the runs of a series overlap. A file has one run of a series; one that
-    a compaction wrote, which sorts by series alone, has several. Besides, whether any row is elsewhere.
+    This is the order by series and time unless runs of one series overlap. A file has one run per series; a
+    compacted file, which is sorted by series only, has several.
     """
     begins = np.diff(ranks, prepend=-1) != 0
     begins[1:] |= ds[1:] < ds[:-1]
@@ -79,7 +80,7 @@ def _series_by_series(ranks: np.ndarray, ds: np.ndarray) -> tuple[np.ndarray, bo
 
 
 def _bar_numbers(series: np.ndarray, ds: np.ndarray) -> np.ndarray:
-    """(N,) int64 that go by series and `ds`. Bars are whole minutes of a century: that fits."""
+    """(N,) int64 numbers in the order of series and `ds`. Whole minutes of a century fit."""
     into = (ds - ds.min()).astype(np.int64)
     into //= max(np.gcd.reduce(into), 1)
     numbers: np.ndarray = series.astype(np.int64) * (into.max() + 1) + into
@@ -87,7 +88,7 @@ def _bar_numbers(series: np.ndarray, ds: np.ndarray) -> np.ndarray:
 
 
 def same_as_before(table: pa.Table) -> np.ndarray:
-    """(N,) bool; whether each row has the values of the row before it, where null is null."""
+    """(N,) bool; whether each row has the same values as the row before. Null equals null."""
     same = np.zeros(table.num_rows, dtype=bool)
     same[1:] = True
     for name in VALUES:
@@ -100,14 +101,24 @@ def same_as_before(table: pa.Table) -> np.ndarray:
 
 
 def series_ranks(ids: pa.ChunkedArray) -> np.ndarray:
-    """(N,) int32; the rank of each id among all that occur, in the order of their names."""
+    """(N,) int32; rank of each row's id among the sorted distinct ids."""
     return ranked(ids)[0]
 
 
-def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """(N,) int32, the rank of each value among all that occur; and those values, sorted.
+def series_offsets(series: np.ndarray, count: int) -> np.ndarray:
+    """(S + 1,) int64; series `s` has the rows `offsets[s]:offsets[s + 1]`.
 
-    A dictionary-encoded column may have values besides: they count too.
+    Args:
+        series: (N,) the series of each row, as codes 0 to S - 1, sorted.
+        count: S, the number of series.
+    """
+    return np.concatenate([[0], np.cumsum(np.bincount(series, minlength=count))]).astype(np.int64)
+
+
+def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """(N,) int32 rank of each value among the sorted distinct values, and those values.
+
+    For a dictionary-encoded column the distinct values are its whole dictionary.
     """
     values, lengths = _runs(column)
     encoded = values.dictionary_encode()
@@ -121,7 +132,7 @@ def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
 
 def _runs(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray | None]:
-    """Values, and how many rows in turn have each, where that is not one: files are sorted."""
+    """The values and the length of each run of equal values; None if every run has one row."""
     if pa.types.is_dictionary(column.type):
         return column.combine_chunks(), None
     runs = [pc.run_end_encode(chunk) for chunk in column.chunks]
@@ -131,20 +142,20 @@ def _runs(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray | None]:
 
 
 def instants(column: pa.ChunkedArray) -> np.ndarray:
-    """(N,) datetime64[us] of a column of instants; NaT where null."""
+    """(N,) datetime64[us] values of a timestamp column; NaT where null."""
     numbers: np.ndarray = column.to_numpy().astype("datetime64[us]", copy=False)
     return numbers
 
 
 def encode_ids(table: pa.Table) -> pa.Table:
-    """The table in one piece, with each `unique_id` in memory once, in a sorted dictionary."""
+    """The table as one chunk, with `unique_id` dictionary-encoded and the dictionary sorted."""
     ranks, names = ranked(table["unique_id"])
     ids = pa.DictionaryArray.from_arrays(ranks.astype(np.int32, copy=False), names)
     return table.set_column(table.column_names.index("unique_id"), "unique_id", ids).combine_chunks()
 
 
 def arrange(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """The rows of the table at these positions; the table itself where that is what they say."""
+    """The rows at these positions. Returns the table itself if they are all rows in order."""
     if np.array_equal(rows, np.arange(table.num_rows)):
         return table
     columns = [_gather(column.combine_chunks(), rows) for column in table.columns]
@@ -152,7 +163,7 @@ def arrange(table: pa.Table, rows: np.ndarray) -> pa.Table:
 
 
 def _gather(column: pa.Array, rows: np.ndarray) -> pa.Array:
-    """The values at `rows`: by numpy, several times as fast as `take`, where it knows nothing to be null."""
+    """The values at `rows`, by numpy where nothing is null: several times as fast as `take`."""
     if column.null_count:
         return column.take(pa.array(rows))
     if pa.types.is_dictionary(column.type):

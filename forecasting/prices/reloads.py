@@ -1,8 +1,8 @@
-"""Reloads: the bars that were not offered, and yet change with those that were.
+"""Reloads: stored bars that change although the source did not offer them again.
 
-The offered bars of a series have all been multiplied by one ratio. Either they were adjusted, and the bars
-before them, which the source did not offer again, are to follow; or they were wrong before and are right now,
-and the others are to stay. The seams between the two, where the series goes on from one to the other, tell.
+The source multiplied all offered bars of a series by one ratio. Either it adjusted the series, so the bars
+that it did not offer must be multiplied too; or it corrected wrong bars, so the others must stay. The size of
+the price change at each seam between offered and other bars decides.
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label
 from forecasting.findings import Action, Finding, Severity
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
-from forecasting.prices.order import encode_ids, instants, order_bars, ranked
-from forecasting.prices.revisions import Readjustment, price_column, together
+from forecasting.prices.order import encode_ids, instants, order_bars, ranked, series_offsets
+from forecasting.prices.revisions import Readjustment, concat_encoded, price_column
 from forecasting.prices.schema import GOOD, VALUES
 
-# By so many usual changes the seams may be worse for multiplying: a dividend is less than a day's move.
+# Multiplying may enlarge the changes at the seams by this many usual changes: a dividend is less than a day's
+# move.
 _USUAL_CHANGES = 3
 
 
 @dataclass(frozen=True)
 class Reload:
-    """What becomes of the bars that were not offered.
+    """The changes to bars that were not offered.
 
     Attributes:
-        rows: those that change, multiplied; `schema.GOOD`.
-        findings: on each series that the source re-adjusted.
+        rows: the bars that change, with their new values; `schema.GOOD`.
+        findings: one for each series that the source re-adjusted.
     """
 
     rows: pa.Table
@@ -41,16 +41,16 @@ NOTHING = Reload(GOOD.empty_table(), ())
 
 
 def reload(past: pa.Table, good: pa.Table, readjusted: Sequence[Readjustment], panel: Panel) -> Reload:
-    """The bars that change with the offered ones, multiplied.
+    """Multiply the stored bars that must follow a re-adjustment of the offered ones.
 
     Args:
-        past: the newest values of the re-adjusted series, one row a bar.
-        good: all that is offered, one row a bar.
-        readjusted: one or more.
-        panel: its `readjust` says whether to follow the source at all.
+        past: newest stored values of the re-adjusted series, one row per bar.
+        good: all offered rows, one row per bar.
+        readjusted: at least one re-adjustment.
+        panel: `[audit].readjust` says whether to follow the source at all.
     """
     ids = pa.array(sorted({each.unique_id for each in readjusted}))
-    both = together(past, good.filter(pc.is_in(good["unique_id"].cast(pa.string()), ids)))
+    both = concat_encoded(past, good.filter(pc.is_in(good["unique_id"].cast(pa.string()), ids)))
     newest = order_bars(both).last
     both, older = encode_ids(both.take(newest)), newest < past.num_rows
     series, names = ranked(both["unique_id"])
@@ -58,8 +58,9 @@ def reload(past: pa.Table, good: pa.Table, readjusted: Sequence[Readjustment], p
     factors = {name: np.ones(len(ds)) for name in VALUES}
     changed, findings = np.zeros(len(ds), dtype=bool), []
     rank = {name: at for at, name in enumerate(names.to_pylist())}
+    offsets = series_offsets(series, len(names))
     for each in readjusted:
-        start, end = np.searchsorted(series, [rank[each.unique_id], rank[each.unique_id] + 1])
+        start, end = offsets[rank[each.unique_id] :][:2]
         those = slice(start, start + np.searchsorted(ds[start:end], each.until, side="right"))
         follow = start + np.flatnonzero(older[those])
         ratio = each.ratios[price_column(panel)]
@@ -78,12 +79,12 @@ def reload(past: pa.Table, good: pa.Table, readjusted: Sequence[Readjustment], p
 
 
 def _follows(prices: np.ndarray, older: np.ndarray, change: Readjustment, panel: Panel) -> bool:
-    """Whether a series goes on better at the seams with its other bars multiplied than as they are.
+    """Whether the changes at the seams are smaller with the other bars multiplied than as they are.
 
     Args:
-        prices: (N,) of its bars up to the last that changed, in their order; NaN where unknown.
-        older: (N,) bool; which of them were not offered.
-        change: what happened to the offered ones.
+        prices: (N,) prices of the series up to the last changed bar, in order; NaN where unknown.
+        older: (N,) bool; the bars that were not offered.
+        change: the re-adjustment of the offered bars.
         panel: whether to follow the source.
     """
     ratio = change.ratios[price_column(panel)]
@@ -96,30 +97,33 @@ def _follows(prices: np.ndarray, older: np.ndarray, change: Readjustment, panel:
     if (prices > 0).all():
         kept, multiplied = np.log(kept), np.log(multiplied)
     kept, multiplied = np.abs(np.diff(kept)), np.abs(np.diff(multiplied))
-    # A split is no matter of doubt: only whether these bars have been adjusted for it already.
+    # A split is certain. The only question is whether these bars have been adjusted for it already.
     offered = ~older[1:] & ~older[:-1]
     usual = 0.0 if change.split or not offered.any() else float(np.median(kept[offered]))
     return bool(multiplied[seams].mean() < kept[seams].mean() + _USUAL_CHANGES * usual)
 
 
 def _finding(change: Readjustment, older: int, panel: Panel, *, followed: bool) -> Finding:
-    """What the source did, and what became of the `older` bars that it did not offer again."""
-    ratio, until = change.ratios[price_column(panel)], as_of_label(change.until, panel.bars.freq)
-    others = f"the store's {older} other bars up to then"
+    """What the source did, and what happened to the `older` bars that it did not offer again."""
+    ratio, until = change.ratios[price_column(panel)], panel.label(change.until)
+    others = f"the {older} other stored bars up to then"
     if followed:
-        what = f"the source multiplied its {change.bars} bars up to {until} by {ratio:.6g}; so were {others}"
+        what = (
+            f"the source multiplied its {change.bars} bars up to {until} by {ratio:.6g}; "
+            f"{others} were multiplied too"
+        )
         finding = Finding.of(rules.READJUSTED, change.unique_id, change.bars + older, what)
         return replace(finding, severity=Severity.WARNING)
     severity = Severity.INFO
     if np.isnan(ratio):
-        what = f"the source changed all its {change.bars} bars up to {until}, but not clearly by one ratio"
-        what += f": {others} stay; if they should change too, let the source offer them again"
+        what = f"the source changed all its {change.bars} bars up to {until}, but not by one ratio"
+        what += f": {others} stay unchanged; if they should change too, let the source offer them again"
         severity = Severity.WARNING
     else:
         what = f"the source multiplied its {change.bars} bars up to {until} by {ratio:.6g}"
         if older and panel.audit.readjust:
-            what += f"; {others} stay, which go on better as they are"
+            what += f"; {others} stay unchanged, because they join the new prices better that way"
         elif older:
-            what += f"; {others} stay, as [audit].readjust = false has it"
+            what += f"; {others} stay unchanged, because [audit].readjust = false"
     finding = Finding.of(rules.READJUSTED, change.unique_id, change.bars, what)
     return replace(finding, severity=severity, action=Action.NOTE)

@@ -1,8 +1,8 @@
-"""Revisions: what an offer says anew about bars that the store knows.
+"""Revisions: compare the offered rows with the stored bars.
 
-A few changed bars are revisions of just these. A past that changed by one ratio is a stock that was adjusted
-again for a split or dividend: then the bars that were not offered change with it, or the series would jump
-where the offer begins. Which do, `reloads` says.
+A few changed bars are plain revisions. A whole past that changed by one ratio is a series that the source
+adjusted again for a split or dividend. Then the bars that were not offered may have to change too, or the
+series would jump where the offer begins; `reloads` decides that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,24 @@ from forecasting.prices.order import encode_ids, instants, order_bars, ranked, s
 from forecasting.prices.schema import GOOD, VALUES
 from forecasting.prices.vintages import LEAST_BARS
 
-# Up to so many decimals, a price's own last one tells how far it may be rounded.
+# The last decimal of a price, up to this many, bounds its rounding error.
 _DECIMALS = 8
-# What else a price may be off, as a share of it: sources compute with floats of seven digits.
+# Further relative error of a price: sources compute with floats of seven digits.
 _ROUNDING = 1e-6
-# A volume may be off by so much of its change: it is rounded to lots, and nobody shifts it.
+# A volume may deviate by this share of its change, since volumes are rounded to lots.
 _VOLUME_TOLERANCE = 0.2
 _TICK = np.timedelta64(1, "us")
 
 
 @dataclass(frozen=True)
 class Readjustment:
-    """One series whose past, as far as it is offered, is another than before.
+    """A series whose offered past differs from the stored one as a whole.
 
     Attributes:
         until: the last bar that changed.
-        bars: how many of the offered bars did.
-        ratios: what they were multiplied by, by value column, the same for all prices; NaN where no one
-            number tells it.
-        split: whether it is the back-adjustment of a split, and none of the source's.
+        bars: number of offered bars that changed.
+        ratios: factor by value column, the same for all prices; NaN if no single factor fits.
+        split: whether our own back-adjustment of a split made the change, and not the source.
     """
 
     unique_id: str
@@ -46,13 +45,13 @@ class Readjustment:
 
 
 @dataclass(frozen=True)
-class News:
-    """What an offer adds to the prices.
+class Changes:
+    """The difference between an offer and the stored bars.
 
     Attributes:
-        rows: the offered rows that the store does not hold, sorted.
-        revised: how many of them give another value to a bar that the store has.
-        readjusted: the series whose other bars may have to change with them; newest first in each.
+        rows: offered rows that the store does not hold, sorted.
+        revised: number of those rows that change the value of a stored bar.
+        readjusted: series whose other bars may have to change too, the newest change of each series first.
     """
 
     rows: pa.Table
@@ -60,36 +59,39 @@ class News:
     readjusted: tuple[Readjustment, ...]
 
 
-def compare(stored: pa.Table, good: pa.Table, panel: Panel, splits: Sequence[Split] = ()) -> News:
-    """What the rows of `good` say that those of `stored` do not.
+def find_changes(stored: pa.Table, good: pa.Table, panel: Panel, splits: Sequence[Split] = ()) -> Changes:
+    """Find the offered rows that are new or differ from the stored ones.
 
     Args:
-        stored: the newest values of the bars from the oldest of `good` on, one row a bar.
-        good: one row a bar, sorted by `unique_id`, `ds`.
-        panel: its target tells whether a past was re-adjusted.
-        splits: those that `good` was adjusted for and `stored` may not be, the newest of a series first.
+        stored: newest values of the bars from the oldest bar of `good` on, one row per bar.
+        good: offered rows, one per bar, sorted by `unique_id`, `ds`.
+        panel: its target decides whether a past was re-adjusted.
+        splits: splits that `good` was adjusted for and `stored` may not be, the newest of a series first.
     """
     if not stored.num_rows:
-        return News(good, 0, tuple(_ours(good, splits)))
-    both = together(stored, good)
+        return Changes(good, 0, tuple(_split_readjustments(good, splits)))
+    both = concat_encoded(stored, good)
     order = order_bars(both)
     both = both.take(order.rows)
     offered = order.rows >= stored.num_rows
     revised = offered & order.again & ~same_as_before(both)
     rows = both.filter(pa.array(revised | (offered & ~order.again)))
-    ours = tuple(_ours(rows, splits))
+    own = tuple(_split_readjustments(rows, splits))
     many = revised.sum() >= LEAST_BARS
-    theirs = _readjusted(both, np.flatnonzero(order.again), panel) if many else ()
-    own = {each.unique_id: each.ratios["close"] for each in ours}
-    return News(
+    by_source = _readjusted(both, np.flatnonzero(order.again), panel) if many else ()
+    split_ratios = {each.unique_id: each.ratios["close"] for each in own}
+    return Changes(
         rows=rows,
         revised=int(revised.sum()),
-        readjusted=(*ours, *(each for each in theirs if not _is_split(each, own.get(each.unique_id)))),
+        readjusted=(
+            *own,
+            *(each for each in by_source if not _is_split(each, split_ratios.get(each.unique_id))),
+        ),
     )
 
 
-def _ours(rows: pa.Table, splits: Sequence[Split]) -> Iterator[Readjustment]:
-    """The splits that make other bars of what the store has, or has not yet: `rows` are what it lacks."""
+def _split_readjustments(rows: pa.Table, splits: Sequence[Split]) -> Iterator[Readjustment]:
+    """Re-adjustments by our own split adjustment, for splits with new or changed `rows` before them."""
     if not splits:
         return
     oldest = rows.group_by("unique_id").aggregate([("ds", "min")])
@@ -101,18 +103,21 @@ def _ours(rows: pa.Table, splits: Sequence[Split]) -> Iterator[Readjustment]:
 
 
 def _is_split(change: Readjustment, ratio: float | None) -> bool:
-    """Whether a change is what the back-adjustment of a split by `ratio` makes of a raw past."""
+    """Whether a change is explained by the back-adjustment of a split by `ratio`.
+
+    A change without a single ratio (NaN) is not.
+    """
     changed = change.ratios["close"]
-    return ratio is not None and not abs(np.log(changed)) < abs(np.log(changed / ratio))
+    return ratio is not None and bool(abs(np.log(changed / ratio)) <= abs(np.log(changed)))
 
 
 def _readjusted(both: pa.Table, at: np.ndarray, panel: Panel) -> Iterator[Readjustment]:
-    """The series whose bars, from the oldest offered one to the last that changed, have all changed.
+    """The series in which every bar from the oldest offered one to the last changed one has changed.
 
     Args:
         both: stored and offered rows by series and time.
-        at: where an offered row follows the stored one of its bar.
-        panel: its target is the price to look at.
+        at: positions where an offered row follows the stored row of the same bar.
+        panel: its target is the price to compare.
     """
     price = price_column(panel)
     values = {name: both[name].to_numpy() for name in (price, "volume")}  # NaN where null
@@ -139,11 +144,10 @@ def _readjusted(both: pa.Table, at: np.ndarray, panel: Panel) -> Iterator[Readju
 
 
 def _price_ratio(old: np.ndarray, new: np.ndarray, series: np.ndarray) -> np.ndarray:
-    """(S,) what each series' prices have all been multiplied by; NaN where by no one number.
+    """(S,) factor by which all prices of each series were multiplied; NaN if no single factor fits.
 
-    But for rounding: each price may be off by one in its last decimal, as may the one that it was made from.
-    A past that was shifted (back-adjusted futures) fits no ratio so well; where a shift fits too, as of a
-    price that hardly moved, nothing tells them apart.
+    Each price may be off by one unit of its last decimal, before and after. The factor is also NaN where a
+    shift fits (back-adjusted futures): for a price that hardly moved, a shift and a factor look the same.
     """
     counts = np.bincount(series)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -158,7 +162,7 @@ def _price_ratio(old: np.ndarray, new: np.ndarray, series: np.ndarray) -> np.nda
 
 
 def _volume_ratio(old: np.ndarray, new: np.ndarray, series: np.ndarray) -> np.ndarray:
-    """(S,) what each series' volumes have all been multiplied by, about; NaN where by no one number."""
+    """(S,) approximate factor by which all volumes of each series were multiplied; NaN if none fits."""
     known = np.isfinite(old) & np.isfinite(new)
     old, new = np.where(known, old, 0), np.where(known, new, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,7 +174,7 @@ def _volume_ratio(old: np.ndarray, new: np.ndarray, series: np.ndarray) -> np.nd
 
 
 def _last_decimal(values: np.ndarray) -> np.ndarray:
-    """(N,) the unit of the last decimal that each value is written with."""
+    """(N,) unit of the last decimal of each value."""
     unit = np.full(len(values), 10.0**-_DECIMALS)
     for decimals in reversed(range(_DECIMALS)):
         scaled = values * 10.0**decimals
@@ -179,10 +183,10 @@ def _last_decimal(values: np.ndarray) -> np.ndarray:
 
 
 def price_column(panel: Panel) -> str:
-    """The column that tells a re-adjusted past."""
+    """The value column that shows a re-adjusted past."""
     return "close" if panel.forecast.target == "volume" else panel.forecast.target
 
 
-def together(*tables: pa.Table) -> pa.Table:
-    """The rows of several tables, `schema.GOOD` with each id in memory once."""
+def concat_encoded(*tables: pa.Table) -> pa.Table:
+    """The rows of several tables with the columns of `schema.GOOD`, ids dictionary-encoded."""
     return pa.concat_tables([encode_ids(table.select(GOOD.names)) for table in tables]).combine_chunks()

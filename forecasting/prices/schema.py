@@ -1,4 +1,4 @@
-"""The columns of prices: as a source offers them, as the audit refuses them, and as they are stored."""
+"""Schemas of price rows: as a source offers them, as the audit refuses them, and as they are stored."""
 
 from typing import get_args
 
@@ -11,15 +11,15 @@ VALUES: tuple[str, ...] = get_args(PriceColumn)
 
 _BAR = [("unique_id", pa.string()), ("ds", INSTANT), *((name, pa.float64()) for name in VALUES)]
 
-# What a source offers. `raw` is the text of what could not be read in a row, and null where all could;
-# a value that is absent or could not be read is null. `zoned` says whether an intraday time names its zone.
+# Rows that a source offers. A value that is absent or unreadable is null; `raw` is the text of the unreadable
+# parts of a row, and null if everything was read. `zoned` says whether an intraday time names its zone.
 OFFERED = pa.schema([*_BAR, ("raw", pa.string()), ("zoned", pa.bool_())])
-# The rows among them that the audit lets into the prices.
+# Offered rows that the audit accepts.
 GOOD = pa.schema(_BAR)
-# The other rows: why each was refused.
+# Offered rows that the audit refuses, with the reason.
 REFUSED = pa.schema([*_BAR, ("raw", pa.string()), ("code", pa.string()), ("detail", pa.string())])
-# As stored: when the store learned the row.
+# Stored rows; `known_at` is when the store learned the row.
 PRICES = GOOD.append(pa.field("known_at", INSTANT))
-# As read: each id is in memory once.
+# Rows as read from the store: ids are dictionary-encoded.
 BARS = PRICES.set(0, pa.field("unique_id", pa.dictionary(pa.int32(), pa.string())))
 QUARANTINE = REFUSED.append(pa.field("known_at", INSTANT))

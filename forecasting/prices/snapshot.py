@@ -1,15 +1,15 @@
-"""Snapshot: which prices one run uses, decided once and passed from step to step by reference."""
+"""Snapshot: the prices that one run uses, decided once and passed from step to step by reference."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays
 from forecasting.errors import AuditError
@@ -17,35 +17,36 @@ from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit.rules import SOURCE_BEHIND
 from forecasting.prices.audit.series import audit_series
-from forecasting.prices.audit.stored import is_usable, unused_findings
+from forecasting.prices.audit.stored import is_usable, unused_findings, usable_bars
 from forecasting.prices.bars import Bars
 from forecasting.prices.table import PriceTable
+from forecasting.records import Record
 from forecasting.storage import Storage
 
 Origin = Literal["live", "backfill"]
 
-# One in so many live series may still lack a bar that the others have: most are 80%.
+# One live series in five may still lack a bar that the others have: `as_of` needs 80% of them.
 _ONE_LATE_IN = 5
 _NEVER = -1
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Record):
     """The prices of a run.
 
     Attributes:
         as_of: the last date (intraday: time) whose bars the run may use, as written in paths.
         origin: `live`, or `backfill` when there were later bars already: then the prices are the first values
             that the store learned, as a run on that day would have seen them.
-        price_version: the version of the price table that was read.
-        known_at: when the store learned the newest row up to `as_of`, ISO 8601 in UTC; reading the values
-            known then gives the rows used, whatever has been added since.
-        rows_digest: digest of the bars used, whatever the layout of the files that hold them.
-        network_ids: the series that the panel's model forecasts.
-        baseline_ids: the series with too short a history for it, which a baseline forecasts.
-        left_out: the series without a forecast, and why.
-        findings: what the audit had to say.
-        provisional: why what is made of it is published early, in words; empty where it is not.
+        price_version: version of the price table that was read.
+        known_at: when the store learned the newest row up to `as_of`, ISO 8601 in UTC. Reading the values
+            known at that time returns the rows used, whatever has been appended since.
+        rows_digest: digest of the bars used; it does not depend on the layout of the files.
+        network_ids: series that the panel's model forecasts.
+        baseline_ids: series that a baseline forecasts, because their history is too short for the model.
+        left_out: series without a forecast, with the reason.
+        findings: findings of the audit.
+        provisional: why the forecast is published early, in words; empty if it is not.
     """
 
     as_of: str
@@ -61,23 +62,19 @@ class Snapshot:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The series that get a forecast, sorted."""
+        """Series that get a forecast, sorted."""
         return tuple(sorted((*self.network_ids, *self.baseline_ids)))
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Prices:
-    """One truth about a panel's prices.
+    """The bars of one read of the price table.
 
     Attributes:
-        bars: those that the panel accepts.
-        volume: (N,) theirs; NaN where there is none.
-        known: `ds` and `known_at` of all rows, with a target or without.
-        findings: on stored bars that the panel does not accept.
+        bars: the bars that the panel accepts.
+        volume: (N,) traded volume of each bar; NaN where the source has none.
+        known: `ds` and `known_at` of all rows, including rows without a target.
+        findings: findings on stored bars that the panel does not accept.
     """
 
     bars: Bars
@@ -87,7 +84,7 @@ class _Prices:
 
     @classmethod
     def read(cls, panel: Panel, rows: pa.Table) -> Self:
-        """From one row a bar, by series and time."""
+        """Build from rows sorted by series and time, one per bar."""
         target = panel.forecast.target
         valued = rows.filter(pc.is_valid(rows[target]))
         stored = Bars.from_table(valued, target)
@@ -98,15 +95,15 @@ class _Prices:
 
 
 def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: datetime) -> Snapshot:
-    """Decide `as_of` (unless given) and which series are fit to forecast, from the price table as it is.
+    """Decide `as_of` (unless given) and which series can be forecast, from the current price table.
 
     `now` is when the run was due: no bar that closes later is used.
 
     Raises:
-        AuditError: there are no prices, `as_of` is not over yet, or too few series are fit.
+        AuditError: there are no prices, `as_of` is not over yet, or too few series can be forecast.
         StoreError: the price table cannot be read.
     """
-    table = PriceTable(storage, panel.name)
+    table = PriceTable(storage, panel)
     prices = _Prices.read(panel, table.newest(values=_values(panel)))
     now_at, calendar = to_instant(now), panel.calendar
     newest = resolve_as_of(prices.bars, panel, calendar, now_at)
@@ -121,7 +118,7 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
     audit = audit_series(prices.bars, panel, calendar, instant, prices.volume)
     used = prices.bars.until(instant).select([*audit.forecast, *audit.baseline])
     return Snapshot(
-        as_of=as_of_label(instant, panel.bars.freq),
+        as_of=panel.label(instant),
         origin=origin,
         price_version=table.version,
         known_at=_newest_known(known, instant),
@@ -139,35 +136,47 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
     Raises:
         AuditError: no bar is closed by then.
     """
-    bars = _Prices.read(panel, PriceTable(storage, panel.name).newest(values=_values(panel))).bars
-    return as_of_label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)), panel.bars.freq)
+    bars = _Prices.read(panel, PriceTable(storage, panel).newest(values=_values(panel))).bars
+    return panel.label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)))
 
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
-    """The bars of a snapshot: those of all series that get a forecast."""
-    facts = {"as_of": snapshot.as_of, "origin": snapshot.origin, "known_at": snapshot.known_at}
-    return bars_behind(panel, storage, facts, snapshot.ids)
+    """The bars of all series of a snapshot that get a forecast."""
+    return bars_behind(panel, storage, snapshot, snapshot.ids)
 
 
-def bars_behind(panel: Panel, storage: Storage, facts: Mapping[str, Any], ids: Sequence[str]) -> Bars:
-    """The bars of these series that a forecast was made from, by its manifest or what that will say.
+class PricesUsed(Protocol):
+    """Which prices a forecast was made from; a snapshot and a manifest both say so."""
 
-    Of `facts` the `as_of`, `origin` and `known_at` count.
+    @property
+    def as_of(self) -> str:
+        """The last date whose bars the forecast uses, as written in paths."""
+
+    @property
+    def origin(self) -> Origin:
+        """Whether the forecast is live (newest values) or backfilled (first values)."""
+
+    @property
+    def known_at(self) -> str:
+        """When the store learned the newest row used, ISO 8601 in UTC."""
+
+
+def bars_behind(panel: Panel, storage: Storage, used: PricesUsed, ids: Sequence[str]) -> Bars:
+    """Return the bars of these series that a forecast was made from.
 
     Raises:
         StoreError: the price table cannot be read.
     """
     table, known_at = (
-        PriceTable(storage, panel.name),
-        np.datetime64(facts["known_at"].removesuffix("Z"), "us"),
+        PriceTable(storage, panel),
+        np.datetime64(used.known_at.removesuffix("Z"), "us"),
     )
-    until, values = parse_as_of(facts["as_of"], panel.bars.freq), [panel.forecast.target]
-    if facts["origin"] == "backfill":
+    until, values = panel.instant(used.as_of), [panel.forecast.target]
+    if used.origin == "backfill":
         rows = table.first_vintage(until, values, known_by=known_at)
     else:
         rows = table.as_known_at(known_at, until, values)
-    bars = Bars.from_table(rows, panel.forecast.target)
-    return bars.keep(is_usable(bars, panel)).select(list(ids))
+    return usable_bars(rows, panel).select(list(ids))
 
 
 def _values(panel: Panel) -> list[str]:
@@ -175,14 +184,14 @@ def _values(panel: Panel) -> list[str]:
 
 
 def bars_digest(bars: Bars) -> str:
-    """Digest of the logical price rows: which series, which bars, which values."""
+    """Digest of the logical price rows: the series, bars and values."""
     names = np.frombuffer("\0".join(bars.ids).encode(), dtype=np.uint8)
     return digest_arrays(names, bars.offsets, bars.ds, bars.y)
 
 
 def _given_as_of(panel: Panel, bars: Bars, as_of: str, now: datetime) -> np.datetime64:
-    """The newest bar up to the given date: a Saturday is its Friday, and no date without bars is claimed."""
-    instant = parse_as_of(as_of, panel.bars.freq)
+    """The newest bar up to the given date, so that a Saturday means the Friday before."""
+    instant = panel.instant(as_of)
     if to_datetime(instant).date() > now.date():
         raise AuditError(
             f"as_of {as_of} lies after this run's time, {now:%Y-%m-%d %H:%M} UTC; give an earlier one"
@@ -191,12 +200,12 @@ def _given_as_of(panel: Panel, bars: Bars, as_of: str, now: datetime) -> np.date
 
 
 def _behind(panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.datetime64) -> list[Finding]:
-    """A finding when the source as a whole has fallen behind the calendar: each series looks fine then."""
+    """A finding if the whole source has fallen behind the calendar, which no single series shows."""
     newest = calendar.newest_closed(now)
     bars = int(np.diff(calendar.position(np.array([as_of, newest])))[0])
     if bars <= panel.audit.stale_bars:
         return []
-    last, due = (as_of_label(instant, panel.bars.freq) for instant in (as_of, newest))
+    last, due = (panel.label(instant) for instant in (as_of, newest))
     detail = (
         f"The source ends at {last}, {bars} bars before the newest closed one, {due}: "
         "is it still being updated?"
@@ -210,10 +219,10 @@ def _newest_known(rows: pa.Table, as_of: np.datetime64) -> str:
 
 
 def resolve_as_of(bars: Bars, panel: Panel, calendar: BarCalendar, instant: np.datetime64) -> np.datetime64:
-    """The newest bar closed at `instant` that most live series (80%) have, or have a later one.
+    """The newest bar closed at `instant` that at least 80% of the live series have reached.
 
-    A series is live while its last bar is at most `stale_bars` behind the panel's newest one: the dead ones
-    must not hold the panel back for ever.
+    A series is live while its last bar is at most `stale_bars` behind the panel's newest one, so that
+    delisted series do not hold the panel back.
 
     Raises:
         AuditError: no bar is closed by then.
@@ -222,13 +231,16 @@ def resolve_as_of(bars: Bars, panel: Panel, calendar: BarCalendar, instant: np.d
     if np.isnat(found):
         raise AuditError(
             f"panel {panel.name} has no bar that was closed at {instant}Z; "
-            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+            "ingest older prices, or give a later as_of"
         )
     return np.datetime64(found)
 
 
 def resolve_as_ofs(bars: Bars, panel: Panel, calendar: BarCalendar, closed: np.ndarray) -> np.ndarray:
-    """(K,) the same for each of `closed` (K,), the newest closed bars at as many instants; NaT for none."""
+    """(K,) `as_of` for each of `closed` (K,), the newest closed bars at K instants; NaT if there is none.
+
+    See `resolve_as_of` for the rule.
+    """
     if not bars.ids:
         return np.full(len(closed), np.datetime64("NaT", "us"))
     counts = bars.counts_until(closed)

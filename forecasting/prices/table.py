@@ -1,6 +1,6 @@
-"""The price table: every value a panel's bars ever had, and when the store learned it.
+"""The price table: every value that a panel's bars ever had, and when the store learned it.
 
-A Delta table, `prices/<panel>/`, that only gets rows: a revision is a new row with a later `known_at`.
+It is an append-only Delta table, `prices/<panel>/`: a revision is a new row with a later `known_at`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting.commands import command
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
 from forecasting.prices.delta import (
@@ -30,21 +31,23 @@ _BARS_OF = "bars of "
 
 
 class PriceTable:
-    """One panel's price table, as it was when this object was made or last appended to.
+    """The price table of one panel, as it was when this object was created or last appended to.
 
-    Each read says which truth it wants, and returns one row a bar, sorted by `unique_id`, `ds`, with
-    those columns of `schema.BARS` that were asked for; `known_at` is that of just these values.
+    Every read returns one row per bar, sorted by `unique_id`, `ds`, with the requested columns of
+    `schema.BARS`. `known_at` is the stamp of the values returned. The name of the method says which value of
+    a bar it returns.
 
     Raises:
         StoreError: the panel has no prices yet, or a newer version of this package wrote them.
     """
 
-    def __init__(self, storage: Storage, panel: str) -> None:
-        table = find_table(storage, _path(panel))
+    def __init__(self, storage: Storage, panel: Panel | str) -> None:
+        name = panel if isinstance(panel, str) else panel.name
+        table = find_table(storage, _path(name))
         if table is None:
             raise StoreError(
-                f"no prices of panel {panel} in the store {storage.uri}; "
-                f"run: nightcast ingest {panel}, or check --store"
+                f"no prices of panel {name} in the store {storage.uri}; "
+                f"run: {command('ingest', panel, store=storage.uri)} (or check --store)"
             )
         self._table = table
 
@@ -59,15 +62,15 @@ class PriceTable:
 
     @classmethod
     def create(cls, storage: Storage, panel: Panel) -> Self:
-        """The panel's price table, made first where there is none.
+        """Open the panel's price table; create it if there is none.
 
         Raises:
-            StoreError: its bars are of another frequency than the panel's.
-            deltalake.exceptions.CommitFailedError: another writer is making it right now.
+            StoreError: its bars have another frequency than the panel's.
+            deltalake.exceptions.CommitFailedError: another writer is creating it at this moment.
         """
         if not cls.exists(storage, panel.name):
-            # Plain integers, which every reader of Delta tables takes: a partition holds a year of daily
-            # bars, a month of others.
+            # Partition columns are plain integers, which every reader of Delta tables supports. A partition
+            # holds a year of daily bars, or a month of intraday bars.
             partition_by = ["year"] if panel.bars.freq == "1D" else ["year", "month"]
             parts = pa.schema([(name, pa.int32()) for name in partition_by])
             schema, name = pa.schema([*PRICES, *parts]), f"{_BARS_OF}{panel.bars.freq}"
@@ -83,38 +86,38 @@ class PriceTable:
 
     @property
     def version(self) -> int:
-        """Which version of the Delta table this is."""
+        """Version of the Delta table."""
         return int(self._table.version())
 
     @property
     def known_at(self) -> np.datetime64 | None:
-        """When its newest rows came, UTC; None where there are no rows yet."""
+        """When the newest rows were appended, UTC; None if the table is empty."""
         return last_known_at(self._table)
 
     @property
     def newest_ds(self) -> np.datetime64 | None:
-        """Its newest bar; None where there are no rows yet."""
+        """The newest bar; None if the table is empty."""
         return newest_of(self._table, "ds")
 
     def newest(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
-        """The newest value of each bar at or before `until`: what a live run reads."""
+        """The newest value of each bar at or before `until`. Live runs read this."""
         rows = self._rows(values, until)
         return arrange(rows, order_bars(rows).last)
 
     def newest_since(self, since: np.datetime64, values: Sequence[str] = VALUES) -> pa.Table:
-        """The newest value of each bar at or after `since`: what an ingest compares with."""
+        """The newest value of each bar at or after `since`. An ingest compares its offer with this."""
         rows = self._rows(values, None, pc.field("ds") >= instant_scalar(since))
         return arrange(rows, order_bars(rows).last)
 
     def newest_of(self, ids: Sequence[str], until: np.datetime64) -> pa.Table:
-        """The newest value of each bar of these series at or before `until`."""
+        """The newest value of each bar of the given series at or before `until`."""
         rows = self._rows(VALUES, until, pc.field("unique_id").isin(list(ids)))
         return arrange(rows, order_bars(rows).last)
 
     def as_known_at(
         self, instant: np.datetime64, until: np.datetime64 | None = None, values: Sequence[str] = VALUES
     ) -> pa.Table:
-        """The newest value of each bar known at `instant`: what reproduces a published forecast."""
+        """The newest value of each bar known at `instant`. This reproduces a published forecast."""
         rows = self._rows(values, until, _known_by(instant))
         return arrange(rows, order_bars(rows).last)
 
@@ -124,10 +127,10 @@ class PriceTable:
         values: Sequence[str] = VALUES,
         known_by: np.datetime64 | None = None,
     ) -> pa.Table:
-        """The first value stored for each bar: what a live run would have seen (backtests, backfills).
+        """The first value stored for each bar, as a live run would have seen it (backtests, backfills).
 
-        A vintage that restates a series' whole past stands for what came before it, as it did for the runs
-        after it: see `vintages`. With `known_by`, what came later restates nothing.
+        A vintage that restates the whole past of a series replaces the older values; see `vintages`. Rows
+        that arrived after `known_by` are ignored.
         """
         rows = self._rows(values, until, None if known_by is None else _known_by(known_by))
         return arrange(rows, first_rows(rows))
@@ -136,11 +139,11 @@ class PriceTable:
         """Append rows (`schema.GOOD`) in one commit.
 
         Args:
-            rows: in any order; they are sorted by `unique_id`, `ds` in the files.
+            rows: in any order; the files are sorted by `unique_id`, `ds`.
             now: datetime64[us], UTC.
 
         Returns:
-            Their `known_at`: `now`, or the next microsecond after the panel's last one where that is later.
+            The `known_at` of the rows: `now`, or one microsecond after the panel's last one if that is later.
 
         Raises:
             deltalake.exceptions.CommitFailedError: another writer appended since this table was read.

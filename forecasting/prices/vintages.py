@@ -1,29 +1,30 @@
-"""Vintages: which of the values that a bar has had counts as its first.
+"""Vintages: which value of a bar counts as its first.
 
-A source that re-adjusts a stock multiplies its past, and the store then takes all of that past anew in one
-commit. The very first values of such a series jump where the two pasts meet, which no run ever saw: those
-before had the one past, those after the other. So a vintage that restates a series' past takes its place.
+A source that re-adjusts a stock multiplies its past, and the store appends that whole past again in one
+commit. The literal first values of such a series jump where the old and the new past meet. No run ever saw
+that jump: earlier runs read the old past, later runs the new one. So a vintage that restates a series' past
+replaces it.
 """
 
 import numpy as np
 import pyarrow as pa
 
-from forecasting.prices.order import order_bars, ranked, series_ranks
+from forecasting.prices.order import order_bars, ranked, series_offsets, series_ranks
 
-# Fewer bars than this are revisions, even if a series has no others.
+# Fewer changed bars than this are revisions, even if the series has no other bars.
 LEAST_BARS = 5
-# A restated price may round to what it was, and an older bar may come later still.
+# Not all: a restated price may round to its old value, and an older bar may arrive even later.
 _NEARLY_ALL = 0.9
 
 
 def first_rows(rows: pa.Table) -> np.ndarray:
-    """Positions in `rows` of each bar's first value: the last restatement's, or else the oldest one.
+    """Position in `rows` of the first value of each bar: that of the last restatement, else the oldest one.
 
     Args:
         rows: `unique_id`, `ds`, `known_at` of all rows of these bars, in any order.
 
     Returns:
-        One position a bar, by series and time.
+        One position per bar, by series and time.
     """
     order = order_bars(rows)
     if not order.again.any():
@@ -37,18 +38,18 @@ def first_rows(rows: pa.Table) -> np.ndarray:
 
 
 def _restatements(series: np.ndarray, vintage: np.ndarray, again: np.ndarray) -> np.ndarray:
-    """(S,) newest vintage that has nearly all bars of a series up to some date; -1 for none.
+    """(S,) newest vintage that holds nearly all bars of a series up to some date; -1 if there is none.
 
-    At least `LEAST_BARS` of its rows must restate an older one. Bars that came only later, in front of the
-    others or between them, are not its to restate.
+    At least `LEAST_BARS` of its rows must restate an older row. Bars that arrived after the vintage, before
+    or between the others, do not count.
 
     Args:
-        series: (N,) of rows sorted by series, time and vintage.
-        vintage: (N,) from 0.
-        again: (N,) whether the row before is of the same bar.
+        series: (N,) series of each row; rows are sorted by series, time and vintage.
+        vintage: (N,) number of the vintage, from 0.
+        again: (N,) whether the row before belongs to the same bar.
     """
     bar = np.cumsum(~again) - 1
-    first_bar = bar[np.searchsorted(series, np.arange(series[-1] + 1))]
+    first_bar = bar[series_offsets(series, series[-1] + 1)[:-1]]
     keys = series * (vintage.max() + 1) + vintage
     groups, anew = np.unique(keys[again], return_counts=True)
     place = np.minimum(np.searchsorted(groups, keys), len(groups) - 1)
@@ -72,9 +73,9 @@ def _restatements(series: np.ndarray, vintage: np.ndarray, again: np.ndarray) ->
 
 
 def _late(came: np.ndarray) -> np.ndarray:
-    """The bars that came after one that follows them: few, and mostly of one vintage.
+    """The bars that arrived later than a bar that follows them: few, and mostly of one vintage.
 
     Args:
-        came: (B,) the vintage that brought each bar, all those of a series below those of the next.
+        came: (B,) vintage that brought each bar; all numbers of a series are below those of the next.
     """
     return np.flatnonzero(came[:-1] > np.minimum.accumulate(came[::-1])[::-1][1:])

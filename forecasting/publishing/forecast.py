@@ -3,23 +3,24 @@
 import numpy as np
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of
 from forecasting.calendar import BarCalendar
 from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.publishing.publish import FORECAST, WALKS, ForecastAddress, forecast_address
+from forecasting.publishing.address import FORECAST, WALKS, ForecastAddress
+from forecasting.publishing.decisions import Decision
+from forecasting.publishing.publish import forecast_address
 from forecasting.publishing.walk_forecasts import walks_file
 from forecasting.storage import Storage
 
 
 def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
     """Where the forecast that these make lives, whether or not it has been made."""
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    as_of = panel.instant(snapshot.as_of)
     who = (decision.model, decision.version)
     return forecast_address(panel, as_of, snapshot.rows_digest, who, provisional=bool(snapshot.provisional))
 
@@ -91,7 +92,7 @@ def _metadata(panel: Panel, snapshot: Snapshot, calendar: BarCalendar) -> dict[s
     Hence `known_at` here is when the `as_of` bar closed: no later bar was used. When this store learned its
     rows, which differs from store to store, is the manifest's.
     """
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    as_of = panel.instant(snapshot.as_of)
     return {
         "panel": panel.name,
         "as_of": snapshot.as_of,

@@ -6,7 +6,6 @@ columns of the contract. Reading makes nothing, not even the folder of a store t
 
 import difflib
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,18 +14,13 @@ import pyarrow.compute as pc
 
 from forecasting import contract
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.commands import command
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.prices.schema import INSTANT
-from forecasting.publishing.publish import (
-    FORECAST,
-    MANIFEST,
-    as_of_folder,
-    find_pointer,
-    forecasts_folder,
-    latest_pointer,
-    manifests,
-)
+from forecasting.publishing.address import FORECAST, MANIFEST, as_of_folder, forecasts_folder, latest_pointer
+from forecasting.publishing.manifest import Published
+from forecasting.publishing.publish import find_pointer, find_published
 from forecasting.storage import Storage
 
 # What a frame's `attrs` tell of its forecast, from the manifest.
@@ -52,14 +46,14 @@ def latest(panel: str, store: str | None = None) -> pd.DataFrame:
     pointer = find_pointer(storage, panel)
     if pointer is None:
         raise _nothing(storage, panel)
-    folder = pointer["path"].removesuffix(FORECAST)
-    committed = dict(manifests(storage, folder.rstrip("/")))
+    folder = pointer.path.removesuffix(FORECAST)
+    committed = dict(find_published(storage, folder.rstrip("/")))
     if folder not in committed:
         raise StoreError(
             f"{storage.display(folder)} is no forecast, though {latest_pointer(panel)} names it: "
-            f"its manifest is missing or damaged; {_again(panel, pointer['as_of'])}"
+            f"its manifest is missing or damaged; {_again(storage, panel, pointer.as_of)}"
         )
-    return _read(storage, folder, {**committed[folder], "objects": {FORECAST: pointer["sha256"]}})
+    return _read(storage, folder, committed[folder])
 
 
 def as_of(panel: str, when: date | str, store: str | None = None) -> pd.DataFrame:
@@ -78,11 +72,11 @@ def as_of(panel: str, when: date | str, store: str | None = None) -> pd.DataFram
     if not labels:
         raise _nothing(storage, panel)
     label = _label(when, labels)
-    committed = manifests(storage, as_of_folder(panel, label))
+    committed = find_published(storage, as_of_folder(panel, label))
     if not committed:
         raise StoreError(
             f"no forecast of panel {panel!r} as of {label} in {storage.uri}; "
-            f"{_nearest(storage, panel, label, labels)}{_again(panel, label)}"
+            f"{_nearest(storage, panel, label, labels)}{_again(storage, panel, label)}"
         )
     return _read(storage, *committed[-1])
 
@@ -99,7 +93,8 @@ def history(panel: str, unique_id: str, store: str | None = None) -> pd.DataFram
     """
     storage = Storage(store, must_exist=True)
     newest = {
-        manifest["as_of"]: (path, manifest) for path, manifest in manifests(storage, forecasts_folder(panel))
+        published.as_of: (path, published)
+        for path, published in find_published(storage, forecasts_folder(panel))
     }
     if not newest:
         raise _nothing(storage, panel)
@@ -116,9 +111,9 @@ def history(panel: str, unique_id: str, store: str | None = None) -> pd.DataFram
     return found.to_pandas()
 
 
-def _read(storage: Storage, folder: str, manifest: dict[str, Any]) -> pd.DataFrame:
-    frame = _table(storage, folder, manifest).to_pandas()
-    frame.attrs = {name: manifest.get(name) for name in ATTRIBUTES}
+def _read(storage: Storage, folder: str, published: Published) -> pd.DataFrame:
+    frame = _table(storage, folder, published).to_pandas()
+    frame.attrs = {name: getattr(published, name) for name in ATTRIBUTES}
     return frame
 
 
@@ -127,55 +122,52 @@ def _is_gone(storage: Storage, folder: str) -> bool:
     return storage.find(f"{folder}{MANIFEST}") is None
 
 
-def _series(table: pa.Table, manifest: dict[str, Any], unique_id: str) -> pa.Table:
+def _series(table: pa.Table, published: Published, unique_id: str) -> pa.Table:
     """A series' rows of one forecast, and which forecast that is."""
     rows = table.filter(pc.equal(table["unique_id"], unique_id)).replace_schema_metadata()
-    as_of = pa.scalar(to_datetime(_instant(manifest["as_of"])), INSTANT)
-    origin = pa.scalar(manifest.get("origin"), pa.string())
+    as_of = pa.scalar(to_datetime(_instant(published.as_of)), INSTANT)
+    origin = pa.scalar(published.origin, pa.string())
     return rows.append_column("as_of", pa.repeat(as_of, len(rows))).append_column(
         "origin", pa.repeat(origin, len(rows))
     )
 
 
-def _table(storage: Storage, folder: str, manifest: dict[str, Any]) -> pa.Table:
-    return _checked(storage, folder, manifest, storage.find(f"{folder}{FORECAST}"))
+def _table(storage: Storage, folder: str, published: Published) -> pa.Table:
+    return _checked(storage, folder, published, storage.find(f"{folder}{FORECAST}"))
 
 
-def _checked(storage: Storage, folder: str, manifest: dict[str, Any], data: bytes | None) -> pa.Table:
+def _checked(storage: Storage, folder: str, published: Published, data: bytes | None) -> pa.Table:
     """The forecast in a folder, with a `/`, if these bytes of it are those that its manifest names."""
     where = storage.display(f"{folder}{FORECAST}")
     # What a run makes of a past date from revised prices is another one, which counts once this one is gone.
-    again = f"{_again(manifest['panel'], manifest['as_of'])}; if it is still so then, remove its folder"
+    again = f"{_again(storage, published.panel, published.as_of)}; if it is still so then, remove its folder"
     if data is None:
         raise StoreError(f"{where} is missing, though its manifest names it; {again}")
-    if digest_bytes(data) != manifest["objects"][FORECAST]:
+    if digest_bytes(data) != published.digest:
         raise StoreError(f"{where} is not what was published: its digest differs; {again}")
     return contract.from_bytes(data, where)
 
 
-def _again(panel: str, label: str) -> str:
-    return f"run: nightcast run {panel} --as-of {label}"
+def _again(storage: Storage, panel: str, label: str) -> str:
+    return f"run: {command('run', panel, '--as-of', label, store=storage.uri)}"
 
 
 def _nothing(storage: Storage, panel: str) -> StoreError:
     """For a panel without a forecast."""
     others = ", ".join(storage.names(forecasts_folder("").rstrip("/")))
     listing = f"it has forecasts of: {others}" if others else "it has none of any panel"
-    return StoreError(
-        f"no forecast of panel {panel!r} in {storage.uri}; {listing}; run: nightcast run {panel}"
-    )
+    first = command("run", panel, store=storage.uri)
+    return StoreError(f"no forecast of panel {panel!r} in {storage.uri}; {listing}; run: {first}")
 
 
-def _no_series(
-    storage: Storage, panel: str, unique_id: str, folder: str, manifest: dict[str, Any]
-) -> StoreError:
+def _no_series(storage: Storage, panel: str, unique_id: str, folder: str, published: Published) -> StoreError:
     """For a series that no forecast has."""
-    if why := manifest.get("left_out", {}).get(unique_id):
-        hint = f"the one as of {manifest['as_of']} left it out: {why}"
+    if why := published.left_out.get(unique_id):
+        hint = f"the one as of {published.as_of} left it out: {why}"
     else:
-        ids = pc.unique(_table(storage, folder, manifest)["unique_id"]).to_pylist()
+        ids = pc.unique(_table(storage, folder, published)["unique_id"]).to_pylist()
         near = difflib.get_close_matches(unique_id, ids, n=_NAMED, cutoff=0.5) or ids[:_NAMED]
-        hint = f"the one as of {manifest['as_of']} has {len(ids)}, such as {', '.join(near)}"
+        hint = f"the one as of {published.as_of} has {len(ids)}, such as {', '.join(near)}"
     return StoreError(f"no forecast of series {unique_id!r} of panel {panel!r} in {storage.uri}; {hint}")
 
 
@@ -209,6 +201,6 @@ def _nearest(storage: Storage, panel: str, label: str, labels: list[str]) -> str
     """The nearest `as_of` that has a committed forecast, in words."""
     wanted = _instant(label)
     for near in sorted(labels, key=lambda one: abs(_instant(one) - wanted)):
-        if manifests(storage, as_of_folder(panel, near)):
+        if find_published(storage, as_of_folder(panel, near)):
             return f"the nearest is as of {near}; "
     return ""

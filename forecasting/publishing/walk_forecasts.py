@@ -4,21 +4,18 @@ Kept beside the forecast, row by row the same series and steps, so that a scorer
 past again every night, and nobody has to wonder what they were fitted on.
 """
 
-import io
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecasting.errors import StoreError
 from forecasting.evaluation.metrics import in_sample_change
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.snapshot import bars_behind
-from forecasting.publishing.publish import WALKS
+from forecasting.publishing.address import WALKS
+from forecasting.publishing.manifest import Published
 from forecasting.quantiles import COLUMNS
 from forecasting.storage import Storage
 
@@ -68,19 +65,15 @@ def walks_file(windows: Windows) -> bytes:
     Raises:
         ModelError: no price ever moves.
     """
-    buffer = io.BytesIO()
-    pq.write_table(
+    return table_to_bytes(
         walks_of(windows),
-        buffer,
-        compression="zstd",
         use_dictionary=["unique_id", CHANGE],
         use_byte_stream_split=[*walk_columns(RandomWalk.name), *walk_columns(EwmaWalk.name)],
     )
-    return buffer.getvalue()
 
 
 def read_walks(
-    panel: Panel, storage: Storage, folder: str, manifest: Mapping[str, Any], forecast: pa.Table
+    panel: Panel, storage: Storage, folder: str, published: Published, forecast: pa.Table
 ) -> pa.Table:
     """What the walks said at a published forecast, row by row its own; made again where that is not kept.
 
@@ -95,7 +88,7 @@ def read_walks(
     horizon = forecast["h"].to_numpy().max()
     settings = panel.forecast.model_copy(update={"horizon": int(horizon)})
     then = panel.model_copy(update={"forecast": settings})
-    bars = bars_behind(then, storage, manifest, forecast["unique_id"].unique().to_pylist())
+    bars = bars_behind(then, storage, published, forecast["unique_id"].unique().to_pylist())
     made = walks_of(build_windows(then, bars, then.calendar))
     if not _matches(made, forecast):
         raise StoreError(
@@ -108,8 +101,8 @@ def read_walks(
 def _decode(data: bytes) -> pa.Table | None:
     """The table of a file, or None where it is damaged."""
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError):
+        table = table_from_bytes(data)
+    except ValueError:
         return None
     return table if set(SCHEMA.names) <= set(table.column_names) else None
 

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.quantiles import COLUMNS, MEDIAN
@@ -30,7 +31,7 @@ from forecasting.reports.drawing import (
     to_png,
     write,
 )
-from forecasting.reports.time_axis import mark_times, to_datetime
+from forecasting.reports.time_axis import mark_times
 
 WIDE = (1200, 420)  # pixels of the charts by step and by quantile
 SMALL = (590, 400)  # pixels of a window's chart

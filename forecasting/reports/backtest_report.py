@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting.as_of import as_of_label
 from forecasting.evaluation import breakdown
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
@@ -80,7 +79,7 @@ def backtest_markdown(panel: Panel, result: BacktestResult) -> str:
 
 
 def _span(panel: Panel, result: BacktestResult) -> str:
-    first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
+    first, last = (panel.label(cutoff) for cutoff in result.cutoffs[[0, -1]])
     return f"{first} to {last}"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import (
     format_change,
     format_date,
@@ -36,7 +37,7 @@ from forecasting.reports.drawing import (
     wipe,
     write,
 )
-from forecasting.reports.time_axis import mark_times, to_datetime
+from forecasting.reports.time_axis import mark_times
 
 RECENT_BARS = 250  # drawn before a forecast of 72 steps; fewer before a shorter one
 

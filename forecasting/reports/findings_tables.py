@@ -1,19 +1,20 @@
 """Findings as tables: the file beside the report, and the rows that a person looks at first."""
 
-import io
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecasting.findings import Finding, Severity
+from forecasting.formats import format_number
+from forecasting.parquet import table_to_bytes
 from forecasting.prices.audit.rules import RULES
 
 FINDINGS = "_findings.parquet"
 
 _TEXT = ("code", "name", "severity", "action", "unique_id", "detail", "explanation")
 _SCHEMA = pa.schema([*((name, pa.string()) for name in _TEXT), ("rows", pa.int64())])
+# The columns of `finding_row`.
+FINDING_COLUMNS = ("severity", "code", "finding", "series", "rows", "what was done", "detail")
 _WORST_FIRST = list(reversed(Severity))
 
 
@@ -29,25 +30,23 @@ def findings_file(findings: Iterable[Finding]) -> bytes:
     `explanation`, `rows`. The same findings give the same bytes.
     """
     records = [f.to_record() | {"explanation": RULES[f.code].explanation} for f in worst_first(findings)]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records, _SCHEMA), buffer)
-    return buffer.getvalue()
+    return table_to_bytes(pa.Table.from_pylist(records, _SCHEMA), compression="snappy")
 
 
-def finding_rows(findings: Iterable[Mapping[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The `most` worst of a manifest's findings, as rows with headings for people."""
-    rows = [
-        {
-            "severity": RULES[f["code"]].severity,  # which manifests of older versions do not say
-            "code": f["code"],
-            "finding": f["name"],
-            "series": f["unique_id"] or "(panel)",
-            "rows": f["rows"],
-            "what was done": f["action"],
-            "detail": f["detail"],
-            "meaning": RULES[f["code"]].explanation,
-        }
-        for f in findings
-    ]
-    rows.sort(key=lambda row: (_WORST_FIRST.index(row["severity"]), row["code"], row["series"]))
-    return rows[:most]
+def finding_row(finding: Finding) -> dict[str, str]:
+    """Return a finding's row by column heading, the same in the terminal, the report and the Prefect UI."""
+    return {
+        "severity": finding.severity,
+        "code": finding.code,
+        "finding": finding.name,
+        "series": finding.unique_id or "(panel)",
+        "rows": format_number(finding.rows, 0),
+        "what was done": finding.action,
+        "detail": finding.detail,
+    }
+
+
+def finding_rows(findings: Iterable[Finding], most: int) -> list[dict[str, str]]:
+    """Return the rows of the `most` worst findings, each with what its code means."""
+    worst = worst_first(findings)[:most]
+    return [finding_row(one) | {"meaning": RULES[one.code].explanation} for one in worst]

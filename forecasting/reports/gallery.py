@@ -7,18 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting import contract
-from forecasting.as_of import as_of_label
 from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
-from forecasting.models.baselines import BASELINES, RandomWalk
-from forecasting.models.registry import Decision
+from forecasting.models.baselines import RandomWalk
+from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.progress import Progress
-from forecasting.publishing import publish
+from forecasting.progress import Progress, silent
+from forecasting.publishing.address import FORECAST, ForecastAddress, as_of_folder
+from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import open_forecaster
-from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.publishing.publish import find_published
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.charts import Comparison, SeriesChart, SeriesChartPainter
 from forecasting.storage import Storage
@@ -32,7 +32,7 @@ def draw_gallery(
     snapshot: Snapshot,
     decision: Decision,
     address: ForecastAddress,
-    on_progress: Progress,
+    on_progress: Progress = silent,
 ) -> None:
     """Put a chart of every series of a forecast into its folder.
 
@@ -82,8 +82,9 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
     origins = last[enough] - windows.horizon
     origins = origins[windows.has_context[origins] & windows.has_target[origins]]
     # What a network says of bars that it trained on is no forecast. A baseline is fitted for the occasion.
-    if decision.model not in BASELINES:
-        origins = origins[windows.bars.ds[origins] >= np.datetime64(decision.verdict["training_end"])]
+    if not decision.is_baseline:
+        trained_to = Registry(storage, panel.name).metadata(decision.version).training_end
+        origins = origins[windows.bars.ds[origins] >= np.datetime64(trained_to)]
     if not len(origins):
         return {}
     y = windows.bars.y[origins[:, None] + np.arange(1, windows.horizon + 1)]
@@ -97,7 +98,7 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
     comparisons = {}
     for at, origin in enumerate(origins):
         unique_id = windows.bars.ids[windows.bars.series[origin]]
-        label = as_of_label(windows.bars.ds[origin], panel.bars.freq)
+        label = panel.label(windows.bars.ds[origin])
         quantiles = _said_then(published[label], unique_id, windows, origin)
         source = f"published for {label}" if quantiles is not None else "made on bars held out of training"
         quantiles = made_now[at] if quantiles is None else quantiles
@@ -115,15 +116,15 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
 
 
 def _labels(panel: Panel, windows: Windows, origins: np.ndarray) -> list[str]:
-    return [as_of_label(ds, panel.bars.freq) for ds in np.unique(windows.bars.ds[origins])]
+    return [panel.label(ds) for ds in np.unique(windows.bars.ds[origins])]
 
 
 def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:
     """The newest forecast that was published for an `as_of`, if there is one."""
-    manifests = publish.manifests(storage, publish.as_of_folder(panel.name, label))
-    if not manifests:
+    published = find_published(storage, as_of_folder(panel.name, label))
+    if not published:
         return None
-    path = manifests[-1][0] + FORECAST
+    path = published[-1][0] + FORECAST
     try:
         return contract.from_bytes(storage.get(path), path)
     except (StoreError, ContractError) as error:

@@ -10,53 +10,20 @@ from urllib.parse import quote
 
 from forecasting.findings import Finding
 from forecasting.formats import (
-    format_change,
     format_number,
     format_percent,
     format_price,
     format_time,
-    price_size,
 )
-from forecasting.reports.findings_tables import worst_first
+from forecasting.reports.findings_tables import FINDING_COLUMNS, finding_row, worst_first
 from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, load_template
 from forecasting.reports.score_summary import ScoreSummary, score_pictures, scores_table
+from forecasting.reports.series_table import SeriesResult, series_row
 
 MAX_EMBEDDED_CHARTS = 60
 
 _VERSION_LETTERS = 8
 _FREQUENCIES = {"1D": "daily", "1h": "hourly", "15min": "15-minute", "5min": "5-minute", "1min": "1-minute"}
-
-
-@dataclass(frozen=True)
-class SeriesResult:
-    """One series' line in the report.
-
-    Attributes:
-        unique_id: the series.
-        cutoff: its last bar, UTC.
-        y_cutoff: the price there.
-        median: the forecast median at the horizon, in price units.
-        low: the 10% quantile there; high: the 90% one.
-        model: who forecasts.
-        skill: on the holdout, against the random walk; None where it was not measured, as are the next two.
-        coverage_80: the share of holdout prices inside the 80% band.
-        coverage_90: the same for the 90% band.
-        chart_file: its chart's name in `_charts/`, empty where there is none.
-        chart: the chart itself, PNG; needed for the `MAX_EMBEDDED_CHARTS` first ids only.
-    """
-
-    unique_id: str
-    cutoff: datetime
-    y_cutoff: float
-    median: float
-    low: float
-    high: float
-    model: str
-    skill: float | None = None
-    coverage_80: float | None = None
-    coverage_90: float | None = None
-    chart_file: str = ""
-    chart: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -229,20 +196,19 @@ def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
 
 
 def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[Cell]:
-    size = price_size(result.y_cutoff, result.low, result.high)
-    width = (result.high - result.low) / abs(result.y_cutoff) if result.y_cutoff else None
-    change = (result.median - result.y_cutoff) / abs(result.y_cutoff) if result.y_cutoff else None
+    price = abs(result.y_cutoff)
+    sort_by = {
+        "Last price": result.y_cutoff,
+        "Median": result.median,
+        "Change": (result.median - result.y_cutoff) / price if price else None,
+        "80% range": (result.high - result.low) / price if price else None,
+        "Skill": result.score.skill,
+        "In 80%": result.score.coverage_80,
+        "In 90%": result.score.coverage_90,
+    }
     return [
-        Cell(result.unique_id, href=href),
-        Cell(format_time(result.cutoff, daily=daily)),
-        Cell(format_price(result.y_cutoff, size), result.y_cutoff),
-        Cell(format_price(result.median, size), result.median),
-        Cell(format_change(result.median, result.y_cutoff), change),
-        Cell(f"{format_price(result.low, size)} to {format_price(result.high, size)}", width),
-        Cell(format_percent(result.skill, signed=True), result.skill),
-        Cell(format_percent(result.coverage_80), result.coverage_80),
-        Cell(format_percent(result.coverage_90), result.coverage_90),
-        Cell(result.model),
+        Cell(text, sort_by.get(name), href if name == "Series" else "")
+        for name, text in series_row(result, daily=daily).items()
     ]
 
 
@@ -266,7 +232,7 @@ def _explain_charts(report: ReportData, shown: Sequence[SeriesResult]) -> str:
 
 
 def _picture(report: ReportData, result: SeriesResult, anchor: str) -> Picture:
-    size = price_size(result.y_cutoff, result.low, result.high)
+    size = result.size
     last, median, low, high = (
         format_price(price, size) for price in (result.y_cutoff, result.median, result.low, result.high)
     )
@@ -279,24 +245,11 @@ def _picture(report: ReportData, result: SeriesResult, anchor: str) -> Picture:
 
 
 def _findings_table(report: ReportData) -> Table:
-    columns = (
-        Column("Code"),
-        Column("Finding"),
-        Column("Severity"),
-        Column("What was done"),
-        Column("Series"),
-        Column("Rows", numeric=True),
-        Column("Detail"),
-    )
+    columns = [Column(name.capitalize(), numeric=name == "rows") for name in FINDING_COLUMNS]
     rows = [
         [
-            Cell(finding.code),
-            Cell(finding.name),
-            Cell(finding.severity),
-            Cell(finding.action),
-            Cell(finding.unique_id),
-            Cell(format_number(finding.rows, 0), finding.rows),
-            Cell(finding.detail),
+            Cell(text, float(finding.rows) if name == "rows" else None)
+            for name, text in finding_row(finding).items()
         ]
         for finding in worst_first(report.findings)
     ]

@@ -1,26 +1,29 @@
 """The summary of a run: the report's contents, gathered from a forecast, its decision and its findings."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of, to_datetime
+from forecasting.as_of import to_datetime
 from forecasting.errors import ModelError
+from forecasting.evaluation.scores import Score
+from forecasting.evaluation.verdict import BEST, CHAMPION, Verdict
 from forecasting.findings import Action, Finding
 from forecasting.models.baselines import BASELINES
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
-from forecasting.publishing.publish import FORECAST, ForecastAddress, chart_name
-from forecasting.reports.charts import draw_loss_curve
-from forecasting.reports.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, SeriesResult
+from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress, chart_name
+from forecasting.publishing.decisions import Decision
+from forecasting.reports.findings_tables import FINDINGS, findings_file
+from forecasting.reports.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, render_report
 from forecasting.reports.score_summary import summarise_scores
+from forecasting.reports.series_table import SeriesResult, series_results
 from forecasting.reports.summary import gate_lines, provisional_line
 from forecasting.scoring.track_record import try_tally
-from forecasting.selection.gate import BEST, CHAMPION
 from forecasting.storage import Storage
 
 
@@ -39,7 +42,7 @@ def gather_report(
     """
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     findings = (*row_findings, *snapshot.findings)
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    as_of = panel.instant(snapshot.as_of)
     return ReportData(
         panel=panel.name,
         as_of=snapshot.as_of,
@@ -51,7 +54,7 @@ def gather_report(
         verdict=decision.reason,
         series=_series(storage, table, decision, address),
         contenders=contenders(decision),
-        gate=" ".join(gate_lines(decision.to_record())),
+        gate=" ".join(gate_lines(decision)),
         findings=findings,
         left_out=[LeftOut(name, why) for name, why in sorted(snapshot.left_out.items())],
         warnings=_warnings(snapshot, decision, findings),
@@ -68,73 +71,78 @@ def gather_report(
     )
 
 
+def write_report(
+    panel: Panel,
+    storage: Storage,
+    snapshot: Snapshot,
+    decision: Decision,
+    address: ForecastAddress,
+    row_findings: Sequence[Finding] = (),
+) -> None:
+    """Write the report, and the findings as a Parquet file, into a forecast's folder.
+
+    Raises:
+        StoreError: the forecast is not in the store.
+    """
+    report = gather_report(panel, storage, snapshot, decision, address, row_findings)
+    storage.put(address.path(FINDINGS), findings_file(report.findings))
+    storage.put(address.path(REPORT), render_report(report).encode())
+
+
 def contenders(decision: Decision) -> list[Contender]:
-    """What each candidate was worth on the holdout, as the gate saw it."""
+    """Return what each candidate was worth on the holdout."""
     verdict = decision.verdict
-    return [_contender(score, decision, verdict["publishes"]) for score in verdict.get("table", ())]
+    return [_contender(score, verdict) for score in verdict.table] if verdict else []
 
 
-def _contender(score: dict[str, Any], decision: Decision, publishes: str) -> Contender:
-    name = score["candidate"]
+def _contender(score: Score, verdict: Verdict) -> Contender:
+    name = score.candidate
     roles = {CHAMPION: "champion", BEST: "best on record"} | dict.fromkeys(BASELINES, "baseline")
-    challenger = decision.verdict["table"][0][
-        "candidate"
-    ]  # the others are networks of the same kind, or walks
     return Contender(
         role=roles.get(name, "challenger"),
-        model=name if name in BASELINES else challenger,
-        version=decision.verdict.get("versions", {}).get(name, ""),
-        publishes=name == publishes,
-        scaled_quantile_loss=score["scaled_quantile_loss"],
-        skill=score["skill"],
-        mase=score["mase"],
-        coverage_80=score["coverage_80"],
-        coverage_90=score["coverage_90"],
+        model=name if name in BASELINES else verdict.challenger,
+        version=verdict.versions.get(name, ""),
+        publishes=name == verdict.publishes,
+        scaled_quantile_loss=score.scaled_quantile_loss,
+        skill=score.skill,
+        mase=score.mase,
+        coverage_80=score.coverage_80,
+        coverage_90=score.coverage_90,
     )
 
 
 def _loss_curve(registry: Registry, version: str) -> bytes | None:
     """The loss by training step of a version, PNG; None where nothing was trained."""
     try:
-        history = registry.metadata(version)["history"]
+        history = registry.metadata(version).history
     except ModelError:  # no training window fits into the history, so that version was never trained
         return None
-    return draw_loss_curve(history) if history["step"] else None
+    if not history.get("step"):
+        return None
+    from forecasting.reports.charts import draw_loss_curve  # noqa: PLC0415 - matplotlib takes a second
+
+    return draw_loss_curve(history)
 
 
 def _series(
     storage: Storage, table: pa.Table, decision: Decision, address: ForecastAddress
 ) -> list[SeriesResult]:
-    ends = table.filter(pa.compute.equal(table["h"], pa.compute.max(table["h"]))).to_pylist()
-    holdout = decision.verdict.get("series", {})
-    results = []
-    for number, row in enumerate(ends):
-        measured = holdout.get(row["unique_id"], {})
-        chart = address.chart(row["unique_id"])
-        results.append(
-            SeriesResult(
-                unique_id=row["unique_id"],
-                cutoff=row["cutoff"],
-                y_cutoff=row["y_cutoff"],
-                median=row["q50"],
-                low=row["q10"],
-                high=row["q90"],
-                model=row["model"],
-                skill=measured.get("skill"),
-                coverage_80=measured.get("coverage_80"),
-                coverage_90=measured.get("coverage_90"),
-                chart_file=chart_name(row["unique_id"]),
-                chart=storage.find(chart) if number < MAX_EMBEDDED_CHARTS else None,
-            )
+    """The series with the names of their charts, and the charts that the report embeds."""
+    return [
+        replace(
+            result,
+            chart_file=chart_name(result.unique_id),
+            chart=storage.find(address.chart(result.unique_id)) if number < MAX_EMBEDDED_CHARTS else None,
         )
-    return results
+        for number, result in enumerate(series_results(table, decision.verdict))
+    ]
 
 
 def _warnings(snapshot: Snapshot, decision: Decision, findings: Sequence[Finding]) -> list[str]:
     """What the reader must know before anything else."""
     warnings = [provisional_line(snapshot.provisional)] if snapshot.provisional else []
-    warnings += [finding.detail for finding in findings if finding.code.startswith("P2")]
-    if decision.model in BASELINES:
+    warnings += [finding.detail for finding in findings if finding.is_of_panel]
+    if decision.is_baseline:
         warnings.append(f"A baseline stands in for the model: {decision.reason}")
     refused = sum(finding.rows for finding in findings if finding.action == Action.REFUSE)
     if refused:

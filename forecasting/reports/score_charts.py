@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_percent
 from forecasting.reports.drawing import (
     BLUE,
@@ -27,7 +28,7 @@ from forecasting.reports.drawing import (
     to_png,
     write,
 )
-from forecasting.reports.time_axis import mark_times, to_datetime
+from forecasting.reports.time_axis import mark_times
 from forecasting.scoring.track_record import Estimate, Realised
 
 SIZE = (1200, 440)  # pixels

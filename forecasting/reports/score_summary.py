@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number, format_percent
 from forecasting.panel import Panel
 from forecasting.reports.page import Cell, Column, Picture, Table, data_uri
-from forecasting.reports.time_axis import to_datetime
 from forecasting.scoring.track_record import (
     Estimate,
     Realised,

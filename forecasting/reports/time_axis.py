@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 import numpy as np
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import MONTHS
 
 
@@ -74,8 +74,3 @@ def mark_times(ds: np.ndarray, *, daily: bool, at_most: int) -> tuple[np.ndarray
         names.append(f"{name}\n{within if within != previous else ''}")
         previous = within
     return starts, names
-
-
-def to_datetime(time: np.datetime64) -> datetime:
-    """The same instant as a `datetime` without a time zone."""
-    return cast("datetime", time.astype("datetime64[us]").item())

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from forecasting.as_of import parse_as_of
 from forecasting.formats import format_percent
 from forecasting.models.baselines import BASELINES
 from forecasting.panel import Panel
@@ -20,7 +19,7 @@ def beyond_limits(panel: Panel, storage: Storage, as_of: str) -> str | None:
     and of these the bars by `as_of`: a run for a past date knows no later ones. What a baseline said in a
     network's place no training can mend. Scores that cannot be read are no reason.
     """
-    last = parse_as_of(as_of, panel.bars.freq)
+    last = panel.instant(as_of)
     days = panel.scoring.days
     tally = try_tally(storage, panel.name, until=last, since=last - np.timedelta64(days, "D"))
     if tally is None:

@@ -19,7 +19,7 @@ from forecasting.prices.delta import (
     find_table,
     has_mark,
     instant_scalar,
-    told_what_is_gone,
+    missing_files_as_store_error,
 )
 from forecasting.prices.order import instants
 from forecasting.prices.schema import INSTANT
@@ -109,7 +109,7 @@ class ScoreTable:
         """
         wanted, numbers = pa.array(forecast_ids, pa.string()), [np.empty(0, dtype=np.int64)]
         condition = (pc.field("ds") >= instant_scalar(since)) & pc.field("forecast_id").isin(wanted)
-        with told_what_is_gone(self._table):
+        with missing_files_as_store_error(self._table):
             scan = self._table.to_pyarrow_dataset()
             for batch in scan.to_batches(columns=["forecast_id", "unique_id", "h"], filter=condition):
                 forecasts = pc.index_in(batch["forecast_id"], wanted).to_numpy(zero_copy_only=False)
@@ -130,7 +130,7 @@ class ScoreTable:
             StoreError: a file of the table is gone.
         """
         columns = {name: _COUNTED.get(name, pc.field(name)) for name in (*keys, *how)}
-        with told_what_is_gone(self._table):
+        with missing_files_as_store_error(self._table):
             parts = [
                 _grouped(fragment.to_table(columns=columns, filter=condition), keys, how)
                 for fragment in self._table.to_pyarrow_dataset().get_fragments(condition)

@@ -5,10 +5,9 @@ reader of the scores to choose. Each score is made once. From the cutoff on, all
 the newest at scoring: what came is brought to the forecast's own units by what the cutoff's price is now.
 """
 
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -19,17 +18,19 @@ import stamina
 from deltalake.exceptions import CommitFailedError
 
 from forecasting import contract
-from forecasting.as_of import parse_as_of
+from forecasting.calendar import BarCalendar
+from forecasting.commands import command
 from forecasting.digests import digest_bytes
-from forecasting.errors import NightcastError, StoreError
+from forecasting.errors import NightcastError, StoreError, first_line
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.panel import Panel
-from forecasting.prices.audit.stored import is_usable
-from forecasting.prices.bars import Bars
+from forecasting.prices.audit.stored import usable_bars
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.publish import FORECAST, MANIFEST, forecasts_folder
+from forecasting.publishing.address import FORECAST, MANIFEST, forecasts_folder
+from forecasting.publishing.manifest import Published
 from forecasting.publishing.walk_forecasts import CHANGE, read_walks, walk_columns
 from forecasting.quantiles import COLUMNS, LEVELS, MEDIAN
+from forecasting.records import Record
 from forecasting.scoring.score_table import PINBALL, SCORES, ScoreTable, step_numbers
 from forecasting.storage import Storage
 
@@ -39,13 +40,12 @@ _COMMIT_ROWS = 2_000_000
 _IN_TURN = stamina.retry(
     on=CommitFailedError, attempts=10, timeout=None, wait_initial=0.1, wait_max=4, wait_jitter=1
 )
-_NEEDED = ("origin", "as_of", "forecast_id", "known_at", "published_at", "objects")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ScoreReport:
+class ScoreReport(Record):
     """What scoring a panel's forecasts came to.
 
     Attributes:
@@ -62,17 +62,13 @@ class ScoreReport:
     scored: int
     skipped: tuple[str, ...]
 
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class _Published:
-    """A committed forecast: its folder (with a `/`), its manifest and, of that, the instants."""
+    """A committed forecast: its folder (with a `/`), its manifest, and the manifest's instants."""
 
     folder: str
-    manifest: dict[str, Any]
+    manifest: Published
     as_of: np.datetime64
     known_at: np.datetime64
     published_at: np.datetime64
@@ -80,7 +76,7 @@ class _Published:
     @property
     def id(self) -> str:
         """Its identity."""
-        return str(self.manifest["forecast_id"])
+        return self.manifest.forecast_id
 
 
 def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> ScoreReport:
@@ -110,8 +106,9 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
         committed += 1
         try:
             found.append(_published(panel, folder, data))
-        except (ValueError, TypeError, KeyError) as error:
-            skipped.append(f"{storage.display(folder + MANIFEST)} is damaged ({error}); publish it again")
+        except (ValueError, NightcastError) as error:
+            reason = first_line(error)
+            skipped.append(f"{storage.display(folder + MANIFEST)} is damaged ({reason}); publish it again")
     if not found:
         return _warned(ScoreReport(panel.name, committed, 0, 0, tuple(skipped)))
     waiting, scored = sorted(found, key=lambda published: published.as_of), 0
@@ -123,7 +120,7 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
     except CommitFailedError as error:
         raise StoreError(
             f"cannot write scores of panel {panel.name} to {storage.uri} ({error}); "
-            "let its other runs end, then run: nightcast score " + panel.name
+            f"let its other runs end, then run: {command('score', panel, store=storage.uri)}"
         ) from error
     return _warned(ScoreReport(panel.name, committed, len(found), scored, tuple(skipped)))
 
@@ -135,15 +132,9 @@ def _folders(storage: Storage, panel: str) -> list[str]:
 
 
 def _published(panel: Panel, folder: str, data: bytes) -> _Published:
-    manifest = json.loads(data)
-    missing = [key for key in _NEEDED if key not in manifest]
-    if missing or FORECAST not in manifest["objects"]:
-        raise KeyError(f"it lacks {(*missing, FORECAST)[0]}")
-    try:
-        as_of = parse_as_of(manifest["as_of"], panel.bars.freq)
-    except NightcastError as error:
-        raise ValueError(str(error)) from error
-    return _Published(folder, manifest, as_of, _utc(manifest["known_at"]), _utc(manifest["published_at"]))
+    manifest = Published.from_json(data)
+    as_of = panel.instant(manifest.as_of)
+    return _Published(folder, manifest, as_of, _utc(manifest.known_at), _utc(manifest.published_at))
 
 
 def _warned(report: ScoreReport) -> ScoreReport:
@@ -214,11 +205,19 @@ class _Arrived:
         """The prices since any cutoff that a forecast `as_of` then may have: series were not stale yet."""
         spare = max(panel.audit.stale_bars, panel.forecast.horizon) + 1
         begin = panel.calendar.back(as_of, spare)
-        rows = PriceTable(storage, panel.name).newest_since(begin, [panel.forecast.target])
-        bars = Bars.from_table(rows, panel.forecast.target)
-        bars = bars.keep(is_usable(bars, panel))
+        rows = PriceTable(storage, panel).newest_since(begin, [panel.forecast.target])
+        bars = usable_bars(rows, panel)
         days, day = np.unique(bars.ds, return_inverse=True)
         return cls(bars.ids, days, bars.series.astype(np.int64) * len(days) + day, bars.y, begin)
+
+    def bars_since(self, as_of: np.datetime64, calendar: BarCalendar) -> int:
+        """How many bars of the calendar lie after `as_of`, up to the newest price; 0 without prices.
+
+        Counted backwards from the newest price: the calendar may end before the forecast's horizon does.
+        """
+        if not len(self.days):
+            return 0
+        return int(calendar.position(self.days[-1]) - calendar.position(as_of))
 
     @property
     def steps(self) -> int:
@@ -261,7 +260,7 @@ def _score(
     """
     path = published.folder + FORECAST
     data = storage.get(path)
-    if digest_bytes(data) != published.manifest["objects"][FORECAST]:
+    if digest_bytes(data) != published.manifest.digest:
         raise StoreError("its digest is not the one in its manifest; publish it again")
     forecast = contract.from_bytes(data, path)
     series = pc.index_in(forecast["unique_id"], arrived.codes).combine_chunks().fill_null(-1).to_numpy()
@@ -269,8 +268,7 @@ def _score(
     y = _in_its_units(panel, forecast, series, arrived)
     scored = np.isin(step_numbers(0, series, h, len(arrived.ids)), known % arrived.steps)
     new = np.flatnonzero(np.isfinite(y) & ~scored)
-    last = panel.calendar.future(published.as_of, 2 * int(h.max()))[-1]
-    overdue = len(arrived.days) > 0 and arrived.days[-1] > last
+    overdue = arrived.bars_since(published.as_of, panel.calendar) > 2 * int(h.max())
     settled = bool(len(new) + len(known) == forecast.num_rows or overdue)
     if not len(new):
         return _Part(SCORES.empty_table(), settled)
@@ -291,10 +289,10 @@ def _rows(published: _Published, forecast: pa.Table, walks: pa.Table, y: np.ndar
     quantiles = _stack(forecast, COLUMNS)
     pinball = _pinball(y, quantiles)
     columns: dict[str, Any] = {
-        "origin": published.manifest["origin"],
+        "origin": published.manifest.origin,
         "as_of": published.as_of,
         "forecast_id": published.id,
-        "provisional": bool(published.manifest.get("provisional")),
+        "provisional": not published.manifest.is_final,
         "known_at": published.known_at,
         "published_at": published.published_at,
         "y": y,

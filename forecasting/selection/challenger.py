@@ -3,23 +3,26 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label, parse_as_of
-from forecasting.digests import digest_record
+from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import ModelError
-from forecasting.models.baselines import BASELINES, EwmaWalk
-from forecasting.models.registry import Decision, Registry
+from forecasting.evaluation.verdict import BEST, CHAMPION
+from forecasting.models.baselines import EwmaWalk
+from forecasting.models.presets import preset_of
+from forecasting.models.registry import ModelMetadata, Registry
 from forecasting.models.training import train_network
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.prices.snapshot import Snapshot, bars_digest, read_bars
-from forecasting.progress import Progress
+from forecasting.progress import Progress, silent
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.scoring.limits import beyond_limits
-from forecasting.selection.gate import BEST, CHAMPION, Incumbents, judge, training_end
+from forecasting.selection.gate import Incumbents, judge, training_end
 from forecasting.storage import Storage
 
 # New data is material, and a challenger due, when there is so much more to train on. The bars of a week are
@@ -27,6 +30,10 @@ from forecasting.storage import Storage
 MATERIAL = 0.05
 
 _log = logging.getLogger(__name__)
+
+
+# Whether a run retrains when that is due, now, or never.
+Mode = Literal["auto", "retrain", "load"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowP
     """Count the windows and name the version that training would make; nothing is trained."""
     calendar = panel.calendar
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
-    end = training_end(calendar, parse_as_of(snapshot.as_of, panel.bars.freq), panel.retrain.holdout)
+    end = training_end(calendar, panel.instant(snapshot.as_of), panel.retrain.holdout)
     windows = build_windows(panel, bars, calendar) if bars.ids else None
     usable = bars.until(end)
     identity = {
@@ -76,9 +83,9 @@ def settings_digest(panel: Panel) -> str:
 
 def next_step(panel: Panel, trained_for: str) -> str:
     """When the challenger after a training for that `as_of` is due, in one sentence."""
-    last = parse_as_of(trained_for, panel.bars.freq) + np.timedelta64(panel.retrain.max_age_days, "D")
+    last = panel.instant(trained_for) + np.timedelta64(panel.retrain.max_age_days, "D")
     return (
-        f"The next challenger is due after {as_of_label(last, panel.bars.freq)}, or when there is "
+        f"The next challenger is due after {panel.label(last)}, or when there is "
         f"{MATERIAL:.0%} more to train on, or when the model's settings change, "
         "or when published forecasts turn out worse than [scoring] allows."
     )
@@ -92,20 +99,20 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
     are named before age; but not again before the panel has rested since the last training that they
     called for.
     """
-    registry = Registry(storage, panel.name)
-    decision = registry.decision(as_of)
+    log = DecisionLog(storage, panel.name)
+    decision = log.standing(as_of)
     if decision is None:
         return "there is no model yet"
-    if not is_whole(registry, decision):
+    if not decision.can_publish(Registry(storage, panel.name)):
         return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
-    return _disappointed(panel, storage, registry, as_of) or _outgrown(panel, as_of, decision, plan)
+    return _disappointed(panel, storage, log, as_of) or _outgrown(panel, as_of, decision, plan)
 
 
 def _outgrown(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) -> str | None:
     """That the last training is long ago, or was on much less, in words."""
-    trained_for = _trained_for(decision)
+    trained_for = decision.trained_as_of
     days = _days_between(panel, trained_for, as_of)
     if days > panel.retrain.max_age_days:
         limit = panel.retrain.max_age_days
@@ -118,7 +125,7 @@ def _outgrown(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) ->
     return None
 
 
-def _disappointed(panel: Panel, storage: Storage, registry: Registry, as_of: str) -> str | None:
+def _disappointed(panel: Panel, storage: Storage, log: DecisionLog, as_of: str) -> str | None:
     """What published forecasts did wrong, in words; None while the panel rests from their last call.
 
     Trainings for other reasons are no rest: where one comes every week, there would never be a call.
@@ -126,17 +133,13 @@ def _disappointed(panel: Panel, storage: Storage, registry: Registry, as_of: str
     beyond = beyond_limits(panel, storage, as_of)
     if beyond is None:
         return None
-    called = [_trained_for(one) for one in registry.decisions(as_of) if one.scores]
+    called = [one.trained_as_of for one in log.all(as_of) if one.scores]
     rests = bool(called) and _days_between(panel, max(called), as_of) < panel.scoring.rest_days
     return None if rests else beyond
 
 
-def _trained_for(decision: Decision) -> str:
-    return decision.trained_for or decision.as_of
-
-
 def _days_between(panel: Panel, earlier: str, later: str) -> int:
-    age = parse_as_of(later, panel.bars.freq) - parse_as_of(earlier, panel.bars.freq)
+    age = panel.instant(later) - panel.instant(earlier)
     return int(age / np.timedelta64(1, "D"))
 
 
@@ -146,13 +149,25 @@ def _is_material(plan: WindowPlan, decision: Decision) -> bool:
     return plan.training_bars >= (1 + MATERIAL) * decision.training_bars
 
 
+def is_training_due(
+    panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan, mode: Mode = "auto"
+) -> bool:
+    """Whether to train a challenger: as `mode` says, or when the standing decision is due."""
+    if mode != "auto":
+        return mode == "retrain"
+    reason = retrain_reason(panel, storage, snapshot.as_of, plan)
+    if reason is not None:
+        _log.info("model: retraining, as %s", reason)
+    return reason is not None
+
+
 def load_decision(panel: Panel, storage: Storage, as_of: str) -> Decision:
     """The decision that stands at `as_of`.
 
     Raises:
         ModelError: there is none, or it was made for other model settings.
     """
-    decision = Registry(storage, panel.name).decision(as_of)
+    decision = DecisionLog(storage, panel.name).standing(as_of)
     if decision is None:
         raise ModelError(
             f"panel {panel.name} has no model to load as of {as_of}; run with --mode auto or retrain"
@@ -166,7 +181,7 @@ def load_decision(panel: Panel, storage: Storage, as_of: str) -> Decision:
 
 
 def retrain(
-    panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan, on_progress: Progress
+    panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan, on_progress: Progress = silent
 ) -> Decision:
     """Train a challenger, unless this very version is there already, and let the gate decide who publishes.
 
@@ -175,12 +190,12 @@ def retrain(
     Raises:
         ModelError: the training fails or takes longer than the panel allows.
     """
-    registry = Registry(storage, panel.name)
-    standing = registry.decision(snapshot.as_of)
+    registry, log = Registry(storage, panel.name), DecisionLog(storage, panel.name)
+    standing = log.standing(snapshot.as_of)
     if (
         standing is not None
-        and is_whole(registry, standing)
-        and _is_judged(registry, snapshot.as_of, plan.version)
+        and standing.can_publish(registry)
+        and _is_judged(log, snapshot.as_of, plan.version)
     ):
         _log.info(
             "model %s is already trained on exactly these rows and judged; nothing to train", plan.version
@@ -192,42 +207,43 @@ def retrain(
     else:
         if not registry.is_intact(plan.version):
             _train(panel, registry, bars, plan, on_progress)
-        decision = _decide(panel, registry, bars, snapshot.as_of, plan)
+        decision = _decide(panel, storage, bars, snapshot.as_of, plan)
     # By the scores and not by the reason of this run: a training by hand answers their call as well.
-    scores = _disappointed(panel, storage, registry, snapshot.as_of) or ""
-    return registry.record(replace(decision, scores=scores))
+    scores = _disappointed(panel, storage, log, snapshot.as_of) or ""
+    return log.append(replace(decision, scores=scores))
 
 
-def is_whole(registry: Registry, decision: Decision) -> bool:
-    """Whether who publishes by that decision is there: a baseline always is."""
-    return decision.model in BASELINES or registry.is_intact(decision.version)
-
-
-def _is_judged(registry: Registry, as_of: str, version: str) -> bool:
+def _is_judged(log: DecisionLog, as_of: str, version: str) -> bool:
     """Whether the gate's last word was on this version and for this `as_of`, whatever a person said since."""
-    judged = [decision for decision in registry.decisions(as_of) if not decision.by_hand]
+    judged = [decision for decision in log.all(as_of) if not decision.by_hand]
     return bool(judged) and (judged[-1].as_of, judged[-1].challenger) == (as_of, version)
 
 
 def _train(panel: Panel, registry: Registry, bars: Bars, plan: WindowPlan, on_progress: Progress) -> None:
     end = np.datetime64(plan.training_end, "us")
     network = train_network(panel, bars, end, on_progress)
-    facts = {
-        "panel": panel.name,
-        "settings": panel.model_keys(),
-        "training_end": plan.training_end,
-        "training_digest": bars_digest(bars.until(end)),
-        "package_version": __version__,
-        "trained_at": datetime.now(UTC).isoformat(),
-    }
-    registry.save(plan.version, network, facts)
+    metadata = ModelMetadata(
+        version=plan.version,
+        sha256=digest_bytes(network.model_bytes),
+        settings=panel.model_keys(),
+        trained_at=datetime.now(UTC).isoformat(),
+        panel=panel.name,
+        training_end=plan.training_end,
+        training_digest=bars_digest(bars.until(end)),
+        package_version=__version__,
+        state=network.state,
+        history=network.history,
+        **network.facts,
+    )
+    registry.save(network, metadata)
 
 
-def _decide(panel: Panel, registry: Registry, bars: Bars, as_of: str, plan: WindowPlan) -> Decision:
+def _decide(panel: Panel, storage: Storage, bars: Bars, as_of: str, plan: WindowPlan) -> Decision:
     """Let the challenger, those it finds in place and the baselines meet on the holdout."""
+    registry, standing = Registry(storage, panel.name), DecisionLog(storage, panel.name).standing(as_of)
     windows = build_windows(panel, bars, panel.calendar)
     challenger = registry.load(panel, plan.version)
-    places, absent = _places(panel, registry, registry.decision(as_of), plan)
+    places, absent = _places(panel, registry, standing, plan)
     networks = {role: registry.load(panel, version) for role, version in places.versions.items()}
     incumbents = Incumbents(networks.get(CHAMPION), networks.get(BEST), places.stand_in)
     verdict = judge(panel, challenger, windows, np.datetime64(plan.training_end, "us"), incumbents)
@@ -240,7 +256,7 @@ def _decide(panel: Panel, registry: Registry, bars: Bars, as_of: str, plan: Wind
         version=versions.get(verdict.publishes, __version__),
         settings=settings_digest(panel),
         reason=" ".join([verdict.reason, *absent]),
-        verdict={**verdict.to_record(), "versions": versions},
+        verdict=replace(verdict, versions=versions),
         best=versions[verdict.best],
         trained_for=as_of,
         training_bars=plan.training_bars,
@@ -262,7 +278,7 @@ def _places(
     """Who is in place by the decision that stands, and a sentence for each who cannot compete."""
     if standing is None:
         return _Places({}, None), []
-    is_baseline = standing.model in BASELINES
+    is_baseline = standing.is_baseline
     if standing.settings != settings_digest(panel):
         gone = [] if is_baseline else [f"Champion {standing.version} did not compete: it has other settings."]
         return _Places({}, None), gone
@@ -283,7 +299,7 @@ def _why_not(registry: Registry, version: str, plan: WindowPlan) -> str | None:
     """Why a version cannot be judged on the windows after the plan's `training_end`; None where it can."""
     if not registry.is_intact(version):
         return "it is missing from the store, or damaged"
-    end = registry.metadata(version)["training_end"]
+    end = registry.metadata(version).training_end
     if np.datetime64(end) > np.datetime64(plan.training_end):
         return f"it was trained up to {end[:16]}, on bars that it would be judged by"
     return None
@@ -293,10 +309,11 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
     """The EWMA walk publishes; but nothing stands in for the lecture's network, which is there as it is."""
     need = panel.model.context_bars + panel.forecast.horizon + 1
     end = plan.training_end[:10]
-    if panel.model.preset == "lecture":
+    if not preset_of(panel).gated:
         raise ModelError(
-            f'preset = "lecture" trains on windows of {panel.model.context_bars} + {panel.forecast.horizon} '
-            f"bars, and no series of panel {panel.name} has {need} without a long gap by {end}, "
+            f'preset = "{panel.model.preset}" trains on windows of {panel.model.context_bars} + '
+            f"{panel.forecast.horizon} bars, and no series of panel {panel.name} has {need} without a long "
+            f"gap by {end}, "
             'where training ends; give more history, or set preset = "default" in [model]'
         )
     return Decision(
@@ -310,7 +327,7 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
             f"{EwmaWalk.name} stands in: no series has the {need} bars before {end}"
             " that one training window takes."
         ),
-        verdict={},
+        verdict=None,
         trained_for=as_of,
         training_bars=0,
         next_step=next_step(panel, as_of),

@@ -6,8 +6,7 @@ until a model is better than it. See `docs/evaluation.md`.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,75 +14,24 @@ import pandas as pd
 from forecasting.calendar import BarCalendar
 from forecasting.evaluation import metrics
 from forecasting.evaluation.scores import (
-    Score,
     compare,
     following,
     forecast_prices,
     loss_difference,
     score_windows,
 )
+from forecasting.evaluation.verdict import BEST, CHAMPION, Duel, SeriesScore, Verdict
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
+from forecasting.models.presets import preset_of
 from forecasting.models.windows import Windows
 from forecasting.panel import Panel
 
-CHAMPION = "champion"
-# The best version on record, which challengers have to hold against, where the champion is another one.
-BEST = "best"
 # Bars from one date of origins to the next. A prime, so that hourly bars are met at all hours of the day.
 ORIGIN_STRIDE = 11
 # More windows than this are sampled, by series: enough to tell one per cent, and seconds of work.
 MAX_WINDOWS = 5_000
-# A difference of more standard errors than this is not noise. At one, a model no better than the baseline is
-# turned away one time in six, at no cost; at two, intervals of half the width pass seven times in eight.
-NOISE = 1.0
-# A version is the best on record only when better by so many: a record that luck breaks now and then slides.
-# Of 2,000 versions, each 0.02 standard errors worse than the one before, what published was 0.4 of them worse
-# than the first, on average; at one instead of two it was 17.
-RECORD_NOISE = 2.0
-# Nor is less than this share of the random walk's loss worth a change, however sure: a network that learnt
-# nothing differs from the walk that it starts from by rounding.
-TIE = 0.001
-
 _DAY = np.timedelta64(1, "D")
-
-
-@dataclass(frozen=True)
-class Duel:
-    """How one candidate does against another on the holdout.
-
-    Attributes:
-        candidate: one of them.
-        opponent: the other.
-        difference: the candidate's loss less the opponent's, as a share of the random walk's: the mean over
-            dates of the mean over series of (difference / that series' mean random-walk loss). None when a
-            loss is not finite.
-        standard_error: of that mean over dates. None when the holdout is too short for one.
-    """
-
-    candidate: str
-    opponent: str
-    difference: float | None
-    standard_error: float | None
-
-    @property
-    def lost(self) -> bool:
-        """Whether the candidate is worse by more than noise, or does not even forecast finite prices."""
-        if self.difference is None:
-            return True
-        return self.standard_error is not None and self.difference > max(NOISE * self.standard_error, TIE)
-
-    @property
-    def better(self) -> bool:
-        """Whether the candidate's loss is the smaller one, noise or not."""
-        return self.difference is not None and self.difference < 0
-
-    @property
-    def is_record(self) -> bool:
-        """Whether the candidate is better by so much that luck explains it one time in forty."""
-        if self.difference is None or self.standard_error is None:
-            return False
-        return -self.difference > max(RECORD_NOISE * self.standard_error, TIE)
 
 
 @dataclass(frozen=True)
@@ -99,41 +47,6 @@ class Incumbents:
     champion: Forecaster | None = None
     best: Forecaster | None = None
     stand_in: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Who publishes, and why.
-
-    Attributes:
-        publishes: the candidate that does: the challenger's name, `champion`, `best`, or a baseline's name.
-        model: the name of its model, for the forecast's `model` column.
-        best: the candidate that is the best version on record from now on, whoever publishes.
-        reason: one sentence.
-        gated: whether the holdout had a say: not when it is too short, nor for the lecture's network.
-        training_end: the last bar that a version may have been trained on.
-        dates: how many dates the windows start from.
-        windows: how many windows there are.
-        table: each candidate's score.
-        duels: the comparisons that were made; the last one decided.
-        series: id -> `skill`, `coverage_80`, `coverage_90` and `windows` of what publishes, on the holdout.
-    """
-
-    publishes: str
-    model: str
-    best: str
-    reason: str
-    gated: bool
-    training_end: str
-    dates: int = 0
-    windows: int = 0
-    table: tuple[Score, ...] = ()
-    duels: tuple[Duel, ...] = ()
-    series: dict[str, dict[str, float | None]] = field(default_factory=dict)
-
-    def to_record(self) -> dict[str, Any]:
-        """As a JSON-able record."""
-        return asdict(self)
 
 
 class _OneLook(RandomWalk):
@@ -202,7 +115,7 @@ def judge(
         return duel(losses, candidate, opponent, overlap)
 
     choice = choose(meet, name, _able(losses, list(models)[1:]), incumbents.stand_in)
-    ungated = panel.model.preset == "lecture"
+    ungated = not preset_of(panel).gated
     publishes = name if ungated else choice.publishes
     last = choice.last
     return Verdict(
@@ -360,7 +273,7 @@ def _outcome(last: Duel) -> str:
     return f"the loss of {last.candidate} was {side} that of {last.opponent} by {amount}"
 
 
-def _by_series(losses: pd.DataFrame, publishes: str) -> dict[str, dict[str, float | None]]:
+def _by_series(losses: pd.DataFrame, publishes: str) -> dict[str, SeriesScore]:
     """What publishes, on each series' windows."""
     by_series = losses[losses["candidate"] == publishes].groupby("unique_id")
     walk = losses[losses["candidate"] == RandomWalk.name].groupby("unique_id")["scaled_quantile_loss"].mean()
@@ -369,6 +282,8 @@ def _by_series(losses: pd.DataFrame, publishes: str) -> dict[str, dict[str, floa
         by_series[["coverage_80", "coverage_90"]].mean().assign(skill=1 - ratio, windows=by_series.size())
     )
     return {
-        str(name): {str(key): value if np.isfinite(value) else None for key, value in row.items()}
+        str(name): SeriesScore(
+            **{str(key): value if np.isfinite(value) else None for key, value in row.items()}
+        )
         for name, row in summary.to_dict("index").items()
     }

@@ -1,20 +1,20 @@
-"""Promotion by hand: the versions of a panel's model, what they were worth, and a person's say over the gate.
+"""Promotion by hand: a person lists the versions of a panel's model and overrides the gate.
 
-What a person says is a decision like any other, made for the newest `as_of` there is: runs from that one on
-publish with it, until the next challenger is due, and runs for the past do not know of it.
+A decision by hand is a decision like any other. It is made for the newest `as_of`: runs from that one on use
+it until the next challenger is due, and runs for earlier dates ignore it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from forecasting import __version__
-from forecasting.digests import digest_record
+from forecasting.commands import command
 from forecasting.errors import ModelError
-from forecasting.models.baselines import BASELINES
-from forecasting.models.registry import Decision, Registry
+from forecasting.models.presets import preset_of
+from forecasting.models.registry import Registry
 from forecasting.panel import Panel
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.publish import latest_as_of
 from forecasting.selection.challenger import next_step, settings_digest
 from forecasting.storage import Storage
@@ -25,15 +25,16 @@ class Version:
     """One version of a panel's model.
 
     Attributes:
-        version: its digest.
-        is_whole: whether it can be loaded; a damaged one has nothing below.
-        has_settings: whether it was trained with the settings that the panel has now.
-        publishes: whether it does, by the newest decision.
-        is_best: whether it is the best on record there.
-        training_end: the last bar it was trained on, as datetime64 text.
-        trained_at: when, ISO 8601 in UTC.
-        skill: on the holdout where it was judged last, against the random walk; None where it never was.
-        coverage_80: the share of that holdout's prices inside its 80% interval; coverage_90 likewise.
+        version: the version's digest.
+        is_whole: whether the version can be loaded; a damaged one has defaults below.
+        has_settings: whether it was trained with the panel's present settings.
+        publishes: whether it publishes, by the newest decision.
+        is_best: whether it is the best version on record, by the newest decision.
+        training_end: the last bar that it was trained on, as datetime64 text.
+        trained_at: when it was trained, ISO 8601 in UTC.
+        skill: skill against the random walk on the holdout where it was judged last; None where it never was.
+        coverage_80: share of that holdout's prices inside the 80% interval.
+        coverage_90: share of that holdout's prices inside the 90% interval.
         judged_as_of: the `as_of` of that holdout.
     """
 
@@ -51,80 +52,106 @@ class Version:
 
 
 def list_versions(panel: Panel, storage: Storage) -> list[Version]:
-    """Every version in the store, the one trained last at the end.
+    """Return every version in the store, the one trained last at the end.
 
     Raises:
         ModelError: a decision is damaged.
     """
     registry = Registry(storage, panel.name)
-    decisions = registry.decisions()
+    decisions = DecisionLog(storage, panel.name).all()
     found = [_describe(panel, registry, decisions, version) for version in registry.versions()]
     return sorted(found, key=lambda one: one.trained_at)
 
 
-def promote(panel: Panel, storage: Storage, version: str, why: str = "") -> Decision:
-    """Have `version` publish from the newest `as_of` on; the decision. It is the best on record then.
+def plan_promotion(panel: Panel, storage: Storage, version: str, why: str = "") -> Decision:
+    """Return the decision that makes `version` publish from the newest `as_of` on; nothing is written.
+
+    The version then also is the best on record.
 
     Raises:
-        ModelError: there is no such version, it is not whole or has other settings, or the panel never ran.
+        ModelError: the version is not in the store, is not whole or has other settings, or the panel never
+            ran.
     """
-    registry = Registry(storage, panel.name)
-    decisions = _history(panel, registry)
-    _check(panel, registry, version)
+    decisions = _history(panel, storage)
+    _check(panel, storage, version)
     known = next((one for one in reversed(decisions) if one.version == version), None)
-    return registry.record(
-        replace(
-            _by_hand(panel, storage, decisions[-1]),
-            challenger=version,
-            model=_model_name(panel),
-            version=version,
-            settings=settings_digest(panel),
-            reason=_sentence("Promoted by hand", why),
-            verdict={} if known is None else known.verdict,
-            best=version,
-        )
+    return replace(
+        _by_hand(panel, storage, decisions[-1]),
+        challenger=version,
+        model=preset_of(panel).model,
+        version=version,
+        settings=settings_digest(panel),
+        reason=_sentence("Promoted by hand", why),
+        verdict=None if known is None else known.verdict,
+        best=version,
     )
+
+
+def plan_rollback(panel: Panel, storage: Storage, why: str = "") -> Decision:
+    """Return the decision that restores the previous live publisher; nothing is written.
+
+    Calling it twice undoes it.
+
+    Raises:
+        ModelError: nothing else ever published live, or the previous publisher is not whole or has other
+            settings.
+    """
+    decisions = _history(panel, storage)
+    before = rollback_target(decisions)
+    if before is None:
+        now = " ".join(decisions[-1].publisher).rstrip()
+        raise ModelError(
+            f"panel {panel.name} has only ever published live with {now}; "
+            f"to list what can be promoted, run: {command('models', panel, store=storage.uri)}"
+        )
+    if not before.is_baseline:
+        _check(panel, storage, before.version)
+    return replace(
+        _by_hand(panel, storage, decisions[-1]),
+        challenger=before.challenger,
+        model=before.model,
+        version=__version__ if before.is_baseline else before.version,
+        settings=before.settings,
+        reason=_sentence(f"Rolled back by hand to what was decided as of {before.as_of}", why),
+        verdict=before.verdict,
+        best=before.best,
+    )
+
+
+def promote(panel: Panel, storage: Storage, version: str, why: str = "") -> Decision:
+    """Make `version` publish from the newest `as_of` on, and return the decision.
+
+    Raises:
+        ModelError: as `plan_promotion`.
+    """
+    return DecisionLog(storage, panel.name).append(plan_promotion(panel, storage, version, why))
 
 
 def rollback(panel: Panel, storage: Storage, why: str = "") -> Decision:
-    """Have publish what did before what does now; the decision. Twice in a row leads back.
+    """Restore the previous live publisher, and return the decision. Calling it twice undoes it.
 
     Raises:
-        ModelError: nothing else ever did, or it is not whole or has other settings.
+        ModelError: as `plan_rollback`.
     """
-    registry = Registry(storage, panel.name)
-    decisions = _history(panel, registry)
-    before = rollback_target(decisions)
-    if before is None:
-        now = " ".join(_publisher(decisions[-1])).rstrip()
-        raise ModelError(
-            f"panel {panel.name} has only ever published with {now}; "
-            f"nightcast models {panel.name} lists what can be promoted"
-        )
-    if before.model not in BASELINES:
-        _check(panel, registry, before.version)
-    return registry.record(
-        replace(
-            _by_hand(panel, storage, decisions[-1]),
-            challenger=before.challenger,
-            model=before.model,
-            version=__version__ if before.model in BASELINES else before.version,
-            settings=before.settings,
-            reason=_sentence(f"Rolled back by hand to what was decided as of {before.as_of}", why),
-            verdict=before.verdict,
-            best=before.best,
-        )
-    )
+    return DecisionLog(storage, panel.name).append(plan_rollback(panel, storage, why))
 
 
 def rollback_target(decisions: Sequence[Decision]) -> Decision | None:
-    """Of all decisions, the newest last, the one that a rollback leads back to; None where there is none."""
-    return next((one for one in reversed(decisions) if _publisher(one) != _publisher(decisions[-1])), None)
+    """Return the decision that a rollback restores: the last live one with another publisher, or None.
+
+    `decisions` are all decisions of a panel, the newest last. A decision was live when it was made for no
+    earlier `as_of` than every decision before it: one made by a run for a past date never published live.
+    """
+    live: list[Decision] = []
+    for decision in sorted(decisions, key=lambda one: one.decided_at):
+        if not live or decision.as_of >= live[-1].as_of:
+            live.append(decision)
+    return next((one for one in reversed(live) if one.publisher != live[-1].publisher), None)
 
 
 def _by_hand(panel: Panel, storage: Storage, standing: Decision) -> Decision:
-    """A decision by hand that changes nothing yet: the next training is due when it was."""
-    trained_for = standing.trained_for or standing.as_of
+    """A decision by hand that changes nothing yet: the next training stays due when it was."""
+    trained_for = standing.trained_as_of
     return replace(
         standing,
         as_of=max(standing.as_of, latest_as_of(storage, panel.name) or ""),
@@ -135,42 +162,32 @@ def _by_hand(panel: Panel, storage: Storage, standing: Decision) -> Decision:
     )
 
 
-def _history(panel: Panel, registry: Registry) -> list[Decision]:
-    decisions = registry.decisions()
+def _history(panel: Panel, storage: Storage) -> list[Decision]:
+    decisions = DecisionLog(storage, panel.name).all()
     if not decisions:
-        raise ModelError(f"panel {panel.name} has no model yet; run: nightcast run {panel.name}")
+        first = command("run", panel, store=storage.uri)
+        raise ModelError(f"panel {panel.name} has no model yet; run: {first}")
     return decisions
 
 
-def _check(panel: Panel, registry: Registry, version: str) -> None:
+def _check(panel: Panel, storage: Storage, version: str) -> None:
     """Refuse a version that could not publish."""
+    registry = Registry(storage, panel.name)
     if version not in registry.versions():
         raise ModelError(
-            f"panel {panel.name} has no model {version}; nightcast models {panel.name} lists them"
+            f"panel {panel.name} has no model {version}; "
+            f"to list the models, run: {command('models', panel, store=storage.uri)}"
         )
     if not registry.is_intact(version):
         raise ModelError(
             f"model {version} of panel {panel.name} is damaged or not whole; choose another, "
-            "or run with --mode retrain"
+            f"or run: {command('run', panel, '--mode', 'retrain', store=storage.uri)}"
         )
-    if not _has_settings(panel, registry.metadata(version)):
+    if registry.metadata(version).settings_digest != settings_digest(panel):
         raise ModelError(
             f"model {version} was made with other settings than panel {panel.name} has now; "
             "choose another, or set them back"
         )
-
-
-def _has_settings(panel: Panel, metadata: dict[str, Any]) -> bool:
-    return digest_record(metadata["settings"]) == settings_digest(panel)
-
-
-def _model_name(panel: Panel) -> str:
-    return "lecture_lstm" if panel.model.preset == "lecture" else "stacked_lstm"
-
-
-def _publisher(decision: Decision) -> tuple[str, str]:
-    """Who publishes by it; a baseline has no version of its own."""
-    return decision.model, "" if decision.model in BASELINES else decision.version
 
 
 def _sentence(what: str, why: str) -> str:
@@ -179,30 +196,29 @@ def _sentence(what: str, why: str) -> str:
 
 def _describe(panel: Panel, registry: Registry, decisions: list[Decision], version: str) -> Version:
     standing = decisions[-1] if decisions else None
-    whole = registry.is_intact(version)
-    metadata = registry.metadata(version) if whole else {}
-    judged_as_of, score = next(
-        ((one.as_of, row) for one in reversed(decisions) if (row := _score(one, version))), ("", {})
-    )
-    return Version(
+    found = Version(
         version=version,
-        is_whole=whole,
-        has_settings=whole and _has_settings(panel, metadata),
-        publishes=standing is not None and _publisher(standing)[1] == version,
+        is_whole=registry.is_intact(version),
+        has_settings=False,
+        publishes=standing is not None and standing.publisher[1] == version,
         is_best=standing is not None and standing.best == version,
-        training_end=metadata.get("training_end", ""),
-        trained_at=metadata.get("trained_at", ""),
-        skill=score.get("skill"),
-        coverage_80=score.get("coverage_80"),
-        coverage_90=score.get("coverage_90"),
-        judged_as_of=judged_as_of,
     )
-
-
-def _score(decision: Decision, version: str) -> dict[str, Any] | None:
-    """What the gate measured of a version when it made this decision."""
-    if decision.by_hand:  # its numbers are those of an earlier one
-        return None
-    versions = decision.verdict.get("versions", {})
-    rows = (row for row in decision.verdict.get("table", ()) if versions.get(row["candidate"]) == version)
-    return next(rows, None)
+    if found.is_whole:
+        metadata = registry.metadata(version)
+        found = replace(
+            found,
+            has_settings=metadata.settings_digest == settings_digest(panel),
+            training_end=metadata.training_end,
+            trained_at=metadata.trained_at,
+        )
+    judged = (one for one in reversed(decisions) if one.verdict and not one.by_hand)  # by hand: old figures
+    for one in judged:
+        if one.verdict and (score := one.verdict.score_of(version)):
+            return replace(
+                found,
+                skill=score.skill,
+                coverage_80=score.coverage_80,
+                coverage_90=score.coverage_90,
+                judged_as_of=one.as_of,
+            )
+    return found

@@ -11,12 +11,15 @@ import pytest
 
 from deployments import cli
 from forecasting.contract import SCHEMA
-from forecasting.models.registry import Decision, Registry
+from forecasting.digests import digest_bytes
+from forecasting.models.registry import ModelMetadata, Registry
 from forecasting.models.training import TrainedNetwork
 from forecasting.panel import Panel
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
+from tests.hostile import write_hostile_modules
 from tests.published import DAY, FIRST_DAY, add_prices, publish_walk, small_panel, walks
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -49,6 +52,7 @@ def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
+    write_hostile_modules(tiny_panel.parent)  # Prefect's temporary server and the training start there
     done = start(tiny_panel.parent, "run", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "training: step 20/20" in done.stdout
@@ -204,7 +208,10 @@ def test_backtest_prints_the_table_and_writes_every_prediction_and_a_report(
 
 def test_models_of_a_panel_that_never_ran(tiny_panel: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("models", str(tiny_panel), "--store", str(tiny_panel.parent / "store")) == 0
-    assert capsys.readouterr().out == "tiny has no model yet; run: nightcast run tiny\n"
+    folder = tiny_panel.parent
+    assert capsys.readouterr().out == (
+        f"tiny has no model yet; run: nightcast run tiny --store {folder}/store --panels {folder}\n"
+    )
 
 
 def test_models_lists_promotes_and_rolls_back(
@@ -213,12 +220,18 @@ def test_models_lists_promotes_and_rolls_back(
     panel, registry = Panel.load(tiny_panel), Registry(local_storage, "tiny")
     network = TrainedNetwork(b"a network", {}, {}, {})
     for version, day in (("aaaa", "20"), ("bbbb", "27")):
-        facts = {"settings": panel.model_keys(), "training_end": f"2026-08-{day}T00:00:00.000000"}
-        registry.save(version, network, {**facts, "trained_at": f"2026-10-{day}T06:00:00+00:00"})
+        metadata = ModelMetadata(
+            version=version,
+            sha256=digest_bytes(network.model_bytes),
+            settings=panel.model_keys(),
+            training_end=f"2026-08-{day}T00:00:00.000000",
+            trained_at=f"2026-10-{day}T06:00:00+00:00",
+        )
+        registry.save(network, metadata)
         as_of, settings = f"2026-10-{day}", settings_digest(panel)
         decided_at = f"{as_of}T06:00:00.000000+00:00"
-        registry.record(
-            Decision(as_of, decided_at, version, "stacked_lstm", version, settings, "It won.", {}, version)
+        DecisionLog(local_storage, "tiny").append(
+            Decision(as_of, decided_at, version, "stacked_lstm", version, settings, "It won.", None, version)
         )
     words = ("models", str(tiny_panel), "--store", local_storage.uri)
 
@@ -237,10 +250,12 @@ def test_models_lists_promotes_and_rolls_back(
     ] in lines
     assert ["2026-10-20", "2026-10-20T06:00:00", "stacked_lstm", "aaaa", "It", "won."] in lines
 
-    assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", *words[2:]) == 0
+    assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", "--yes", *words[2:]) == 0
     said = "From 2026-10-27 on, stacked_lstm aaaa publishes. Promoted by hand: calmer."
-    assert said in capsys.readouterr().out
-    assert call(*words[:2], "rollback", *words[2:]) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert "From 2026-10-27 on, stacked_lstm aaaa will publish instead of stacked_lstm bbbb." in out
+    assert call(*words[:2], "rollback", "--yes", *words[2:]) == 0
     assert "From 2026-10-27 on, stacked_lstm bbbb publishes." in capsys.readouterr().out
 
 

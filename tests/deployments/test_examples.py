@@ -18,7 +18,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments.examples import read_with_duckdb
 from forecasting import contract
 from forecasting.contract import SeriesForecast
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit, point_latest
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import commit, point_latest
 from forecasting.storage import Storage
 from tasks.announce import show_latest
 from tests.prefect_server import PrefectServer
@@ -49,7 +51,7 @@ def made(storage: Storage, panel: str) -> dict[str, Any]:
         "model_version": "abc",
         "known_at": "2026-10-30T20:00:00Z",
     }
-    return commit(storage, address, facts)
+    return commit(storage, Manifest.of(address, **facts))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments import cli
-from deployments.missed_runs import Place, Plan, Run, Stage, backfill_command, plan_nightly, plan_others
+from deployments.missed_runs import Plan, Run, Stage, fill_command, plan_nightly, plan_others
 from forecasting.panel import BarSettings, Panel, Schedule, Source
 
 DEPLOYED = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
@@ -64,11 +64,15 @@ def test_of_other_deployments_only_the_newest_late_run_stays() -> None:
     assert set(plan_others(NOW, runs).cancel) == {"3", "5"}
 
 
-def test_the_backfill_is_for_the_bars_that_were_closed_at_the_due_times() -> None:
+def test_the_backfill_is_for_the_bars_that_were_closed_at_the_due_times(tmp_path: Path) -> None:
+    folder = tmp_path / "my panels"
+    folder.mkdir()
+    (folder / "fx.toml").write_text('name = "fx"\n[source]\nuri = "x.csv"\n', encoding="utf-8")
+    panel = Panel.load("fx", folder)
     # At 16:30 UTC the newest closed daily bar of a 24/7 calendar is the day before.
-    command = backfill_command(PANEL, plan(Run("mon", due(2), Stage.OVER)), Place("s3://b/x", "/my panels"))
+    command = fill_command(panel, plan(Run("mon", due(2), Stage.OVER)), "s3://b/x")
     assert command == (
-        "nightcast backfill fx --start 2026-11-02 --end 2026-11-04 --store s3://b/x --panels '/my panels'"
+        f"nightcast backfill fx --start 2026-11-02 --end 2026-11-04 --store s3://b/x --panels '{folder}'"
     )
 
 
@@ -77,13 +81,14 @@ def test_a_backfill_of_short_bars_is_asked_for_by_dates_as_the_command_takes_the
 ) -> None:
     hourly = PANEL.model_copy(update={"bars": BarSettings(freq="1h")})
     hours = tuple(datetime(2026, 11, 6, hour, tzinfo=UTC) for hour in (0, 9, 17))
-    place = Place(str(tmp_path), str(tmp_path), "http://127.0.0.1:4200/api")
-    command = backfill_command(hourly, Plan(skipped=hours[:2], newest=hours[2]), place)
+    plan = Plan(skipped=hours[:2], newest=hours[2])
+    command = fill_command(hourly, plan, str(tmp_path), "http://127.0.0.1:4200/api")
     # At midnight the newest closed hour is the one that began at 23:00 the day before.
     assert command == (
         "PREFECT_API_URL=http://127.0.0.1:4200/api nightcast backfill fx --start 2026-11-05 --end 2026-11-06 "
-        f"--store {tmp_path} --panels {tmp_path}"
+        f"--store {tmp_path}"
     )
+    assert command is not None
     _, bound, _ = cli.app.parse_args(command.split(" nightcast ")[1].split())
     assert bound.arguments["start"] == date(2026, 11, 5)
     assert bound.arguments["end"] == date(2026, 11, 6)
@@ -91,4 +96,4 @@ def test_a_backfill_of_short_bars_is_asked_for_by_dates_as_the_command_takes_the
 
 def test_there_is_nothing_to_fill_where_all_was_for_the_same_bars() -> None:
     hours = [datetime(2026, 11, 6, hour, tzinfo=UTC) for hour in (17, 18, 19)]
-    assert backfill_command(PANEL, Plan(skipped=tuple(hours[:2]), newest=hours[2]), Place("s", "/p")) is None
+    assert fill_command(PANEL, Plan(skipped=tuple(hours[:2]), newest=hours[2]), "s") is None

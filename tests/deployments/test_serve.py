@@ -23,6 +23,7 @@ from deployments.catching_up import STOPPED
 from deployments.commands.serve import default_limit
 from forecasting.publishing import reader
 from tests.conftest import TINY_PANEL
+from tests.hostile import write_hostile_modules
 from tests.prefect_server import free_port
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -70,6 +71,7 @@ class Serve:
 
 @contextmanager
 def serve(folder: Path, port: int, number: int) -> Iterator[Serve]:
+    write_hostile_modules(folder)  # neither the server nor the runs may import them
     output = folder / f"serve-{number}.txt"
     with output.open("wb") as lines:
         process = subprocess.Popen(

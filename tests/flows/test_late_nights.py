@@ -27,7 +27,8 @@ from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.publishing import reader
-from forecasting.publishing.publish import as_of_folder, manifests
+from forecasting.publishing.address import as_of_folder
+from forecasting.publishing.publish import find_published
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
@@ -94,7 +95,7 @@ def slots_taken(limit: str) -> int:
 
 
 def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
-    return [one for _, one in manifests(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
+    return [one for _, one in find_published(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
 
 
 def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_named(tmp_path: Path) -> None:
@@ -127,16 +128,16 @@ def test_a_late_training_publishes_twice_and_the_final_one_counts(
 ) -> None:
     folder, manifest = late_night
     early, final = published(folder, "2026-10-29")
-    assert early["provisional"] == "the training was not done by the deadline, 2026-10-30 07:00 UTC"
-    assert early["model"] == "ewma_walk"
-    assert final["forecast_id"] == manifest["forecast_id"] != early["forecast_id"]
-    assert final["provisional"] is None
-    assert early["rows_digest"] == final["rows_digest"]
+    assert early.provisional == "the training was not done by the deadline, 2026-10-30 07:00 UTC"
+    assert early.model == "ewma_walk"
+    assert final.forecast_id == manifest.forecast_id != early.forecast_id
+    assert final.provisional is None
+    assert early.rows_digest == final.rows_digest
     for frame in (
         reader.latest("tiny", str(folder / "store")),
         reader.as_of("tiny", "2026-10-29", str(folder / "store")),
     ):
-        assert set(frame["forecast_id"]) == {final["forecast_id"]}
+        assert set(frame["forecast_id"]) == {final.forecast_id}
 
 
 def test_report_and_summary_of_an_early_forecast_say_that_it_is_provisional(
@@ -169,7 +170,7 @@ def test_a_late_source_is_asked_again_until_it_has_the_bar(
 
     monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=sleep))
     manifest = run(night, NEXT_DUE)
-    assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
+    assert (manifest.as_of, manifest.provisional) == ("2026-10-30", None)
     assert next(comes, None) is None
     assert held == [0, 0]  # another run of the panel could go on meanwhile
     assert "no file at" in caplog.text
@@ -184,9 +185,9 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     manifest = run(night, NEXT_DUE)
     assert published(night, "2026-10-29") == before
     assert published(night, "2026-10-30") == []
-    assert manifest["forecast_id"] == before[-1]["forecast_id"]
+    assert manifest.forecast_id == before[-1]["forecast_id"]
     line = "Nothing new: the prices up to 2026-10-29 and the model are those of forecast "
-    line += manifest["forecast_id"]
+    line += manifest.forecast_id
     assert manifest["standing"].startswith(line)
     with get_client(sync_client=True) as client:
         shown = {one.key: one.data for one in client.read_latest_artifacts()}
@@ -198,7 +199,7 @@ def test_a_night_whose_bars_came_after_the_deadline_is_named_by_the_next_one(
 ) -> None:
     prices_to(night, "2026-10-31")
     manifest = run(night, datetime(2026, 11, 1, 6, tzinfo=UTC))
-    assert manifest["as_of"] == "2026-10-31"
+    assert manifest.as_of == "2026-10-31"
     line = "run: nightcast backfill tiny --start 2026-10-30 --end 2026-10-30"
     assert line in caplog.text
     with get_client(sync_client=True) as client:
@@ -219,7 +220,7 @@ def test_a_source_that_cannot_be_read_by_the_deadline_leaves_what_the_store_has(
     ingest(panel, storage, to_instant(NEXT_DUE))
     (night / "prices.csv").unlink()
     manifest = run(night, NEXT_DUE)
-    assert (manifest["as_of"], manifest["provisional"]) == ("2026-10-30", None)
+    assert (manifest.as_of, manifest.provisional) == ("2026-10-30", None)
 
 
 def test_the_breaker_ends_a_run_at_once(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +244,7 @@ def test_a_retry_of_the_flow_keeps_the_as_of(night: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("tasks.audit.take_snapshot", fails_once)
     manifest = run(night, FIRST_DUE, nightly.with_options(retries=1))
-    assert manifest["as_of"] == "2026-10-29"
+    assert manifest.as_of == "2026-10-29"
     assert due == [FIRST_DUE, FIRST_DUE]
 
 
@@ -259,8 +260,8 @@ def test_retrain_trains_now_and_publishes_only_when_asked_to(night: Path) -> Non
     assert set(zip(tally["as_of"].dt.strftime("%Y-%m-%d"), tally["rows"], strict=True)) == {("2026-10-29", 1)}
 
     manifest = retrain(**parameters)
-    assert manifest["decision"] == decision
-    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [manifest["forecast_id"]]
+    assert manifest.decision == decision
+    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [manifest.forecast_id]
 
 
 def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(

@@ -18,12 +18,12 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from flows.nightly import nightly
 from flows.score import score
 from forecasting.errors import AuditError, ModelError, SourceError
-from forecasting.models.registry import Registry
 from forecasting.operations.maintenance import maintain
 from forecasting.operations.run_record import read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
+from forecasting.publishing.decisions import DecisionLog
 from forecasting.scoring.track_record import read_tally
 from forecasting.selection.promotion import promote, rollback
 from forecasting.storage import Storage
@@ -60,7 +60,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
     folder, manifest = first_night
-    assert set(manifest["objects"]) == {
+    assert set(manifest.objects) == {
         "forecast.parquet",
         "_walks.parquet",
         "_findings.parquet",
@@ -83,7 +83,7 @@ def test_the_report_shows_the_loss_curve_whoever_publishes(
 
 def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
     folder, manifest = first_night
-    assert list(manifest["left_out"]) == ["DEAD"]
+    assert list(manifest.left_out) == ["DEAD"]
     report = next((folder / "store").rglob("_report.html")).read_text(encoding="utf-8")
     assert "P101" in report
     assert "DEAD" in report
@@ -94,7 +94,7 @@ def test_the_findings_are_a_parquet_file_beside_the_report(
 ) -> None:
     folder, manifest = first_night
     frame = pd.read_parquet(next((folder / "store").rglob("_findings.parquet")))
-    assert len(frame) == len(manifest["findings"])
+    assert len(frame) == len(manifest.findings)
     assert frame.query("code == 'P101'")[["unique_id", "severity"]].to_numpy().tolist() == [["DEAD", "error"]]
 
 
@@ -105,32 +105,32 @@ def test_the_same_run_again_changes_nothing(night: Path) -> None:
     after = files(night / "store")
     assert after.pop("status/tiny.json") != before.pop("status/tiny.json")  # which says when
     assert after == before
-    assert manifest["forecast_id"] == json.loads(before["latest/tiny.json"])["forecast_id"]
+    assert manifest.forecast_id == json.loads(before["latest/tiny.json"])["forecast_id"]
 
 
 def test_how_the_run_ended_is_recorded(night: Path) -> None:
     storage = Storage(str(night / "store"))
     first, published = read_run_record(storage, "tiny"), json.loads(storage.get("latest/tiny.json"))
     assert first is not None
-    assert (first.outcome, first.forecast_id) == ("published", published["forecast_id"])
+    assert (first.outcome, first.forecast_id) == ("published", published.forecast_id)
     run(night)
     again = read_run_record(storage, "tiny")
     assert again is not None
-    assert (again.outcome, again.forecast_id) == ("nothing new", published["forecast_id"])
+    assert (again.outcome, again.forecast_id) == ("nothing new", published.forecast_id)
 
 
 def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, manifest = first_night
     again = nightly(panel=str(folder / "tiny.toml"), store=str(tmp_path / "other"))
-    assert again["forecast_id"] == manifest["forecast_id"]
-    assert again["objects"]["forecast.parquet"] == manifest["objects"]["forecast.parquet"]
+    assert again.forecast_id == manifest.forecast_id
+    assert again.objects["forecast.parquet"] == manifest.objects["forecast.parquet"]
 
 
 def test_the_next_day_loads_the_model_and_moves_on(night: Path) -> None:
     write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
     before = json.loads((night / "store" / "latest" / "tiny.json").read_text())
     manifest = run(night)
-    assert manifest["as_of"] == "2026-10-31" > before["as_of"]
+    assert manifest.as_of == "2026-10-31" > before["as_of"]
     assert len(list((night / "store" / "models" / "tiny").glob("*/model.keras"))) == 1
     assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-31"
 
@@ -192,7 +192,7 @@ def test_the_next_night_scores_what_the_last_one_forecast(night: Path) -> None:
 
 def test_a_past_date_publishes_but_does_not_move_the_pointer_back(night: Path) -> None:
     manifest = run(night, as_of=date(2026, 10, 20))
-    assert manifest["as_of"] == "2026-10-20"
+    assert manifest.as_of == "2026-10-20"
     assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-30"
     frame = reader.as_of("tiny", "2026-10-20", str(night / "store"))
     assert frame["cutoff"].max().date() == date(2026, 10, 20)
@@ -202,19 +202,19 @@ def test_a_version_promoted_by_hand_publishes_the_same_date_anew(night: Path) ->
     panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
     first = json.loads((night / "store" / "latest" / "tiny.json").read_text())
     run(night, as_of=date(2026, 10, 20))
-    (past,) = Registry(storage, "tiny").decisions("2026-10-20")
+    (past,) = DecisionLog(storage, "tiny").all("2026-10-20")
     promote(panel, storage, past.challenger)
 
     promoted = run(night)
     assert (promoted["as_of"], promoted["model_version"]) == ("2026-10-30", past.challenger)
     assert promoted["decision"]["by_hand"]
     pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
-    assert pointer["forecast_id"] == promoted["forecast_id"] != first["forecast_id"]
+    assert pointer["forecast_id"] == promoted["forecast_id"] != first.forecast_id
 
     rollback(panel, storage)
-    assert run(night)["forecast_id"] == first["forecast_id"]
+    assert run(night)["forecast_id"] == first.forecast_id
     pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
-    assert pointer["forecast_id"] == first["forecast_id"]
+    assert pointer["forecast_id"] == first.forecast_id
 
 
 def test_load_with_nothing_to_load_is_an_error(tiny_panel: Path) -> None:
@@ -292,5 +292,5 @@ def test_a_store_on_s3_gives_the_same_bytes(
 ) -> None:
     folder, manifest = first_night
     on_s3 = nightly(panel=str(folder / "tiny.toml"), store=s3_storage.uri)
-    assert on_s3["objects"]["forecast.parquet"] == manifest["objects"]["forecast.parquet"]
-    assert set(reader.latest("tiny", s3_storage.uri)["forecast_id"]) == {manifest["forecast_id"]}
+    assert on_s3["objects"]["forecast.parquet"] == manifest.objects["forecast.parquet"]
+    assert set(reader.latest("tiny", s3_storage.uri)["forecast_id"]) == {manifest.forecast_id}

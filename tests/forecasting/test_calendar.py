@@ -382,13 +382,13 @@ def test_a_set_of_holidays_has_no_intraday_bars() -> None:
 
 
 def test_future_beyond_what_the_calendar_knows_is_refused() -> None:
-    with pytest.raises(PanelError, match=r"'XNYS' knows .* to 2049-12-31, not the 72 bars after 2049-12-01"):
+    with pytest.raises(PanelError, match=r"'XNYS' covers .* to 2049-12-31, not the 72 bars after 2049-12-01"):
         bar_calendar("XNYS", "1D").future(np.datetime64("2049-12-01"), 72)
 
 
 def test_past_before_what_the_calendar_knows_is_refused() -> None:
     # Tokyo's holidays are known to the library from 1997 on.
-    with pytest.raises(PanelError, match=r"'XTKS' knows 1997-01-06 to .*, not 1996-12-30"):
+    with pytest.raises(PanelError, match=r"'XTKS' covers 1997-01-06 to .*, not 1996-12-30"):
         bar_calendar("XTKS", "1D").bars(np.datetime64("1996-12-30"), np.datetime64("1997-02-01"))
 
 

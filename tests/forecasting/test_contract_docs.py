@@ -1,24 +1,39 @@
-"""The snippets of docs/contract.md do what they say."""
+"""The snippets of docs/contract.md and of the README do what they say."""
 
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from forecasting import contract
 from forecasting.contract import SeriesForecast
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
 from forecasting.publishing import publish
-from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 
-DOCS = Path(__file__).parents[2] / "docs/contract.md"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs/contract.md"
 SNIPPETS = {
     name: (local, text)
     for name, local, text in re.findall(
         r"```python ([\w-]+)( local)?\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL
     )
+}
+# What uses our own package, on the bundled panel and a store in the folder it runs in.
+OURS = {
+    f"{page}-{count}": text
+    for page in ("README.md", "docs/contract.md")
+    for count, text in enumerate(
+        re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    )
+    if "forecasting" in text
 }
 EVERYWHERE = [name for name, (local, _) in SNIPPETS.items() if not local]
 
@@ -35,7 +50,7 @@ def fill(storage: Storage, forecast: SeriesForecast) -> None:
         address = ForecastAddress("ecb_fx", f"2026-10-{day}", name)
         storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], name), {}))
         record = {"known_at": known_at, "origin": "live", "provisional": None, **facts}
-        publish.point_latest(storage, publish.commit(storage, address, record))
+        publish.point_latest(storage, publish.commit(storage, Manifest.of(address, **record)))
     storage.put(ForecastAddress("ecb_fx", "2026-10-30", "zz").path(FORECAST), b"half a night's work")
 
 
@@ -68,3 +83,27 @@ def test_a_snippet_reads_a_local_store(name: str, local_storage: Storage, foreca
 def test_a_snippet_reads_a_store_on_s3(name: str, s3_storage: Storage, forecast: SeriesForecast) -> None:
     fill(s3_storage, forecast)
     assert given_rows(name, s3_storage.uri) == EXPECTED
+
+
+@pytest.fixture
+def store_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: SeriesForecast) -> Storage:
+    """A store of the bundled panel, with prices and forecasts, as `make demo` leaves it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIGHTCAST_PANELS", str(ROOT / "deployments/panels"))
+    storage = Storage("store")
+    fill(storage, forecast)
+    ingest(Panel.load("ecb_fx"), storage, np.datetime64("2026-10-31", "us"))
+    return storage
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.usefixtures("store_here")
+def test_a_snippet_with_our_package_runs(name: str) -> None:
+    known: dict[str, Any] = {}
+    exec(OURS[name], known)  # noqa: S102 - what a reader of the docs would do
+    frames = [value for value in known.values() if isinstance(value, pd.DataFrame)]
+    assert all(len(frame) for frame in frames)
+
+
+def test_the_snippets_with_our_package_are_found() -> None:
+    assert {name.partition("-")[0] for name in OURS} == {"README.md", "docs/contract.md"}

@@ -44,5 +44,7 @@ def test_the_last_time_due_may_be_now(now: str, due: str) -> None:
 
 @pytest.mark.parametrize("line", ["", "nightly", "0 6 * *", "61 6 * * *", "* * * * * *", "0 0 31 2 *"])
 def test_a_line_that_is_no_cron_says_what_to_write(line: str) -> None:
-    with pytest.raises(ValueError, match=r"is no cron line: .*; write minute, hour, day, month and weekday"):
+    with pytest.raises(
+        ValueError, match=r"is not a cron line: .*; write minute, hour, day, month and weekday"
+    ):
         check_cron(line)

@@ -4,15 +4,21 @@ from typing import Any
 
 import pytest
 
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.decisions import Decision
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import commit
 from forecasting.storage import Storage
 from tasks.announce import show_latest
 
+DECISION = Decision(
+    *("2026-10-30", "2026-10-30T20:00:00+00:00", "abc", "ewma_walk", "1", "s", "It was better."), verdict=None
+)
 Events = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
-def manifests(local_storage: Storage) -> dict[str, dict[str, Any]]:
+def manifests(local_storage: Storage) -> dict[str, Manifest]:
     """Four forecasts of the panel fx, by their ids; `base` and `walk` are a baseline's."""
     made = {}
     for forecast_id, day, model in (
@@ -27,14 +33,14 @@ def manifests(local_storage: Storage) -> dict[str, dict[str, Any]]:
             "provisional": "the source was late" if forecast_id == "second" else None,
             "model": model,
             "model_version": "abc",
-            "decision": {"reason": "It was better."},
+            "decision": DECISION,
         }
-        made[forecast_id] = commit(local_storage, address, record)
+        made[forecast_id] = commit(local_storage, Manifest.of(address, **record))
     return made
 
 
 def test_a_published_forecast_is_announced_once(
-    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+    local_storage: Storage, manifests: dict[str, Manifest], events: Events
 ) -> None:
     for forecast_id in ("first", "first", "second", "second"):
         assert show_latest(local_storage, manifests[forecast_id])
@@ -47,7 +53,7 @@ def test_a_published_forecast_is_announced_once(
         "model_version": "abc",
         "origin": "live",
         "provisional": "the source was late",
-        "published_at": manifests["second"]["published_at"],
+        "published_at": manifests["second"].published_at,
         "store": local_storage.uri,
         "uri": f"{local_storage.uri}/forecasts/fx/as_of=2026-10-29/id=second/forecast.parquet",
         # printf second | sha256sum
@@ -56,7 +62,7 @@ def test_a_published_forecast_is_announced_once(
 
 
 def test_an_earlier_date_is_not_announced(
-    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+    local_storage: Storage, manifests: dict[str, Manifest], events: Events
 ) -> None:
     assert show_latest(local_storage, manifests["second"])
     assert not show_latest(local_storage, manifests["first"])
@@ -64,7 +70,7 @@ def test_an_earlier_date_is_not_announced(
 
 
 def test_a_baseline_is_told_of_when_it_begins_to_stand_in(
-    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+    local_storage: Storage, manifests: dict[str, Manifest], events: Events
 ) -> None:
     for forecast_id in ("first", "base", "walk"):
         show_latest(local_storage, manifests[forecast_id])
@@ -75,26 +81,22 @@ def test_a_baseline_is_told_of_when_it_begins_to_stand_in(
 
 
 def test_a_baseline_that_is_the_first_to_publish_is_told_of(
-    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+    local_storage: Storage, manifests: dict[str, Manifest], events: Events
 ) -> None:
     show_latest(local_storage, manifests["base"])
     assert [event for event, _ in events] == ["nightcast.forecast.published", "nightcast.baseline.stands-in"]
 
 
 def test_a_backfilled_forecast_is_not_announced_and_hides_no_baseline(
-    local_storage: Storage, manifests: dict[str, dict[str, Any]], events: Events
+    local_storage: Storage, manifests: dict[str, Manifest], events: Events
 ) -> None:
     address = ForecastAddress("fx", "2026-10-30", "past")
     local_storage.put(address.path(FORECAST), b"past")
     past = commit(
         local_storage,
-        address,
-        {
-            "known_at": "2026-11-01T20:00:00Z",
-            "origin": "backfill",
-            "model": "ewma_walk",
-            "model_version": "1",
-        },
+        Manifest.of(
+            address, known_at="2026-11-01T20:00:00Z", origin="backfill", model="ewma_walk", model_version="1"
+        ),
     )
     assert show_latest(local_storage, past)
     assert events == []

@@ -5,16 +5,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partialmethod
+from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tasks import panel_slot as panel_slot_module
-from tasks.panel_slot import panel_slot
+from tasks.panel_slot import Sign, panel_slot
 from tests.prefect_server import PrefectServer
 
 QUICK = {"_POLL_SECONDS": 0.2, "_SIGN_SECONDS": 0.2, "_SILENT_SECONDS": 1.5}
@@ -115,7 +118,7 @@ def test_a_waiting_run_goes_before_the_next_one_that_gives_way(
 
 def test_a_run_that_died_while_waiting_holds_nobody_up() -> None:
     with get_client(sync_client=True) as client:
-        panel_slot.sign_of("waiting", "ghost", client).show()
+        panel_slot_module.sign_of("waiting", "ghost", client).show()
     with panel_slot("ghost", gives_way=True):
         assert active_slots("ghost") == 1
 
@@ -155,7 +158,7 @@ def test_a_live_run_whose_lease_the_server_forgot_keeps_the_slot_to_its_end(
     second = Run(server, "restarted", order, "second")
     second.end.set()
     with panel_slot("restarted"), get_client(sync_client=True) as client:
-        shown = panel_slot.sign_of("holder", "restarted", client).read()
+        shown = panel_slot_module.sign_of("holder", "restarted", client).read()
         assert shown is not None
         client.release_concurrency_slots_with_lease(UUID(shown["lease"]))
         client.update_global_concurrency_limit(
@@ -168,6 +171,71 @@ def test_a_live_run_whose_lease_the_server_forgot_keeps_the_slot_to_its_end(
     assert order == ["second"]
     assert active_slots("restarted") == 0
     assert "frees the slot" not in caplog.text
+
+
+def test_two_runs_that_find_the_same_dead_holder_do_not_both_take_its_slot(
+    server: PrefectServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "tasks.panel_slot")
+    with panel_slot("raced"):
+        pass
+    with get_client(sync_client=True) as client:  # a holder that died without a sign
+        client.update_global_concurrency_limit(
+            "nightcast-raced", GlobalConcurrencyLimitUpdate(active_slots=1)
+        )
+    first = Run(server, "raced", [], "first")
+    read = Sign.read
+
+    def end_first() -> None:
+        wait_for_line(caplog, "limit: raced waits for a run (no flow run)")
+        first.end.set()
+
+    def read_and_be_overtaken(sign: Sign) -> dict[str, Any] | None:
+        """Once this run has found the holder dead, let the first run find it too, and take the slot."""
+        shown = read(sign)
+        is_ours = threading.current_thread() is threading.main_thread()
+        if is_ours and sign.name.endswith("holder") and sign.is_silent and not first.ident:
+            first.start()
+            assert first.holds.wait(60)
+            threading.Thread(target=end_first, daemon=True).start()
+        return shown
+
+    monkeypatch.setattr(Sign, "read", read_and_be_overtaken)
+    with panel_slot("raced"):
+        assert first.end.is_set()
+    first.join(60)
+    assert active_slots("raced") == 0
+
+
+@pytest.mark.parametrize("role", ["holder", "waiting"])
+def test_a_slot_that_was_won_is_held_though_a_sign_fails(
+    server: PrefectServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    fail = httpx.ConnectError("connection refused")
+    failed: list[str] = []
+
+    def refuse_once(sign: Sign, method: Callable[..., None], **facts: str) -> None:
+        is_ours = threading.current_thread() is threading.main_thread()
+        if is_ours and sign.name.endswith(role) and sign.name not in failed:
+            failed.append(sign.name)
+            raise fail
+        method(sign, **facts)
+
+    caplog.set_level("INFO", "tasks.panel_slot")
+    order: list[str] = []
+    first = Run(server, f"kept-{role}", order, "first")
+    first.start()
+    assert first.holds.wait(60)
+    name = "show" if role == "holder" else "remove"
+    monkeypatch.setattr(Sign, name, partialmethod(refuse_once, getattr(Sign, name)))
+    threading.Timer(1, first.end.set).start()
+    with panel_slot(f"kept-{role}"):
+        assert active_slots(f"kept-{role}") == 1
+    first.join(60)
+    assert failed == [f"nightcast-kept-{role}-{role}"]
+    assert "connection refused" in caplog.text
+    assert "goes on without the slot" not in caplog.text
+    assert active_slots(f"kept-{role}") == 0
 
 
 def test_after_the_longest_wait_a_run_goes_on(

@@ -1,1 +1,1 @@
-"""The audit: what is wrong with prices, row by row as they come in and series by series as of a date."""
+"""The audit of prices: of rows as they arrive, of series as of a date, and of a source as a whole."""

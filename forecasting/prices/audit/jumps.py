@@ -1,8 +1,8 @@
-"""Jumps: changes of price far beyond a series' own usual ones, and which of them look like splits.
+"""Jumps: price changes far larger than a series' usual ones, and which of them look like splits.
 
-How large a change usually is, a bar knows from the past alone: the scale is the median absolute change of the
-last whole block of bars before it, so that neither the jump itself nor anything later has a say in it. A
-median, unlike a standard deviation, does not grow with the jumps it is there to find.
+The usual change at a bar is the median absolute change of the last whole block of bars before it, so neither
+the jump itself nor later bars affect it. Unlike a standard deviation, a median does not grow with the jumps
+that it is used to find.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ import pandas as pd
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 
-# Bars a block: about a quarter of daily ones.
+# Bars per block: about a quarter of a year of daily bars.
 _BLOCK = 60
-# How many bars must keep a new level before it can be called a split: a price that shoots up and comes back
-# within the week (Henry Hub, 2024-01-12) is none.
+# Bars that must keep the new level before a change counts as a split: a price that jumps and returns within
+# a week (Henry Hub, 2024-01-12) is not a split.
 _SETTLED = 5
-# How far, as a log ratio, the level may drift meanwhile.
+# Largest drift of the level over those bars, as a log ratio.
 _DRIFT = 0.2
-# A split must stand out of the usual changes, if less than a spike must.
+# Smallest size of a split, in usual changes; smaller than that of a spike.
 _STANDS_OUT = 6
-# A crash is traded, a split is not: of two halvings of Apple, the split of 2000-06-21 had half the usual
-# turnover, the profit warning of 2000-09-29 eleven times as much.
+# Turnover above this multiple of the usual one means news, not a split. Apple halved twice in 2000: at the
+# split of 06-21 with half the usual turnover, at the profit warning of 09-29 with eleven times as much.
 _NEWS = 4
-# New units for one old one, or the reverse: splits, then redenominations. Real prices move by a third and
-# stay (oil on 1991-01-17, the krona on 2008-11-06), so a 3:2 split cannot be told from them: it is a spike.
+# New units per old unit, or the reverse: splits, then redenominations. Real prices move by a third and stay
+# there (oil on 1991-01-17, the krona on 2008-11-06), so a 3:2 split is reported as a spike.
 _FACTORS = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100, 1_000, 10_000, 100_000, 1_000_000)
 _RATIOS = np.sort([*_FACTORS, *(1 / factor for factor in _FACTORS)])
 _LOG_RATIOS = np.log(_RATIOS)
@@ -35,11 +35,12 @@ _LOG_RATIOS = np.log(_RATIOS)
 
 @dataclass(frozen=True)
 class Jumps:
-    """The changes of N bars, next to how large they usually are.
+    """The changes of N bars, with the usual change at each bar.
 
     Attributes:
-        change: (N,) float64; from the bar before, of the panel's transform. NaN at a series' first bar.
-        scale: (N,) float64; the usual absolute change, over as long a time. NaN where it is not known yet.
+        change: (N,) float64; change from the bar before, in the panel's transform. NaN at the first bar of a
+            series.
+        scale: (N,) float64; usual absolute change over the same time span. NaN where it is not known yet.
     """
 
     change: np.ndarray
@@ -47,7 +48,7 @@ class Jumps:
 
     @cached_property
     def size(self) -> np.ndarray:
-        """(N,) each change in usual ones; NaN where that is not known."""
+        """(N,) size of each change as a multiple of the usual one; NaN where that is not known."""
         return np.abs(self.change) / self.scale
 
 
@@ -57,7 +58,7 @@ class Splits:
 
     Attributes:
         at: positions in `Bars` of the first bar on each new level, increasing.
-        ratio: how many times the old price the new one is, as the split alone makes it: 0.5 for a 2:1 split.
+        ratio: new price divided by old price, by the split alone: 0.5 for a 2:1 split.
     """
 
     at: np.ndarray
@@ -65,9 +66,9 @@ class Splits:
 
 
 def find_jumps(bars: Bars, panel: Panel) -> Jumps:
-    """Every change of `bars`, and the usual one by then.
+    """Every change of `bars`, with the usual change at that time.
 
-    A change over a longer time (a weekend, a night, a hole) may be larger, by the square root of that time.
+    The usual change over a longer span (a weekend, a night, a gap) grows with the square root of its length.
     """
     first = bars.age == 0
     change = np.diff(_levels(bars, panel), prepend=np.nan)
@@ -82,18 +83,18 @@ def find_jumps(bars: Bars, panel: Panel) -> Jumps:
 def _levels(bars: Bars, panel: Panel) -> np.ndarray:
     if panel.forecast.transform == "diff":
         return bars.y
-    # A price that was let in under another transform has no logarithm, and is judged by the audit of rows.
+    # A non-positive price accepted under another transform has no logarithm; the audit of rows handles it.
     return np.log(np.where(bars.y > 0, bars.y, np.nan))
 
 
 def _usual(bars: Bars, change: np.ndarray) -> np.ndarray:
-    """(N,) the median of the changes other than zero in the last whole block before each bar."""
+    """(N,) median of the non-zero changes in the last whole block before each bar."""
     blocks = bars.lengths // _BLOCK
     firsts = np.concatenate([[0], np.cumsum(blocks)])
     within = np.arange(firsts[-1]) - np.repeat(firsts[:-1], blocks)
     starts = np.repeat(bars.offsets[:-1], blocks) + within * _BLOCK
     moved = np.where(change > 0, change, np.nan)[starts[:, None] + np.arange(_BLOCK)]
-    moved.sort(axis=1)  # what is no change comes last
+    moved.sort(axis=1)  # NaN sorts last
     count = np.count_nonzero(~np.isnan(moved), axis=1)
     medians = np.take_along_axis(moved, (count[:, None] - 1) // 2, axis=1)[:, 0]
     before = bars.age // _BLOCK - 1
@@ -104,16 +105,16 @@ def _usual(bars: Bars, change: np.ndarray) -> np.ndarray:
 
 
 def find_splits(bars: Bars, jumps: Jumps, volume: np.ndarray, panel: Panel) -> Splits:
-    """The changes that look like a split or a redenomination whose past was not adjusted.
+    """Find changes that look like a split or a redenomination whose past was not adjusted.
 
-    Such a change is a round ratio but for a usual day's move, it stands out, the levels before and after it
-    keep for five bars, and it is not traded as news are. Where changes are differences, there are none.
+    Such a change is close to a round ratio, is much larger than usual, keeps its level for five bars on both
+    sides, and has no unusual turnover. With `transform = "diff"` nothing is reported.
 
     Args:
         bars: the prices.
-        jumps: theirs.
-        volume: (N,) of the same bars; NaN where it is not known, and then it has no say.
-        panel: how far from the round ratio a change may be, in usual ones (`split_scales`).
+        jumps: the changes of `bars`.
+        volume: (N,) traded volume of each bar; NaN where it is not known, and then it is not used.
+        panel: `split_scales` is the largest distance from the round ratio, in usual changes.
     """
     if panel.forecast.transform != "log":
         return Splits(np.array([], dtype=np.int64), np.array([]))
@@ -132,11 +133,11 @@ def find_splits(bars: Bars, jumps: Jumps, volume: np.ndarray, panel: Panel) -> S
 
 
 def split_name(ratio: float) -> str:
-    """A split as it is written: `2:1` where one share became two."""
+    """A split in the usual notation: `2:1` if one share became two."""
     return f"{1 / ratio:.4g}:1" if ratio < 1 else f"1:{ratio:.4g}"
 
 
 def _nearest(change: np.ndarray) -> np.ndarray:
-    """(N,) which of `_RATIOS` is nearest to each log change."""
+    """(N,) index of the ratio in `_RATIOS` nearest to each log change."""
     middles = (_LOG_RATIOS[1:] + _LOG_RATIOS[:-1]) / 2
     return np.searchsorted(middles, change)

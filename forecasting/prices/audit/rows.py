@@ -1,4 +1,4 @@
-"""The audit of rows: which of those that a source offers may enter the prices."""
+"""The audit of rows: which offered rows may enter the price table."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label, to_instant
+from forecasting.as_of import to_instant
 from forecasting.calendar import BarCalendar
 from forecasting.findings import Finding, Rule, name_some
 from forecasting.panel import Panel
@@ -18,26 +18,26 @@ from forecasting.prices.audit import rules
 from forecasting.prices.order import BarOrder, arrange, instants, order_bars, same_as_before, series_ranks
 from forecasting.prices.schema import GOOD, REFUSED, VALUES
 
-# Prices adjusted by a factor may leave their range by the last bit of a float, and by no more than that.
+# Adjusting prices by a factor may move them out of their range by the last bit of a float.
 _ROUNDING = 1e-9
-# What `storage.file_name` writes otherwise: separators, hidden names and steps up, what shells and URLs mind.
+# Characters that `storage.file_name` encodes: separators, leading dots, and special ones in shells and URLs.
 _UNSAFE = r"[^A-Za-z0-9_.~=+@ -]|^\."
 _NAMED = 3
-# `raw` where a row's time alone could not be read.
+# `raw` of a row in which only the time could not be read.
 _ONLY_THE_TIME = r'^ds="(?P<ds>[^"]*)"$'
 
 
 @dataclass(frozen=True)
 class RowAudit:
-    """What became of the offered rows: each is good, refused, repaired away or pending.
+    """The result of the audit: each offered row is good, refused, repaired or pending.
 
     Attributes:
-        offered: how many rows there were.
-        good: `schema.GOOD`, sorted by `unique_id`, `ds`, one row a bar.
-        refused: `schema.REFUSED`; what goes to the quarantine.
-        repaired: how many rows only repeated another one.
-        pending: how many rows are of the bar that is not closed yet: the next ingest takes them.
-        findings: one for each rule and series that met it.
+        offered: number of offered rows.
+        good: `schema.GOOD`, sorted by `unique_id`, `ds`, one row per bar.
+        refused: `schema.REFUSED`; the rows for the quarantine.
+        repaired: number of rows that only repeat another row.
+        pending: number of rows of the bar that is not closed yet; the next ingest takes them.
+        findings: one for each rule and series that it applies to.
     """
 
     offered: int
@@ -49,16 +49,16 @@ class RowAudit:
 
 
 def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.datetime64) -> RowAudit:
-    """Sort the offered rows into good ones and refused ones, each refused for the first rule that it breaks.
+    """Sort the offered rows into good ones and refused ones; a row is refused for the first rule it breaks.
 
-    Rows of the one bar after the newest closed one are neither: every intraday source shows that bar while it
-    forms, so they wait without a word. A later bar than that is a mistake.
+    Rows of the first bar that is not closed yet are pending, without a finding: every intraday source shows
+    that bar while it forms. A later bar is refused.
 
     Args:
-        offered: all that one ingest got from the source, `schema.OFFERED`.
-        panel: its transform and target say what a price must be.
-        calendar: the panel's.
-        now: datetime64[us], UTC; which bars are closed.
+        offered: all rows that one ingest read from the source, `schema.OFFERED`.
+        panel: its transform and target decide what a valid price is.
+        calendar: the panel's calendar.
+        now: datetime64[us], UTC; decides which bars are closed.
     """
     forming = calendar.future(calendar.newest_closed(now), 1)[0]
     complete = _where(offered, instants(offered["ds"]) != forming)
@@ -94,13 +94,13 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
 def _checks(
     rows: pa.Table, panel: Panel, calendar: BarCalendar, forming: np.datetime64
 ) -> list[tuple[Rule, np.ndarray]]:
-    """Which rows break which rule, the rule that says most first."""
+    """(N,) bool per rule: the rows that break it. The most specific rule comes first."""
     ds = instants(rows["ds"])
-    # NaN where null; a column that the source has not is one NaN, which numpy spreads over all rows.
+    # NaN where null. A column that the source does not have is a single NaN, which numpy broadcasts.
     given = [name for name in VALUES if rows[name].null_count < rows.num_rows]
     values = dict.fromkeys(VALUES, np.array([np.nan])) | {name: rows[name].to_numpy() for name in given}
     not_finite = [rows[name].is_valid().to_numpy() & ~np.isfinite(values[name]) for name in given]
-    # Of each price, and of the volume only where that is what is forecast.
+    # Every price must be positive; the volume only if it is the target.
     prices = {*VALUES} - {"volume"} | {panel.forecast.target}
     logarithms = prices if panel.forecast.transform == "log" else set()
     outside = [
@@ -122,7 +122,7 @@ def _checks(
 
 
 def _at_clock_change(rows: pa.Table, panel: Panel) -> np.ndarray:
-    """Rows whose time is written well enough, but is no one instant in the source's time zone."""
+    """Rows whose time can be parsed, but is ambiguous or does not exist in the source's time zone."""
     found = np.zeros(rows.num_rows, dtype=bool)
     if not panel.source.time_zone:
         return found
@@ -144,7 +144,7 @@ def _any(of: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _where(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """`table.filter`, but copying nothing where all rows stay or none does, which is the rule."""
+    """`table.filter`, without a copy in the common cases that all rows or none are kept."""
     count = np.count_nonzero(rows)
     if count in (0, len(rows)):
         return table.slice(0, count)
@@ -152,11 +152,11 @@ def _where(table: pa.Table, rows: np.ndarray) -> pa.Table:
 
 
 def _one_row_a_bar(table: pa.Table, again: np.ndarray) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """The rows of a sorted `table` in three: one for each bar, those that repeat it, those that conflict.
+    """Split a sorted `table` into one row per bar, rows that repeat it, and rows that conflict.
 
     Args:
-        table: sorted, so that the rows of one bar are next to each other.
-        again: (N,) whether each row is of the same bar as the one before it.
+        table: rows sorted so that the rows of one bar are adjacent.
+        again: (N,) whether each row belongs to the same bar as the row before.
     """
     if not again.any():
         return table, table.slice(0, 0), table.slice(0, 0)
@@ -179,16 +179,16 @@ def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
 def _detail(rule: Rule, panel: Panel) -> str:
     target, calendar = panel.forecast.target, panel.calendar
     said = {
-        rules.OFF_CALENDAR: f"calendar {calendar.name}, which knows {calendar.begin} to {calendar.end}, "
+        rules.OFF_CALENDAR: f"calendar {calendar.name}, which covers {calendar.begin} to {calendar.end}, "
         "has no such bar; check [bars].calendar and freq",
-        rules.NOT_POSITIVE: 'a price is not above zero, so has no logarithm; set transform = "diff"',
-        rules.NO_TARGET: f"no {target}; take it from another column ([source.columns]), or mend the source",
+        rules.NOT_POSITIVE: 'a price is not above zero, so it has no logarithm; set transform = "diff"',
+        rules.NO_TARGET: f"no {target}; map another column in [source.columns], or correct the source",
     }
     return said.get(rule, rule.explanation)
 
 
 def _findings(refused: pa.Table, panel: Panel) -> Iterator[Finding]:
-    """One finding for each rule and series, with its first row."""
+    """One finding for each rule and series, naming the first row."""
     by = ["code", "unique_id", "ds"]
     refused = refused.set_column(0, "unique_id", pc.fill_null(refused["unique_id"], ""))
     refused = refused.sort_by([(name, "ascending") for name in by])
@@ -201,16 +201,16 @@ def _findings(refused: pa.Table, panel: Panel) -> Iterator[Finding]:
 
 def _written(row: dict[str, Any], panel: Panel) -> str:
     values = ", ".join(f"{name} {row[name]:g}" for name in VALUES if row[name] is not None)
-    when = as_of_label(to_instant(row["ds"]), panel.bars.freq) if row["ds"] else ""
+    when = panel.label(to_instant(row["ds"])) if row["ds"] else ""
     return " ".join(filter(None, (when, values, row["raw"])))
 
 
 def _unsorted(ids: pa.ChunkedArray, order: BarOrder) -> Iterator[Finding]:
-    """Series whose rows go both forward and back in time. Newest first is an order as good as any.
+    """Series whose rows go both forward and back in time. Oldest first and newest first are both in order.
 
     Args:
-        ids: of the rows, as they came.
-        order: theirs by series and time. Along it, the rows of a series that came in order lie one way.
+        ids: ids of the rows in their original order.
+        order: order of the rows by series and time.
     """
     series = series_ranks(ids)[order.rows]
     ways = np.sign(np.diff(order.rows))
@@ -225,7 +225,7 @@ def _unsorted(ids: pa.ChunkedArray, order: BarOrder) -> Iterator[Finding]:
 
 
 def _zones(rows: pa.Table, panel: Panel) -> Iterator[Finding]:
-    """A finding where it is not sure which instants the times mean."""
+    """A finding if times without a zone were taken as UTC, or if only some times name a zone."""
     stated = panel.source.time_zone
     timed = rows.filter(pc.and_(rows["ds"].is_valid(), rows["zoned"].is_valid()))
     bare = timed.filter(pc.invert(timed["zoned"]))
@@ -234,18 +234,18 @@ def _zones(rows: pa.Table, panel: Panel) -> Iterator[Finding]:
         return
     first = bare.slice(0, 1).to_pylist()[0]
     detail = (
-        f"{bare.num_rows} of {timed.num_rows} times name no zone, and were taken as {stated or 'UTC'}; "
+        f"{bare.num_rows} of {timed.num_rows} times name no zone and were read as {stated or 'UTC'}; "
         f"the first: {_written(first, panel)} of {first['unique_id']}; "
-        + ("write a zone or offset in all, or in none" if mixed else "set [source].time_zone in the panel")
+        + ("give all times a zone or offset, or none" if mixed else "set [source].time_zone in the panel")
     )
     yield Finding.of(rules.MIXED_ZONES if mixed else rules.NO_ZONE, "", bare.num_rows, detail)
 
 
 def _unsafe_ids(ids: pa.ChunkedArray) -> Iterator[Finding]:
-    """Ids whose files are named otherwise: one finding for the panel, which may use such ids throughout."""
+    """Ids that are encoded in file names: one finding for the panel, since all its ids may be like that."""
     unique = pc.unique(ids)
     unsafe = unique.filter(pc.match_substring_regex(unique, _UNSAFE))
     if len(unsafe):
         some = name_some([repr(name) for name in unsafe.to_pylist()], _NAMED)
-        detail = f"files of {some} have encoded names; the data has the ids as they are"
+        detail = f"file names of {some} are encoded; the data keeps the ids unchanged"
         yield Finding.of(rules.UNSAFE_ID, "", len(unsafe), detail)

@@ -1,4 +1,4 @@
-"""The table of codes. A code never changes its meaning; `docs/prices.md` says the same at length."""
+"""The audit rules and their codes. A code never changes its meaning; `docs/audit.md` explains each."""
 
 from forecasting.findings import Action, Rule, Severity
 
@@ -15,7 +15,7 @@ DUPLICATE = Rule("P003", "duplicate bar", _REPAIR, _INFO, "two rows of the same 
 CONFLICT = Rule("P004", "conflicting bar", _REFUSE, _ERROR, "two rows of the same bar with different values")
 NOT_FINITE = Rule("P005", "NaN or infinity", _REFUSE, _ERROR, "a value is not a finite number")
 NOT_POSITIVE = Rule(
-    "P006", "zero or negative", _REFUSE, _ERROR, 'a price without a logarithm; transform = "diff" takes it'
+    "P006", "zero or negative", _REFUSE, _ERROR, 'a price without a logarithm; transform = "diff" accepts it'
 )
 HIGH_BELOW_LOW = Rule("P007", "high below low", _REFUSE, _ERROR, "a bar's high is below its low")
 OUT_OF_RANGE = Rule(
@@ -31,30 +31,30 @@ UNSAFE_ID = Rule(
     "unsafe id",
     _NOTE,
     _INFO,
-    "an id is no safe file name: its files are named otherwise, its data is not",
+    "an id is not a safe file name: it is encoded in file names, and unchanged in the data",
 )
 CLOCK_CHANGE = Rule(
     "P013",
     "clock change",
     _REFUSE,
     _ERROR,
-    "a local time that the clocks show twice, or never: write its offset",
+    "a local time that occurs twice or never at a clock change: give its offset",
 )
 NO_ZONE = Rule(
-    "P014", "no time zone", _NOTE, _WARNING, "times of bars name no zone, nor does the panel: taken as UTC"
+    "P014", "no time zone", _NOTE, _WARNING, "neither the times nor the panel name a zone: read as UTC"
 )
 MIXED_ZONES = Rule(
-    "P015", "mixed time zones", _NOTE, _WARNING, "some times of bars name their zone, and some do not"
+    "P015", "mixed time zones", _NOTE, _WARNING, "some times name their zone, and others do not"
 )
-NO_TARGET = Rule(
-    "P017", "no target", _REFUSE, _ERROR, "the value to forecast is missing in a row with others"
-)
+NO_TARGET = Rule("P017", "no target", _REFUSE, _ERROR, "a row has values, but not the one to forecast")
 
 TOO_SHORT = Rule("P101", "too short", Action.LEAVE_OUT, _ERROR, "a series has too few bars to forecast from")
 SHORT_CONTEXT = Rule(
     "P102", "short context", Action.BASELINE, _WARNING, "a series has too few unbroken bars for the network"
 )
-STALE = Rule("P103", "stale", Action.LEAVE_OUT, _ERROR, "a series ended: delisted, or its source fell silent")
+STALE = Rule(
+    "P103", "stale", Action.LEAVE_OUT, _ERROR, "a series ended: delisted, or its source stopped updating it"
+)
 FLAT = Rule("P104", "flat", Action.LEAVE_OUT, _ERROR, "a series has stopped moving: a peg, or a frozen feed")
 GAPS = Rule("P105", "gaps", _NOTE, _INFO, "bars that the calendar has are missing inside a series")
 SPIKES = Rule(
@@ -62,31 +62,31 @@ SPIKES = Rule(
     "spikes",
     _NOTE,
     _INFO,
-    "changes far beyond the series' own usual ones; real ones exist, so they stay",
+    "changes far larger than the series' usual ones; they may be real, so they are kept",
 )
 SPLIT = Rule(
     "P107",
     "likely split",
     _NOTE,
     _WARNING,
-    "the price moved to a round fraction or multiple of itself, and stayed",
+    "the price moved to a round fraction or multiple of itself and stayed there",
 )
 ADJUSTED = Rule(
     "P108",
     "adjusted split",
     _REPAIR,
     _WARNING,
-    "the prices before a likely split were brought to its new level",
+    "the prices before a likely split were adjusted to the level after it",
 )
 READJUSTED = Rule(
     "P109",
     "re-adjusted past",
     _REPAIR,
     _INFO,
-    "the source changed a series' whole past; where it multiplied it, the store's older bars follow",
+    "the source changed a series' whole past; if it multiplied it, older stored bars are multiplied too",
 )
 NOT_USED = Rule(
-    "P110", "stored but not used", _NOTE, _WARNING, "stored bars that the panel, as it is now, would refuse"
+    "P110", "stored but not used", _NOTE, _WARNING, "stored bars that the panel's current settings refuse"
 )
 
 TOO_MANY_LEFT_OUT = Rule(
@@ -102,11 +102,9 @@ SOURCE_BEHIND = Rule(
 SHRANK = Rule(
     "P203", "source shrank", Action.STOP, Severity.CRITICAL, "the source lost most of what it offered before"
 )
-VANISHED = Rule(
-    "P204", "series vanished", _NOTE, _WARNING, "the source no longer offers series that were live until now"
-)
+VANISHED = Rule("P204", "series vanished", _NOTE, _WARNING, "the source no longer offers some live series")
 SKIPPED = Rule(
-    "P205", "dates skipped", _NOTE, _WARNING, "nights were due for bars that have no forecast of their own"
+    "P205", "dates skipped", _NOTE, _WARNING, "nightly runs were due for bars that have no forecast"
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

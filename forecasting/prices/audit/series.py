@@ -1,11 +1,10 @@
-"""The audit of series: which of them can be forecast as of a date, from what was there by then."""
+"""The audit of series: which of them can be forecast as of a date, given the bars up to that date."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from forecasting.as_of import as_of_label
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError
 from forecasting.findings import Finding, name_some
@@ -14,21 +13,21 @@ from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_splits, split_name
 from forecasting.prices.bars import Bars
 
-# A series counts as live for this many times `stale_bars` after its last bar: half a panel that fell silent
-# must stop the run, and a currency that died years ago must not.
+# A series counts as live for this many times `stale_bars` after its last bar. So a run stops when half a
+# panel stops updating, but not because of a currency that ended years ago.
 LIVE_SPANS = 2
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class SeriesAudit:
-    """What can be forecast as of a date. Every series that has a bar by then is in one of the three.
+    """What can be forecast as of a date. Every series with a bar by then is in exactly one of the three.
 
     Attributes:
-        forecast: ids that the network may forecast, sorted.
-        baseline: ids that a baseline forecasts, for want of a whole context.
+        forecast: ids that the network can forecast, sorted.
+        baseline: ids that a baseline forecasts, because they lack a whole context.
         left_out: id -> why it has no forecast.
-        findings: one for each rule and series that met it.
+        findings: one for each rule and series that it applies to.
     """
 
     forecast: tuple[str, ...]
@@ -39,15 +38,15 @@ class SeriesAudit:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the rules look at, (S,) each; all counts are bars of the calendar.
+    """Measurements of each series, (S,) each. All counts are bars of the calendar.
 
     Attributes:
-        behind: from each series' last bar to the newest bar at `as_of`.
-        flat: bars at its end that all have the same value.
-        unbroken: bars since it began or since its last gap longer than `max_gap_bars`.
-        missing: bars that the calendar has and the series has not, from its first bar to its last.
-        longest: the longest stretch of those.
-        after: (S,) position in `Bars` of the bar that ended that stretch.
+        behind: distance from the last bar of the series to the newest bar at `as_of`.
+        flat: bars at the end of the series that all have the same value.
+        unbroken: bars since the start of the series or its last gap longer than `max_gap_bars`.
+        missing: bars of the calendar that the series lacks, between its first and last bar.
+        longest: length of the longest gap.
+        after: position in `Bars` of the bar that ends that gap.
     """
 
     behind: np.ndarray
@@ -61,25 +60,24 @@ class _Facts:
 def audit_series(
     bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64, volume: np.ndarray | None = None
 ) -> SeriesAudit:
-    """Judge every series of `bars` by its bars at or before `as_of`; later ones change nothing.
+    """Audit every series of `bars` by its bars at or before `as_of`. Later bars have no effect.
 
     Args:
         bars: the panel's prices.
-        panel: its settings.
-        calendar: the panel's.
+        panel: the settings.
+        calendar: the panel's calendar.
         as_of: datetime64[us], UTC.
-        volume: (N,) of `bars`, NaN where unknown; it tells a crash from a split.
+        volume: (N,) traded volume of each bar, NaN where unknown; it distinguishes a crash from a split.
 
     Raises:
         AuditError: no series can be forecast, or more than `max_left_out` of the live ones cannot.
     """
     volume = np.full(len(bars), np.nan) if volume is None else volume
     volume, bars = volume[bars.ds <= as_of], bars.until(as_of)
-    day = as_of_label(as_of, panel.bars.freq)
+    day = panel.label(as_of)
     if not bars.ids:
         raise AuditError(
-            f"panel {panel.name} has no prices by {day}; "
-            f"run: nightcast ingest {panel.name}, or give a later --as-of"
+            f"panel {panel.name} has no prices by {day}; ingest older prices, or give a later as_of"
         )
     facts = _facts(bars, panel, calendar, as_of)
     reasons = dict(_left_out(bars, facts, panel, day))
@@ -121,28 +119,28 @@ def _facts(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64
 
 
 def _since(bars: Bars, here: np.ndarray) -> np.ndarray:
-    """(S,) bars from the last place where `here` (N,) holds to the end of each series, both counted."""
+    """(S,) number of bars from the last one where `here` (N,) is true to the end of the series, inclusive."""
     bars_since: np.ndarray = bars.last - _last(bars, here) + 1
     return bars_since
 
 
 def _last(bars: Bars, here: np.ndarray) -> np.ndarray:
-    """(S,) the last position in each series where `here` (N,) holds; it holds somewhere in each."""
+    """(S,) last position in each series where `here` (N,) is true. It must be true somewhere in each."""
     last: np.ndarray = np.maximum.reduceat(np.where(here, np.arange(len(bars)), 0), bars.offsets[:-1])
     return last
 
 
 def _left_out(bars: Bars, facts: _Facts, panel: Panel, day: str) -> Iterator[tuple[str, Finding]]:
-    """Each series that has no forecast, with the first reason."""
+    """Each series without a forecast, with the first reason that applies."""
     settings = panel.audit
     stale = facts.behind > settings.stale_bars
     short = ~stale & (bars.lengths < settings.min_bars)
     flat = ~stale & ~short & (facts.flat >= settings.flat_bars)
     for at in np.flatnonzero(stale | short | flat):
-        last = as_of_label(bars.ds[bars.last[at]], panel.bars.freq)
+        last = panel.label(bars.ds[bars.last[at]])
         if stale[at]:
             rule, rows = rules.STALE, facts.behind[at]
-            detail = f"last bar {last}, {rows} bars before {day}: delisted, or its source fell silent"
+            detail = f"last bar {last}, {rows} bars before {day}: delisted, or its source stopped updating it"
         elif short[at]:
             rule, rows = rules.TOO_SHORT, bars.lengths[at]
             detail = f"{rows} bars by {day}, fewer than [audit].min_bars = {settings.min_bars}"
@@ -156,10 +154,8 @@ def _short_contexts(bars: Bars, facts: _Facts, panel: Panel, short: np.ndarray) 
     need = panel.model.context_bars + 1
     for at in np.flatnonzero(short):
         have = int(facts.unbroken[at])
-        since = as_of_label(bars.ds[bars.last[at] - have + 1], panel.bars.freq)
-        detail = (
-            f"{have} bars since {since} without a long gap, where a context and its first change need {need}"
-        )
+        since = panel.label(bars.ds[bars.last[at] - have + 1])
+        detail = f"{have} bars since {since} without a long gap; the network's context needs {need}"
         yield Finding.of(rules.SHORT_CONTEXT, bars.ids[at], have, detail)
 
 
@@ -167,9 +163,13 @@ def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterato
     limit = panel.audit.max_gap_bars
     for at in np.flatnonzero(gappy):
         end = facts.after[at]
-        start, stop = (as_of_label(ds, panel.bars.freq) for ds in bars.ds[[end - 1, end]])
+        start, stop = (panel.label(ds) for ds in bars.ds[[end - 1, end]])
         longest = int(facts.longest[at])
-        broken = f", more than [audit].max_gap_bars = {limit}: no window spans it" if longest > limit else ""
+        broken = (
+            f", more than [audit].max_gap_bars = {limit}: no training window spans it"
+            if longest > limit
+            else ""
+        )
         detail = f"{facts.missing[at]} bars missing, {longest} of them between {start} and {stop}{broken}"
         yield Finding.of(rules.GAPS, bars.ids[at], int(facts.missing[at]), detail)
 
@@ -190,9 +190,9 @@ def _spikes(bars: Bars, panel: Panel, jumps: Jumps, spike: np.ndarray) -> Iterat
     largest = at[np.lexsort((jumps.size[at], bars.series[at]))][ends]
     for last, place in zip(at[ends], largest, strict=True):
         series = bars.series[place]
-        day = as_of_label(bars.ds[last], panel.bars.freq)
+        day = panel.label(bars.ds[last])
         detail = (
-            f"{counts[series]} of more than {panel.audit.spike_scales:g} times the usual change, "
+            f"{counts[series]} larger than {panel.audit.spike_scales:g} times the usual change, "
             f"the last on {day}; "
             f"the largest, {jumps.size[place]:.0f} times, {_move(bars, panel, place)}"
         )
@@ -209,8 +209,8 @@ def _splits(bars: Bars, panel: Panel, splits: Splits, kept: np.ndarray) -> Itera
 
 
 def _move(bars: Bars, panel: Panel, place: int) -> str:
-    """A bar's change, as `from 88.99 to 44.86 on 2005-02-28`."""
-    day = as_of_label(bars.ds[place], panel.bars.freq)
+    """The change of a bar, as `from 88.99 to 44.86 on 2005-02-28`."""
+    day = panel.label(bars.ds[place])
     return f"from {bars.y[place - 1]:g} to {bars.y[place]:g} on {day}"
 
 
@@ -230,7 +230,7 @@ def _check_enough_left(
 
 
 def _summary(findings: list[Finding]) -> str:
-    """The reasons, the most common first, with a few names each."""
+    """The reasons, most common first, with a few names each."""
     by_rule: dict[str, list[str]] = {}
     for finding in findings:
         by_rule.setdefault(f"{finding.code} {finding.name}", []).append(finding.unique_id)

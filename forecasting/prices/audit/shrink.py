@@ -1,4 +1,4 @@
-"""The audit of a source as a whole: does it still offer what it offered before?"""
+"""The audit of a source as a whole: whether it still offers what it offered before."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,24 +7,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label
 from forecasting.errors import AuditError
 from forecasting.findings import Finding, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.rows import RowAudit
-from forecasting.prices.order import instants, series_ranks
+from forecasting.prices.order import instants, ranked, series_offsets
 
 _NAMED = 10
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much a source offered, of rows that the audit let pass.
+    """The extent of the good rows that a source offered.
 
     Attributes:
-        rows: how many.
-        first: the first of their bars, as in paths; empty where there are none.
+        rows: number of rows.
+        first: their first bar, as written in paths; empty if there are no rows.
     """
 
     rows: int
@@ -32,19 +31,19 @@ class Extent:
 
     @classmethod
     def of(cls, good: pa.Table, panel: Panel) -> Self:
-        """That of the rows of `schema.GOOD`."""
+        """The extent of the rows of `good` (`schema.GOOD`)."""
         if not good.num_rows:
             return cls(0, "")
-        return cls(good.num_rows, as_of_label(instants(good["ds"]).min(), panel.bars.freq))
+        return cls(good.num_rows, panel.label(instants(good["ds"]).min()))
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What the store has of live series, and their source no longer.
+    """Stored bars of live series that the source no longer offers.
 
     Attributes:
-        bars: how many bars.
-        series: the ids of those series of which the source offers no row at all.
+        bars: number of bars.
+        series: ids of the series of which the source offers no row at all.
     """
 
     bars: int = 0
@@ -52,7 +51,7 @@ class Loss:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """One for the panel where series vanished."""
+        """One finding for the panel if series vanished."""
         if not self.series:
             return ()
         some = name_some(self.series, _NAMED)
@@ -61,9 +60,9 @@ class Loss:
 
 
 def check_extent(audit: RowAudit, before: Extent, panel: Panel) -> None:
-    """Stop when a source that offers all it has offers far less of it than last time.
+    """Stop if a source that is read completely offers far fewer rows than last time.
 
-    So a file that lost its past is noticed, and one that only ever has the last 200 days is none such.
+    This notices a file that lost its past. A file that always holds the last 200 days passes.
 
     Raises:
         AuditError: the source shrank.
@@ -74,27 +73,26 @@ def check_extent(audit: RowAudit, before: Extent, panel: Panel) -> None:
         return
     now = Extent.of(audit.good, panel)
     since = f" since {now.first}" if now.first else ""
-    raise _shrank(
-        f"panel {panel.name}'s source offered {before.rows} good rows since {before.first} last time, "
+    raise _shrink_error(
+        f"the source of panel {panel.name} offered {before.rows} good rows since {before.first} last time, "
         f"and now offers {now.rows}{since}",
         audit,
     )
 
 
 def check_overlap(audit: RowAudit, stored: pa.Table, missing: int, panel: Panel) -> Loss:
-    """Stop when a source lost most of the bars that its live series are known to have.
+    """Stop if a source lost most of the stored bars of its live series.
 
-    The prices themselves are the memory: those stored of live series must still be there. A series that ended
-    is not missed for ever.
+    Series that ended are not expected any more.
 
     Args:
-        audit: what became of the offered rows.
-        stored: the bars of the price table that the source should have, sorted by `unique_id`, `ds`.
-        missing: how many of them it is known, and was said, not to have.
-        panel: its `max_shrink`, and the `min_bars` below which nothing is said, unless a query finds nothing.
+        audit: result of the audit of the offered rows.
+        stored: stored bars that the source should still offer, sorted by `unique_id`, `ds`.
+        missing: number of them that the source is already known not to have.
+        panel: `max_shrink`, and `min_bars`, below which nothing is checked unless a query returns no row.
 
     Returns:
-        What is missing, where that is not too much.
+        The missing bars, if they are not too many.
 
     Raises:
         AuditError: the source shrank.
@@ -108,21 +106,21 @@ def check_overlap(audit: RowAudit, stored: pa.Table, missing: int, panel: Panel)
         pc.greater_equal(good["ds"], pc.min(stored["ds"])), pc.less_equal(good["ds"], pc.max(stored["ds"]))
     )
     good = good.filter(pc.and_(pc.is_in(good["unique_id"], ids), in_time))
-    # A file may hold nothing but `N/A` today; a query that finds no bar of the overlap is another matter.
+    # A file may hold nothing but `N/A` today. A query that returns no bar of the overlap is an error.
     empty = bool(panel.source.query) and not audit.offered
     expected, least = stored.num_rows, 1 if empty else panel.audit.min_bars
     lost = max(0, expected - good.num_rows)
     if expected >= least and lost - missing > panel.audit.max_shrink * expected:
-        raise _shrank(
-            f"of {expected} bars that panel {panel.name} has of live series since "
-            f"{as_of_label(ds.min(), panel.bars.freq)}, its source now offers {good.num_rows} good ones, of "
-            f"{len(pc.unique(good['unique_id']))} series instead of {len(ids)}",
+        raise _shrink_error(
+            f"panel {panel.name} has {expected} stored bars of live series since "
+            f"{panel.label(ds.min())}, and its source now offers {good.num_rows} good ones, "
+            f"of {len(pc.unique(good['unique_id']))} series instead of {len(ids)}",
             audit,
         )
     return Loss(lost, _absent(ids, audit))
 
 
-def _shrank(what: str, audit: RowAudit) -> AuditError:
+def _shrink_error(what: str, audit: RowAudit) -> AuditError:
     refused = ""
     if audit.refused.num_rows:
         most = max(pc.value_counts(audit.refused["code"]).to_pylist(), key=lambda each: each["counts"])
@@ -133,13 +131,13 @@ def _shrank(what: str, audit: RowAudit) -> AuditError:
         )
     detail = (
         f"{what}{refused}; the last forecast stands: check the source, or set "
-        "[audit].max_shrink = 1 in the panel for one run if that is meant"
+        "[audit].max_shrink = 1 in the panel for one run if that is intended"
     )
     return AuditError.of(Finding.of(rules.SHRANK, "", audit.offered, detail), audit.findings)
 
 
 def _absent(ids: pa.Array, audit: RowAudit) -> tuple[str, ...]:
-    """Those ids of which not even refused rows were offered, sorted."""
+    """The ids of which no row was offered, not even a refused one, sorted."""
     offered = pa.concat_arrays(
         [pc.unique(rows["unique_id"]).cast(pa.string()) for rows in (audit.good, audit.refused)]
     )
@@ -147,13 +145,13 @@ def _absent(ids: pa.Array, audit: RowAudit) -> tuple[str, ...]:
 
 
 def _live(stored: pa.Table, panel: Panel) -> pa.Table:
-    """The rows of series whose last bar is at most `stale_bars` behind the newest of all."""
+    """The rows of series whose last bar is at most `stale_bars` behind the newest bar of all."""
     if not stored.num_rows:
         return stored
-    series = series_ranks(stored["unique_id"])
-    ends = np.flatnonzero(np.diff(series, append=series[-1] + 1))
-    last = panel.calendar.position(instants(stored["ds"])[ends])
+    series, names = ranked(stored["unique_id"])
+    offsets = np.unique(series_offsets(series, len(names)))
+    last = panel.calendar.position(instants(stored["ds"])[offsets[1:] - 1])
     live = last >= last.max() - panel.audit.stale_bars
     if live.all():
         return stored
-    return stored.filter(pa.array(np.repeat(live, np.diff(ends, prepend=-1))))
+    return stored.filter(pa.array(np.repeat(live, np.diff(offsets))))

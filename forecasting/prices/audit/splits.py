@@ -1,8 +1,8 @@
-"""Back-adjustment: bringing the prices before a split to the level after it, for panels that ask for it.
+"""Back-adjustment: adjust the prices before a split to the level after it, for panels that ask for it.
 
-A split is found once, in an offer that has enough bars on both sides of it, and then remembered: later offers
-may have too few to find it again, or only bars from before it. It is applied to those that still show the old
-level, so that a source which comes to adjust itself is left alone.
+A split is found once, in an offer with enough bars on both sides of it, and then stored: later offers may
+have too few bars to find it again, or only bars from before the split. It is applied only to bars that still
+show the old level, so a source that starts to adjust its own prices is not adjusted twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import find_jumps, find_splits, split_name
 from forecasting.prices.bars import Bars
-from forecasting.prices.order import instants, ranked
+from forecasting.prices.order import instants, ranked, series_offsets
 from forecasting.prices.schema import VALUES
 
 
@@ -28,7 +27,7 @@ class Split:
 
     Attributes:
         ds: the first bar on the new level.
-        ratio: how many times the old price the new one is: 0.5 for a 2:1 split.
+        ratio: new price divided by old price: 0.5 for a 2:1 split.
     """
 
     unique_id: str
@@ -38,14 +37,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Adjusted:
-    """Offered rows, adjusted.
+    """Offered rows after split adjustment.
 
     Attributes:
-        good: the rows.
-        applied: the splits that they were adjusted for, the newest of a series first.
-        due: those of them that the store's bars may not have been adjusted for yet, in that order.
-        found: those that were not known before.
-        findings: what was done.
+        good: the adjusted rows.
+        applied: splits that the rows were adjusted for, the newest of a series first.
+        due: those among `applied` that the stored bars may not have been adjusted for yet, in that order.
+        found: those among `applied` that were not known before.
+        findings: one for each applied split.
     """
 
     good: pa.Table
@@ -56,16 +55,16 @@ class Adjusted:
 
 
 def adjust_splits(good: pa.Table, stored: pa.Table, known: Sequence[Split], panel: Panel) -> Adjusted:
-    """The rows with the past before each likely split multiplied by it, volumes divided; and what was done.
+    """Multiply the prices before each likely split by its ratio, and divide the volumes.
 
-    The price table takes the new past as a later vintage: what earlier forecasts read stays as it was.
+    The price table stores the new past as a later vintage, so the rows that earlier forecasts read remain.
 
     Args:
-        good: `schema.GOOD`, sorted by `unique_id`, `ds`, one row a bar. A new split is only seen with the 60
-            bars before it and the five after it.
-        stored: the newest values of the bars from the oldest of `good` on.
-        known: the splits found before.
-        panel: its target tells the splits, its `split_scales` how sure to be.
+        good: `schema.GOOD`, sorted by `unique_id`, `ds`, one row per bar. Finding a new split needs 60 bars
+            before it and five after it.
+        stored: newest stored values of the bars from the oldest bar of `good` on.
+        known: splits found before.
+        panel: its target shows the splits; `split_scales` sets the required precision.
     """
     target = panel.forecast.target
     raw = tuple(_still_raw(good, stored, known, target))
@@ -91,14 +90,14 @@ def adjust_splits(good: pa.Table, stored: pa.Table, known: Sequence[Split], pane
 
 @dataclass(frozen=True)
 class _Line:
-    """The bars of one series, in their order, with a price; or no bars."""
+    """The priced bars of one series in order; possibly none."""
 
     ds: np.ndarray = field(default_factory=lambda: np.empty(0, dtype="datetime64[us]"))
     y: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def _lines(rows: pa.Table, splits: Iterable[Split], target: str) -> dict[str, _Line]:
-    """The series among the rows that have splits."""
+    """The series that have splits, by id."""
     ids = pa.array(sorted({split.unique_id for split in splits}), pa.string())
     bars = Bars.from_table(rows.filter(pc.is_in(rows["unique_id"].cast(pa.string()), ids)), target)
     places = zip(bars.ids, bars.offsets[:-1], bars.offsets[1:], strict=True)
@@ -106,7 +105,7 @@ def _lines(rows: pa.Table, splits: Iterable[Split], target: str) -> dict[str, _L
 
 
 def _still_raw(good: pa.Table, stored: pa.Table, known: Sequence[Split], target: str) -> Iterator[Split]:
-    """The known splits before which the offered bars are on the old level, the newest first."""
+    """The known splits for which the offered bars before them are still on the old level, newest first."""
     if not known:
         return
     offered, have = _lines(good, known, target), _lines(stored, known, target)
@@ -120,7 +119,7 @@ def _still_raw(good: pa.Table, stored: pa.Table, known: Sequence[Split], target:
 
 
 def _gaps(offered: dict[str, _Line], known: Sequence[Split]) -> list[list[Split]]:
-    """The splits with offered bars before them, the newest first; in one list those with none in between."""
+    """The splits with offered bars before them, newest first; splits without a bar in between are grouped."""
     gaps: dict[tuple[str, int], list[Split]] = {}
     for split in sorted(known, key=lambda split: split.ds, reverse=True):
         if split.unique_id in offered:
@@ -130,17 +129,18 @@ def _gaps(offered: dict[str, _Line], known: Sequence[Split]) -> list[list[Split]
 
 
 def _is_raw(offered: _Line, stored: _Line, ds: np.datetime64, ratio: float, later: float) -> bool:
-    """Whether the offered bars before a split are on the old level.
+    """Whether the offered bars before a split are still on the old level.
 
-    What follows the last of them tells: the next offered bar, if the store has none in between, which may be
-    a year away and as far in price; or else what the store has for that bar, or next.
+    The last of them is compared with what follows it: the next offered bar if the store has no bar in
+    between (it may be a year later, at a very different price), or else the stored value of that bar or the
+    next one.
 
     Args:
-        offered: the series as it is offered.
-        stored: the series in the store, adjusted.
+        offered: the series as offered.
+        stored: the series as stored, adjusted.
         ds: the first bar on the new level.
-        ratio: of the split.
-        later: the ratio of the later splits before which the offered bars are on the old level too.
+        ratio: ratio of the split.
+        later: product of the ratios of later splits that the offered bars are not adjusted for either.
     """
     following = int(np.searchsorted(offered.ds, ds))
     last, price = offered.ds[following - 1], offered.y[following - 1]
@@ -157,17 +157,19 @@ def _is_raw(offered: _Line, stored: _Line, ds: np.datetime64, ratio: float, late
 
 
 def _is_nearer(ratio: float, change: float) -> bool:
-    """Whether a change looks more like a split by `ratio` than like none."""
+    """Whether a change is closer to a split by `ratio` than to no split."""
     return change > 0 and bool(abs(np.log(change / ratio)) < abs(np.log(change)))
 
 
 def _due(offered: dict[str, _Line], stored: dict[str, _Line], applied: Iterable[Split]) -> Iterator[Split]:
-    """The splits that the store's bars are not adjusted for, or may not be where none of those was offered.
+    """The splits that the stored bars are not, or may not be, adjusted for.
+
+    They may not be if no stored bar before the split was offered again.
 
     Args:
-        offered: series as they are offered, adjusted.
-        stored: the same in the store.
-        applied: the splits that they were adjusted for, the newest of a series first.
+        offered: series as offered, adjusted.
+        stored: the same series as stored.
+        applied: splits that the offered bars were adjusted for, the newest of a series first.
     """
     later: dict[str, float] = {}
     for split in applied:
@@ -181,14 +183,15 @@ def _due(offered: dict[str, _Line], stored: dict[str, _Line], applied: Iterable[
 
 
 def _multiplied(good: pa.Table, splits: Sequence[Split]) -> pa.Table:
-    """The rows, each multiplied by its series' later splits; volumes divided."""
+    """The rows with prices multiplied by all later splits of their series, and volumes divided."""
     if not splits:
         return good
     (series, names), ds = ranked(good["unique_id"]), instants(good["ds"])
     rank = {name: at for at, name in enumerate(names.to_pylist())}
+    offsets = series_offsets(series, len(names))
     factor = np.ones(good.num_rows)
     for split in splits:
-        start, end = np.searchsorted(series, [rank[split.unique_id], rank[split.unique_id] + 1])
+        start, end = offsets[rank[split.unique_id] :][:2]
         factor[start : start + np.searchsorted(ds[start:end], split.ds)] *= split.ratio
     for place, name in enumerate(good.column_names):
         if name in VALUES:
@@ -200,7 +203,7 @@ def _multiplied(good: pa.Table, splits: Sequence[Split]) -> pa.Table:
 def _findings(offered: dict[str, _Line], splits: Iterable[Split], panel: Panel) -> Iterator[Finding]:
     for split in splits:
         before = int(np.searchsorted(offered[split.unique_id].ds, split.ds))
-        day = as_of_label(split.ds, panel.bars.freq)
+        day = panel.label(split.ds)
         detail = (
             f"{split_name(split.ratio)} on {day}: the {before} bars before it are multiplied "
             f"by {split.ratio:g}"

@@ -1,10 +1,10 @@
-"""The audit of stored bars: those that came in under other settings than the panel has now."""
+"""The audit of stored bars: which of them the panel still accepts under its current settings."""
 
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 
-from forecasting.as_of import as_of_label
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
@@ -12,9 +12,9 @@ from forecasting.prices.bars import Bars
 
 
 def is_usable(bars: Bars, panel: Panel) -> np.ndarray:
-    """(N,) bool; whether each bar is on the panel's calendar, and has a logarithm where one is taken.
+    """(N,) bool; whether each bar is on the panel's calendar, and positive if the panel takes logarithms.
 
-    The price table forgets nothing: what an earlier calendar or transform let in stays there.
+    Bars that were accepted under an earlier calendar or transform stay in the price table.
     """
     usable: np.ndarray = panel.calendar.contains(bars.ds)
     if panel.forecast.transform == "log":
@@ -22,13 +22,24 @@ def is_usable(bars: Bars, panel: Panel) -> np.ndarray:
     return usable
 
 
+def usable_bars(rows: pa.Table, panel: Panel) -> Bars:
+    """The bars among stored rows that the panel accepts.
+
+    Args:
+        rows: rows of the price table, one per bar, with the panel's target.
+        panel: its calendar, target and transform decide.
+    """
+    bars = Bars.from_table(rows, panel.forecast.target)
+    return bars.keep(is_usable(bars, panel))
+
+
 def unused_findings(bars: Bars, usable: np.ndarray, panel: Panel) -> Iterator[Finding]:
-    """One finding for each series with bars that are not `usable` (N,)."""
+    """One finding for each series that has bars which are not `usable` (N,)."""
     unused = bars.keep(~usable)
     for name, at, count in zip(unused.ids, unused.last, unused.lengths, strict=True):
-        last = as_of_label(unused.ds[at], panel.bars.freq)
+        last = panel.label(unused.ds[at])
         detail = (
-            f"{count} bars in the store, the last of {last} at {unused.y[at]:g}, are not on calendar "
+            f"{count} stored bars, the last on {last} at {unused.y[at]:g}, are not on calendar "
             f"{panel.bars.calendar} or have no logarithm; "
             "check [bars] and [forecast].transform, or give the panel another name"
         )

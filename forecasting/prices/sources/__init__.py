@@ -1,8 +1,7 @@
-"""Price sources: one module for each kind of place, chosen by the scheme of the panel's URI.
+"""Price sources: one module for each kind of location, chosen by the scheme of the panel's URI.
 
-A source yields what the place offers in batches of `schema.OFFERED`, in the order of the place. Places that
-hold files leave the reading of those to `reading`; `memory` keeps between two ingests what need not be read
-again.
+A source yields its rows in batches of `schema.OFFERED`, in their original order. Locations that hold files
+use `reading` to read them. `memory` stores between two ingests what does not have to be read again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,34 +21,34 @@ from forecasting.prices.sources.uris import fill_in, scheme_of
 
 
 class Source(Protocol):
-    """A place that offers prices."""
+    """A location that offers prices."""
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """What `read` found, each thing with a tag of its state: an ETag. Known once `read` has ended.
+        """A tag of its state, such as an ETag, for each file that `read` found. Known after `read` has ended.
 
-        Given to the next `open_source`, it lets `read` pass over what still has that tag.
+        Pass them to the next `open_source`, and `read` skips the files that still have the same tag.
         """
 
     @property
     def read_all(self) -> bool:
-        """Whether `read` gave all that is there (since `since`), and not just what changed or was added.
+        """Whether `read` returned everything (from `since` on), and not only new or changed files.
 
-        Known once `read` has ended.
+        Known after `read` has ended.
         """
 
     def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
-        """What the place offers, one row a bar; no batch at all where nothing changed since `tags`.
+        """Yield the offered rows, one per bar; no batch at all if nothing changed since `tags`.
 
-        Nothing is judged here, and nothing is dropped: what cannot be read becomes a row that says so in
-        `raw`. A row without any value is not an offer (`N/A` in a wide file), nor is an excluded series.
+        Rows are neither judged nor dropped here: a row that cannot be read is kept, with its text in `raw`.
+        Rows without any value (`N/A` in a wide file) and excluded series are not offered.
 
         Args:
-            since: datetime64[us], UTC; bars before it are not wanted. A database leaves them out; files
-                offer whole histories all the same.
+            since: datetime64[us], UTC; earlier bars are not wanted. A database leaves them out; files offer
+                their whole history anyway.
 
         Raises:
-            SourceError: the source is not there, or does not hold what the panel names.
+            SourceError: the source does not exist, or does not hold what the panel names.
         """
 
 
@@ -62,10 +61,10 @@ _SOURCES: dict[str, Callable[[Panel, Mapping[str, str]], Source]] = {
 
 
 def open_source(panel: Panel, read_before: Mapping[str, str] | None = None) -> Source:
-    """The panel's source. `read_before` holds the tags of what is in the store already (`memory.recall`).
+    """Open the panel's source. `read_before` holds the tags of files already ingested (`memory.recall`).
 
     Raises:
-        SourceError: no source is of that kind, or the URI names an environment variable that is not set.
+        SourceError: the kind of source is unknown, or the URI names an environment variable that is not set.
     """
     uri = fill_in(panel.source.uri)
     scheme = scheme_of(uri)
@@ -82,5 +81,5 @@ def open_source(panel: Panel, read_before: Mapping[str, str] | None = None) -> S
 
 
 def read_source(panel: Panel) -> Iterator[pa.Table]:
-    """All that the panel's source offers; see `Source.read`."""
+    """Read everything that the panel's source offers; see `Source.read`."""
     return open_source(panel).read()

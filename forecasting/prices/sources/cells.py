@@ -1,4 +1,4 @@
-"""Cells: from what is written in a file to ids, times and numbers. What cannot be read becomes null."""
+"""Cells: parse the text of a file into ids, times and numbers. Unreadable text becomes null."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from forecasting.prices.schema import INSTANT
 
-# What `float` takes too, but for a leading + and underscores.
+# The numbers that `float` accepts, except those with a leading + or underscores.
 _NUMBER = r"(?i)^-?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 _OFFSET = r"\s*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 _CLOCK = r"[tT ].*$"
@@ -16,13 +16,13 @@ _TIME_WITH_OFFSET = r"\d[tT ]\d.*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def read_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text without the spaces around it; null where there is none."""
+    """Text without surrounding spaces; null if empty."""
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     return pc.if_else(pc.equal(text, ""), None, text)
 
 
 def absent_as_null(column: pa.ChunkedArray, na_values: Iterable[str]) -> pa.ChunkedArray:
-    """The column with null for every text that stands for no value: the empty one, and `na_values`."""
+    """The column with empty texts and `na_values` replaced by null."""
     if not is_text(column.type):
         return column
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
@@ -30,10 +30,10 @@ def absent_as_null(column: pa.ChunkedArray, na_values: Iterable[str]) -> pa.Chun
 
 
 def read_numbers(column: pa.ChunkedArray, decimal: str = "") -> pa.ChunkedArray:
-    """The column as float64; null where a text is not a number with that decimal mark, else a point.
+    """The column as float64; null where a text is not a number. The decimal mark is a point unless given.
 
     Raises:
-        pyarrow.ArrowNotImplementedError: the column is of a type that holds no numbers.
+        pyarrow.ArrowNotImplementedError: the type of the column holds no numbers.
     """
     if not is_text(column.type):
         return column.cast(pa.float64(), safe=False)
@@ -42,27 +42,27 @@ def read_numbers(column: pa.ChunkedArray, decimal: str = "") -> pa.ChunkedArray:
         column = pc.if_else(pc.match_substring(column, "."), None, with_point)
     try:
         return column.cast(pa.float64())
-    except pa.ArrowInvalid:  # somewhere in it is a text that is not a number
+    except pa.ArrowInvalid:  # at least one text is not a number
         return pc.if_else(pc.match_substring_regex(column, _NUMBER), column, None).cast(pa.float64())
 
 
 def read_times(column: pa.ChunkedArray, *, daily: bool, form: str = "", zone: str = "") -> pa.ChunkedArray:
     """The column as UTC instants; null where a text is not a date or time of that form.
 
-    A daily stamp is midnight UTC of its date as written, whatever clock time and zone stand beside it.
+    A daily bar becomes midnight UTC of its date as written. The clock time and zone of the text are ignored.
 
     Args:
         column: texts, dates or timestamps.
-        daily: whether the bars are.
-        form: how texts are written, as `strptime` has it; ISO 8601 where empty.
-        zone: the IANA zone of times without one, else UTC. Null too is the local time that the clocks show
-            twice, or never, where they are set back or forward.
+        daily: whether the bars are daily.
+        form: `strptime` format of the texts; ISO 8601 if empty.
+        zone: IANA zone of times without one; UTC if empty. Local times that occur twice or never at a clock
+            change become null.
 
     Raises:
-        pyarrow.ArrowNotImplementedError: the column is of a type that holds no times.
+        pyarrow.ArrowNotImplementedError: the type of the column holds no times.
     """
     if is_text(column.type):
-        # A long file says each time once for every series.
+        # In a long file each time occurs once per series.
         encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
         written = pc.utf8_trim_whitespace(encoded.dictionary).to_pandas()
         times = _dates(written, form) if daily else _times(written, form, zone)
@@ -79,7 +79,7 @@ def read_times(column: pa.ChunkedArray, *, daily: bool, form: str = "", zone: st
 
 
 def names_zone(column: pa.ChunkedArray, form: str = "") -> pa.ChunkedArray:
-    """Whether each of the times that `read_times` reads says itself which zone it is in; null where null."""
+    """Whether each time that `read_times` reads names its own zone; null where the time is null."""
     if not is_text(column.type):
         named = pa.types.is_timestamp(column.type) and column.type.tz is not None
         return pa.chunked_array([pa.repeat(named, len(column))])
@@ -98,7 +98,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _dates(written: pd.Series, form: str) -> pd.Series:
-    if form.endswith("%z"):  # elsewhere, what looks like an offset may be a year or a day
+    if form.endswith("%z"):  # elsewhere in the text, an apparent offset may be a year or a day
         form, written = form.removesuffix("%z").rstrip(), written.str.replace(_OFFSET, "", regex=True)
     if form:
         return _utc(written, form).dt.normalize()
@@ -109,7 +109,7 @@ def _dates(written: pd.Series, form: str) -> pd.Series:
 def _times(written: pd.Series, form: str, zone: str) -> pd.Series:
     if not zone or "%z" in form:
         return _utc(written, form or "ISO8601")
-    # Without %z, `form` leaves no room for an offset.
+    # A `form` without %z does not match an offset.
     named = written.str.contains(_TIME_WITH_OFFSET, na=False) & (not form)
     local = pd.to_datetime(written.mask(named), format=form or "ISO8601", errors="coerce")
     return _utc(written.where(named), "ISO8601").fillna(_localise(local, zone))

@@ -1,4 +1,4 @@
-"""CSV: how a document is written (encoding, delimiter, decimal mark), found or stated, and its lines."""
+"""CSV: detect the dialect of a document (encoding, delimiter, decimal mark) and read its lines."""
 
 import codecs
 import csv
@@ -13,26 +13,26 @@ import charset_normalizer
 import pyarrow as pa
 import pyarrow.csv
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Source
 from forecasting.prices.sources.documents import Document
 
-# How much of a CSV is in memory at once: a line of 10,000 series is about 0.1 MB.
+# Bytes of a CSV in memory at once: a line of 10,000 series is about 0.1 MB.
 _BLOCK_BYTES = 1 << 25
 _SAMPLE_LINES = 100
 _SHOWN = 60
 _SAMPLE_BYTES = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
 _WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d+\s*")
-# Three digits behind a comma may be thousands: they prove nothing.
+# Three digits after a comma may be thousands, so they do not prove a decimal comma.
 _WITH_COMMA = re.compile(r"\s*[+-]?\d*,(\d{1,2}|\d{4,})\s*")
-# The usual one of Western Europe on Windows, and but for controls a superset of Latin-1.
+# The common encoding of Western Europe on Windows; a superset of Latin-1 except for control characters.
 _WESTERN = "cp1252"
-# Others that CSVs come in; those of old Macs and of DOS would only ever be guessed by mistake.
+# Other encodings of CSV files. Those of old Macs and DOS are left out: they would only be wrong guesses.
 _GUESSED = ["cp1251", "cp1253", "cp1250", "cp1254", "cp1255", "cp1256"]
 _GUESSED += ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
 _NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-# What Excel takes for the delimiter, in a line of its own.
+# The line with which Excel states the delimiter.
 _STATED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 # `<TICKER>,<CLOSE>` is a header.
 _NOT_CSV = {
@@ -48,11 +48,11 @@ class Dialect:
     """How a CSV is written.
 
     Attributes:
-        encoding: as `codecs` names it.
-        delimiter: between two values.
-        decimal: the mark in numbers.
-        names: of the columns.
-        above: how many lines lie above the rows: the header, and what is before it.
+        encoding: name of the encoding in `codecs`.
+        delimiter: character between two values.
+        decimal: decimal mark of numbers.
+        names: names of the columns.
+        above: number of lines above the rows: the header and the lines before it.
     """
 
     encoding: str
@@ -63,10 +63,10 @@ class Dialect:
 
 
 def find_dialect(document: Document, source: Source) -> Dialect:
-    """What the panel states of the document, and for the rest what its first lines show.
+    """The dialect of a document: what the panel states, and otherwise what its first lines show.
 
     Raises:
-        SourceError: it has no rows, is something else than CSV, or not text in the encoding stated.
+        SourceError: the document has no rows, is not CSV, or is not text in the stated encoding.
     """
     encoding = source.encoding or _encoding(document)
     try:
@@ -81,7 +81,7 @@ def find_dialect(document: Document, source: Source) -> Dialect:
             sample = list(islice(lines, _SAMPLE_LINES))
     except UnicodeError as error:
         raise SourceError(
-            f"{document.name} is not written in {encoding}; correct [source].encoding, or remove it"
+            f"{document.name} is not encoded in {encoding}; correct [source].encoding, or remove it"
         ) from error
     except csv.Error as error:
         raise SourceError(f"{document.name} cannot be read as CSV ({error}); check [source].uri") from error
@@ -91,15 +91,15 @@ def find_dialect(document: Document, source: Source) -> Dialect:
 
 
 def read_csv(document: Document, dialect: Dialect, spoiled: list[str]) -> Iterator[pa.RecordBatch]:
-    """The lines below the header, every value as text.
+    """Read the lines below the header, every value as text.
 
     Args:
-        document: what to read.
+        document: the document to read.
         dialect: how it is written.
-        spoiled: gets the lines that have not as many values as the header.
+        spoiled: receives the lines that do not have as many values as the header.
 
     Raises:
-        SourceError: it cannot be read so.
+        SourceError: the document cannot be read in this dialect.
     """
 
     def skip(row: pa.csv.InvalidRow) -> str:
@@ -124,7 +124,7 @@ def read_csv(document: Document, dialect: Dialect, spoiled: list[str]) -> Iterat
                 rows += batch.num_rows
                 yield batch
         except (pa.ArrowInvalid, UnicodeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise SourceError(
                 f"{document.name} cannot be read as CSV ({reason}); correct the file, or check "
                 "[source].encoding and delimiter in the panel"
@@ -138,7 +138,7 @@ def read_csv(document: Document, dialect: Dialect, spoiled: list[str]) -> Iterat
 
 
 def _header(text: io.TextIOWrapper) -> tuple[int, str, str]:
-    """How many lines come before the first that holds anything, that one, and the delimiter stated."""
+    """Number of empty lines before the header, the header line, and the delimiter stated above it."""
     stated = ""
     for before, written in enumerate(text):
         line = written.removeprefix("\ufeff")
@@ -166,7 +166,7 @@ def _check_is_csv(name: str, first: str, *, has_rows: bool) -> None:
 
 
 def _encoding(document: Document) -> str:
-    """UTF-16 where it begins so, UTF-8 where that decodes all of it; else a guess, and said."""
+    """UTF-16 if the document starts like it, UTF-8 if it decodes completely, else a guess with a warning."""
     with document.opened() as stream:
         first, second = stream.read(1), stream.read(1)
     if first + second in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -182,7 +182,7 @@ def _encoding(document: Document) -> str:
                 guess = _guess(document)
                 if guess is None:
                     raise SourceError(
-                        f"{document.name} is not text, or in a rare encoding; "
+                        f"{document.name} is not text, or has an unknown encoding; "
                         "check [source].uri in the panel, or set [source].encoding"
                     ) from error
                 return guess
@@ -190,15 +190,15 @@ def _encoding(document: Document) -> str:
 
 
 def _guess(document: Document) -> str | None:
-    """The encoding of a document that is not UTF-8, from those of its lines that are not ASCII."""
+    """Guess the encoding of a document that is not UTF-8 from its non-ASCII lines."""
     lines, is_western = b"", True
     with document.opened() as stream:
         while block := stream.readlines(_BLOCK_BYTES):
             marked = b"".join(line for line in block if not line.isascii())
             lines = (lines + marked)[:_SAMPLE_BYTES]
             is_western = is_western and _decodes(marked, _WESTERN)
-    # Statistics take short names such as São Paulo for Chinese. Accented letters stand alone among others,
-    # letters of another script beside each other.
+    # Statistics mistake short names such as São Paulo for Chinese. Accented Latin letters are isolated bytes;
+    # letters of another script come in runs.
     runs = [len(run) for run in _NOT_ASCII.findall(lines)]
     if is_western and 2 * runs.count(1) > len(runs):
         guess: str | None = _WESTERN
@@ -207,7 +207,7 @@ def _guess(document: Document) -> str | None:
         guess = best.encoding if best else None
     if guess:
         _log.warning(
-            "%s is not UTF-8, and was read as %s, which may be wrong; state [source].encoding",
+            "%s is not UTF-8 and was read as %s, which is a guess; set [source].encoding to be sure",
             document.name,
             guess,
         )
@@ -223,7 +223,7 @@ def _decodes(data: bytes, encoding: str) -> bool:
 
 
 def _decimal(sample: list[list[str]]) -> str:
-    """A comma only where the lines prove it: some number must have one, and none has a point."""
+    """A comma only if the lines prove it: some number has a decimal comma and none has a point."""
     cells = [cell for line in sample for cell in line]
     point, comma = (any(map(mark.fullmatch, cells)) for mark in (_WITH_POINT, _WITH_COMMA))
     return "," if comma and not point else "."

@@ -1,4 +1,4 @@
-"""Documents: the tables that lie in files, as bytes; CSV or Parquet, plain or packed."""
+"""Documents: the tables in files, as bytes; CSV or Parquet, plain or compressed."""
 
 import gzip
 import lzma
@@ -15,17 +15,17 @@ from forecasting.errors import SourceError
 
 KINDS = ".csv, .parquet, .gz or .zip"
 
-# An OSError, BadGzipFile among them, is damage where it has no number: bz2 raises plain ones.
+# An OSError without an error number means damaged data: bz2 and gzip (BadGzipFile) raise such errors.
 _DAMAGE = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError)
 
 
 @dataclass(frozen=True)
 class File:
-    """A file, wherever it lies.
+    """A file, local or remote.
 
     Attributes:
-        name: where it lies, as messages name it.
-        local: the file on this machine, for as long as the context lasts; its ending says what it is.
+        name: location of the file, for messages.
+        local: context manager of a local copy of the file; the suffix of its name says what it is.
     """
 
     name: str
@@ -33,7 +33,7 @@ class File:
 
     @classmethod
     def on_disk(cls, name: str, path: Path) -> Self:
-        """A file that lies on this machine anyway."""
+        """A file that is already on this machine."""
 
         def local() -> AbstractContextManager[Path]:
             return nullcontext(path)
@@ -43,12 +43,12 @@ class File:
 
 @dataclass(frozen=True)
 class Document:
-    """One table's worth of bytes.
+    """The bytes of one table.
 
     Attributes:
-        name: where it lies, as messages name it.
-        file_name: its ending says what it is.
-        open_bytes: opens its bytes, anew at each call.
+        name: location of the document, for messages.
+        file_name: name of the file; its suffix says what it is.
+        open_bytes: opens the bytes from the start at each call.
     """
 
     name: str
@@ -57,20 +57,20 @@ class Document:
 
     @property
     def stem(self) -> str:
-        """Its file name without folder and endings."""
+        """File name without folder and suffixes."""
         return PurePath(_unpacked(self.file_name)).stem
 
     @property
     def is_csv(self) -> bool:
-        """Whether it is CSV; Parquet else."""
+        """Whether the document is CSV; otherwise it is Parquet."""
         return _unpacked(self.file_name).lower().endswith(".csv")
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """Its bytes, unpacked.
+        """Open the uncompressed bytes.
 
         Raises:
-            SourceError: they are damaged, more of them are expected, or they may not be read.
+            SourceError: the file is damaged, cut short, or not readable for this user.
         """
         try:
             with self.open_bytes() as stream:
@@ -80,19 +80,23 @@ class Document:
                 else:
                     yield stream
         except _DAMAGE as error:
-            raise unreadable(self.name, error) from error
+            raise read_error(self.name, error) from error
 
 
 def holds_prices(name: str) -> bool:
-    """Whether a file of that name is a document, or an archive of some."""
+    """Whether a file of that name is a document or an archive of documents."""
     return _is_document(name) or _is_archive(name)
 
 
 def documents_in(path: Path, name: str) -> list[Document]:
-    """The documents in a local file that messages call `name`: itself, or what lies in it.
+    """The documents in a local file: the file itself, or the members of an archive.
+
+    Args:
+        path: the local file.
+        name: its name in messages.
 
     Raises:
-        SourceError: it is a damaged archive, or one without a document.
+        SourceError: the archive is damaged, or holds no document.
     """
     if not _is_archive(path.name):
         return [Document(name, path.name, partial(_open_file, path))]
@@ -104,7 +108,7 @@ def documents_in(path: Path, name: str) -> list[Document]:
             f"{name} is not a zip, or is cut short ({error}); fetch it again, or check [source].uri"
         ) from error
     except OSError as error:
-        raise unreadable(name, error) from error
+        raise read_error(name, error) from error
     if not members:
         raise SourceError(f"no .csv or .parquet file in {name}; check [source].uri in the panel")
     return [
@@ -112,15 +116,15 @@ def documents_in(path: Path, name: str) -> list[Document]:
     ]
 
 
-def unreadable(name: str, error: Exception) -> SourceError:
-    """What to raise for a failure to open or to read what messages call `name`."""
+def read_error(name: str, error: Exception) -> SourceError:
+    """The error to raise if the file that messages call `name` cannot be opened or read."""
     if isinstance(error, OSError) and error.errno is not None:
         return SourceError(f"{name} cannot be opened ({error.strerror}); check that this user may read it")
     return SourceError(f"{name} is damaged or cut short ({error}); fetch it again")
 
 
 def _is_document(name: str) -> bool:
-    """Hidden files, and what macOS adds to a zip, hold no prices."""
+    """Hidden files, and the files that macOS adds to a zip, hold no prices."""
     hidden = any(part.startswith((".", "__")) for part in PurePath(name).parts)
     return not hidden and _unpacked(name).lower().endswith((".csv", ".parquet"))
 
@@ -134,12 +138,12 @@ def _open_file(path: Path) -> IO[bytes]:
 
 
 def _open_member(path: Path, member: str, name: str) -> IO[bytes]:
-    with zipfile.ZipFile(path) as archive:  # an open member keeps what it needs of it
+    with zipfile.ZipFile(path) as archive:  # an open member keeps its own handle on the file
         try:
             return archive.open(member)
-        except RuntimeError as error:  # a password, or a method that Python has not: Deflate64
+        except RuntimeError as error:  # a password, or an unsupported method such as Deflate64
             raise SourceError(
-                f"{name}/{member} cannot be unpacked ({error}); pack it without a password, by Deflate"
+                f"{name}/{member} cannot be unpacked ({error}); compress it with Deflate and no password"
             ) from error
 
 

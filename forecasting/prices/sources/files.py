@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
-from forecasting.prices.sources.documents import KINDS, File, holds_prices, unreadable
+from forecasting.prices.sources.documents import KINDS, File, holds_prices, read_error
 from forecasting.prices.sources.reading import read_files
 
 
 class FileSource:
-    """The files at the panel's URI, in the order of their names; they are read anew each time."""
+    """The files at the panel's URI, in the order of their names. All files are read every time."""
 
     def __init__(self, panel: Panel, _read_before: Mapping[str, str]) -> None:
         self._panel = panel
@@ -23,7 +23,7 @@ class FileSource:
         self.read_all = True
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
-        """What the files offer; see `Source.read`."""
+        """Read the files; see `Source.read`."""
         files = [File.on_disk(str(path), path) for path in _find(self._panel.source.uri)]
         return read_files(files, self._panel)
 
@@ -39,7 +39,7 @@ def _find(uri: str) -> list[Path]:
         try:
             found, place = sorted(path.iterdir()), f"the folder {path}"
         except PermissionError as error:
-            raise unreadable(str(path), error) from error
+            raise read_error(str(path), error) from error
     elif glob.has_magic(str(path)):
         found, place = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))), str(path)
     else:

@@ -1,4 +1,4 @@
-"""Prices behind a web address: one file, fetched whole before any of it counts."""
+"""Prices at a web address: one file, downloaded completely before it is read."""
 
 import gzip
 import logging
@@ -18,14 +18,14 @@ import pyarrow as pa
 import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, first_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.reading import read_files
 from forecasting.prices.sources.uris import shown
 
 _ATTEMPTS = 5
-_SILENCE_SECONDS = 30.0  # without an answer, or without more of it
+_SILENCE_SECONDS = 30.0  # longest wait for an answer, or for its next block
 _LONGEST_WAIT_SECONDS = 60.0
 _MEGABYTE = 1_000_000
 _BLOCK_BYTES = 1 << 20
@@ -34,18 +34,18 @@ _MAGIC = {b"PK\x03\x04": ".zip", b"PAR1": ".parquet"}
 _log = logging.getLogger(__name__)
 
 
-def _say_so(details: RetryDetails) -> None:
+def _log_retry(details: RetryDetails) -> None:
     _log.warning("%s; trying again in %.0f s", details.caused_by, details.wait_for)
 
 
-set_on_retry_hooks([_say_so])
+set_on_retry_hooks([_log_retry])
 
-# It names whole addresses at INFO, keys and passwords in them too.
+# At INFO, httpx logs whole addresses, including keys and passwords.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-class _PassingError(SourceError):
-    """One that may be gone at the next try, after `wait` seconds where the server says so."""
+class _TemporaryError(SourceError):
+    """An error that a retry may resolve, after `wait` seconds if the server asks for that."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class _PassingError(SourceError):
 
 
 class HttpSource:
-    """The file at the panel's URI, unless it still has the `ETag` or `Last-Modified` that was read before."""
+    """The file at the panel's URI. It is skipped if its `ETag` or `Last-Modified` has not changed."""
 
     def __init__(self, panel: Panel, read_before: Mapping[str, str]) -> None:
         self._panel = panel
@@ -62,7 +62,7 @@ class HttpSource:
         self.read_all = False
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
-        """What the file offers; see `Source.read`."""
+        """Read the file; see `Source.read`."""
         with TemporaryDirectory(prefix="nightcast-") as folder:
             path = self._fetch(Path(folder))
             if path is not None:
@@ -70,7 +70,7 @@ class HttpSource:
                 yield from read_files([File.on_disk(self._name, path)], self._panel)
 
     def _fetch(self, folder: Path) -> Path | None:
-        """The file in `folder`, or None where it has not changed; tried again where that may help."""
+        """Download the file into `folder`, with retries; None if it has not changed."""
         limit = 60 * self._panel.source.time_limit_minutes
         deadline = time.monotonic() + limit
         tries = stamina.retry_context(
@@ -92,26 +92,25 @@ class HttpSource:
                     return None
                 path = self._save(response, folder, deadline)
                 self.tags = _tags(response)
-        except httpx.InvalidURL:  # the reason may hold a part of a password
+        except httpx.InvalidURL:  # the reason may contain a part of a password
             raise SourceError(f"{self._name} is not a web address; correct [source].uri") from None
         except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(
                 f"cannot fetch {self._name} ({error}); check [source].uri in the panel"
             ) from error
         except (httpx.TransportError, EOFError) as error:
-            reason = str(error) or type(error).__name__
-            raise _PassingError(
-                f"cannot fetch {self._name} ({reason}); check [source].uri, or run it again later"
+            raise _TemporaryError(
+                f"cannot fetch {self._name} ({first_line(error)}); check [source].uri, or run it again later"
             ) from error
         return path
 
     def _headers(self) -> dict[str, str]:
         names = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
-        # Of the encodings, gzip says where it ends.
+        # gzip marks its own end, so a truncated answer is noticed.
         return {"Accept-Encoding": "gzip"} | {names[key]: tag for key, tag in self.tags.items()}
 
     def _is_unchanged(self, response: httpx.Response) -> bool:
-        """Whether the answer is no file, since that is known; a server may send the same one again.
+        """Whether the file is unchanged: the server says so, or sends it with the same tags.
 
         Raises:
             SourceError: the answer is an error.
@@ -123,11 +122,11 @@ class HttpSource:
             return bool(self.tags) and _tags(response) == self.tags
         message = (
             f"{self._name} answers {status} {response.reason_phrase}; check [source].uri in the panel, "
-            "and what the server asks for"
+            "and the credentials that the server requires"
         )
         if status == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
             wait = response.headers.get("retry-after", "")
-            raise _PassingError(message, float(wait) if wait.isdecimal() else None)
+            raise _TemporaryError(message, float(wait) if wait.isdecimal() else None)
         raise SourceError(message)
 
     def _save(self, response: httpx.Response, folder: Path, deadline: float) -> Path:
@@ -136,7 +135,7 @@ class HttpSource:
         self._write(response.iter_raw(), path, deadline, size)
         encoding = response.headers.get("content-encoding", "identity").lower()
         if encoding in ("gzip", "x-gzip"):
-            # Not by httpx, which takes a gzip that was cut short for a whole one.
+            # httpx does not notice a truncated gzip stream; the gzip module does.
             with gzip.open(path) as packed:
                 path = folder / "unpacked"
                 self._write(iter(partial(packed.read, _BLOCK_BYTES), b""), path, deadline)
@@ -149,14 +148,14 @@ class HttpSource:
             response.headers
         )
         if ending == ".csv" and not has_end and not _ends_a_line(path):
-            raise _PassingError(
-                f"{self._name} ends within a line, and no Content-Length says whether that is all; "
+            raise _TemporaryError(
+                f"{self._name} ends within a line, and no Content-Length says whether it is complete; "
                 "run it again later, or let the file end with a newline"
             )
         return path.rename(folder / f"{self._stem}{ending}")
 
     def _write(self, blocks: Iterable[bytes], path: Path, deadline: float, size: int = 0) -> None:
-        """What comes, to a file, unless it is too much or takes too long; `size` is how much is announced."""
+        """Write the blocks to a file, within the panel's limits; `size` is the announced length."""
         source = self._panel.source
         with path.open("wb") as file:
             for block in blocks:
@@ -180,7 +179,7 @@ class HttpSource:
 
 
 def _ending(path: Path) -> str:
-    """What the bytes say that they are; neither the address nor the server's word for it is trusted."""
+    """The suffix that fits the bytes; the address and the server's content type are not trusted."""
     start = _start(path)
     if start.startswith(b"\x1f\x8b"):
         return ".parquet.gz" if _unpacked_start(path).startswith(b"PAR1") else ".csv.gz"
@@ -188,7 +187,7 @@ def _ending(path: Path) -> str:
 
 
 def _tags(response: httpx.Response) -> dict[str, str]:
-    """The best that the server has to tell one state of the file from another, if anything."""
+    """The best tag of the file's state that the server sends, if any."""
     for key in ("etag", "last-modified"):
         if key in response.headers:
             return {key: response.headers[key]}
@@ -196,7 +195,7 @@ def _tags(response: httpx.Response) -> dict[str, str]:
 
 
 def _retry_after(error: Exception) -> bool | float:
-    if not isinstance(error, _PassingError):
+    if not isinstance(error, _TemporaryError):
         return False
     return True if error.wait is None else min(error.wait, _LONGEST_WAIT_SECONDS)
 
@@ -207,7 +206,7 @@ def _start(path: Path) -> bytes:
 
 
 def _ends_a_line(path: Path) -> bool:
-    """Whether the last character is a newline, be it in UTF-8 or UTF-16; an empty file lacks none."""
+    """Whether the file is empty or its last character is a newline, in UTF-8 or UTF-16."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 2))
         last = file.read().rstrip(b"\0")

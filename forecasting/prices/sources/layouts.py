@@ -1,4 +1,4 @@
-"""Layouts: from a table as it lies in a file, wide or long, to the rows that it offers."""
+"""Layouts: convert a table as it is in the source, wide or long, to offered rows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ from forecasting.prices.sources.cells import (
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a table comes from.
+    """The file or query that a table comes from.
 
     Attributes:
-        name: as messages name it.
-        series: the series' id, where the panel says that each file is one series.
+        name: its name in messages.
+        series: id of the series, if the panel says that each file is one series.
     """
 
     name: str
@@ -41,24 +41,24 @@ def to_offered(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
 
     Args:
         table: the columns as they are in the source.
-        origin: where it comes from.
+        origin: the file or query that the table comes from.
         panel: says which columns hold what, and which series are wanted.
 
     Raises:
-        SourceError: a column that the panel names is missing, or holds another kind of thing.
+        SourceError: a column that the panel names is missing, or has the wrong type.
     """
     read = _from_wide if panel.source.layout == "wide" else _from_long
     try:
         return read(table, origin, panel)
     except pa.ArrowNotImplementedError as error:
         raise SourceError(
-            f"{origin.name}: a column does not hold the times or numbers it should ({error}); "
+            f"{origin.name}: a column does not hold times or numbers as it should ({error}); "
             "check the columns that [source] names in the panel"
         ) from error
 
 
 def unreadable_rows(texts: list[str]) -> pa.Table:
-    """Rows of which nothing but their text is known, as `schema.OFFERED`."""
+    """Rows of which only the text is known, as `schema.OFFERED`."""
     nothing = {field.name: pa.nulls(len(texts), field.type) for field in OFFERED}
     return pa.table(nothing | {"raw": pa.array(texts, pa.string())}, schema=OFFERED)
 
@@ -113,10 +113,10 @@ def _from_long(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
 
 
 def _value_columns(names: list[str], source: Source) -> dict[str, str]:
-    """The column of each value that has one: that which the panel names, else the one of the same name.
+    """The column of each value: the one that the panel names, or else the one with the same name.
 
-    Capitals count for nothing where only one column is so called; but beside a value from a column of quite
-    another name, such as an adjusted close, what is called `High` need not be of the same kind.
+    Case is ignored if only one column matches. But if the panel reads a value from a column with a different
+    name, such as an adjusted close, a column called `High` may hold another kind of price and is not used.
     """
     named = {str(value): column for value, column in source.columns.items()}
     found = {value: value for value in VALUES if value in names} | named
@@ -127,17 +127,17 @@ def _value_columns(names: list[str], source: Source) -> dict[str, str]:
 
 
 def _cells(column: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:
-    """A column of values, null where none stands: as numbers if all of it is, else as written."""
+    """A column of values, null where absent: as numbers if all of them are, else as text."""
     if not source.na_values and source.decimal != ",":
         try:
             return column.cast(pa.float64())
-        except pa.ArrowInvalid:  # somewhere in it is a text that is not a number, or none
+        except pa.ArrowInvalid:  # at least one text is empty or not a number
             pass
     return absent_as_null(column, source.na_values)
 
 
 def _wanted(ids: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:
-    """Whether each id is in the lists; one that cannot be read is, so that the audit sees its row."""
+    """Whether each id is in the panel's lists. A null id is, so that the audit refuses its row."""
     known = pc.unique(ids).drop_null().to_pylist()
     unwanted = [
         one
@@ -173,9 +173,9 @@ def _times(written: pa.ChunkedArray, panel: Panel) -> pa.ChunkedArray:
 
 
 def _starts(ends: pa.ChunkedArray, panel: Panel) -> pa.ChunkedArray:
-    """The starts of the bars that end at `ends`: one step before, but for a session's last, shorter bar.
+    """The starts of the bars that end at `ends`: one step earlier, except for a session's short last bar.
 
-    A stamp at which no bar ends becomes one that is off the calendar.
+    An instant at which no bar ends becomes one that is off the calendar.
     """
     calendar, step = panel.calendar, pd.Timedelta(panel.bars.freq).to_numpy().astype("timedelta64[us]")
     stamps = ends.to_numpy().astype("datetime64[us]")
@@ -197,7 +197,7 @@ def _assemble(
     cells: Mapping[str, pa.ChunkedArray],
     panel: Panel,
 ) -> pa.Table:
-    """The offered rows, of their ids, their times as read and as written, and their values as written."""
+    """Build the offered rows from ids, parsed times, the times as written, and the values as written."""
     decimal = panel.source.decimal
     numbers = {value: read_numbers(column, decimal) for value, column in cells.items()}
     unread = {
@@ -217,10 +217,10 @@ def _assemble(
 
 
 def _raw(unread: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]) -> pa.Array:
-    """What could not be read in each row, as `close="1,234.5", ...`; null where all could.
+    """The unreadable parts of each row, as `close="1,234.5", ...`; null if everything was read.
 
     Args:
-        unread: for each field what is written, and where that could not be read.
+        unread: for each field its text, and a mask of the rows where it could not be read.
     """
     texts = [
         pc.if_else(where, pc.binary_join_element_wise(f', {field}="', _or_empty(written), '"', ""), "")

@@ -1,6 +1,6 @@
-"""Memory: what a panel's prices hold of its source already, and how much that source offered last time.
+"""Memory: which files of a source were ingested already, and how much the source offered last time.
 
-One object in the store, `sources/<panel>.json`; without it everything is read, which is never wrong.
+It is one object in the store, `sources/<panel>.json`. Without it the whole source is read.
 """
 
 import logging
@@ -18,14 +18,14 @@ _log = logging.getLogger(__name__)
 
 
 class Memory(BaseModel):
-    """What one ingest leaves for the next.
+    """What one ingest stores for the next.
 
     Attributes:
-        reader: digest of all that decides what becomes of the source's rows.
-        tags: the state of each thing whose every row is in the prices or the quarantine: an ETag.
-        findings: of those rows; they are as true while the tags stay.
-        offered: how much there was when the source last offered all that it has.
-        missing: how many stored bars the source lacked when `max_shrink = 1` let that pass.
+        reader: digest of everything that decides how the source's rows are read and audited.
+        tags: state, such as an ETag, of each file whose rows are all in the prices or the quarantine.
+        findings: findings on those rows; they remain valid while the tags do.
+        offered: extent of the source when it was last read completely.
+        missing: number of stored bars that the source lacked when `max_shrink = 1` accepted the loss.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +38,7 @@ class Memory(BaseModel):
 
 
 def recall(storage: Storage, panel: Panel) -> Memory | None:
-    """What the last `remember` was given; None where the panel or the package has changed since."""
+    """The memory that `remember` stored last; None if the panel or the package has changed since."""
     data = storage.find(_path(panel))
     if data is None:
         return None
@@ -52,13 +52,13 @@ def recall(storage: Storage, panel: Panel) -> Memory | None:
 
 
 def remember(storage: Storage, panel: Panel, memory: Memory) -> None:
-    """Keep it; call this only after the prices and the quarantine are written."""
+    """Store the memory. Call this only after the prices and the quarantine have been written."""
     memory = memory.model_copy(update={"reader": _reader(panel)})
     storage.put(_path(panel), memory.model_dump_json(indent=2).encode())
 
 
 def _reader(panel: Panel) -> str:
-    """Digest of all that decides what becomes of the source's rows; with secrets in it, so a digest."""
+    """Digest of everything that decides how rows are read and audited. It may contain secrets, so no text."""
     settings = panel.model_dump(
         mode="json",
         include={

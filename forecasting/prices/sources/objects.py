@@ -1,4 +1,4 @@
-"""Prices in an object store (S3, Google Cloud Storage, Azure): one object, all below a prefix, or a glob."""
+"""Prices in an object store (S3, Google Cloud Storage, Azure): one object, a prefix, or a glob."""
 
 import glob
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ import pyarrow as pa
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, first_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.documents import KINDS, File, holds_prices
 from forecasting.prices.sources.reading import read_files
@@ -32,9 +32,9 @@ _MEGABYTE = 1_000_000
 
 
 class ObjectSource:
-    """The objects at the panel's URI in the order of their paths, but for those that were read before.
+    """The objects at the panel's URI in the order of their paths, without those that were read before.
 
-    Credentials, region and endpoint come from the environment, as `obstore` reads them: `AWS_ACCESS_KEY_ID`,
+    `obstore` takes credentials, region and endpoint from the environment: `AWS_ACCESS_KEY_ID`,
     `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and so on.
     """
 
@@ -46,14 +46,14 @@ class ObjectSource:
         self.read_all = False
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
-        """What the objects offer; see `Source.read`."""
+        """Read the objects; see `Source.read`."""
         scheme, _, rest = self._panel.source.uri.partition("://")
         bucket, _, path = rest.partition("/")
         root = f"{scheme}://{bucket}"
         with self._said():
             store = from_url(
                 root,
-                # Plain HTTP happens only where the environment names such an endpoint, as a local MinIO's.
+                # Plain HTTP is used only if the environment names such an endpoint, as for a local MinIO.
                 client_options={"timeout": _SILENCE, "allow_http": True},
                 retry_config={
                     "max_retries": 5,
@@ -64,7 +64,7 @@ class ObjectSource:
         self.tags = {meta["path"]: meta["e_tag"] for meta in found if meta["e_tag"]}
         new = [meta for meta in found if self._read_before.get(meta["path"], "") != meta["e_tag"]]
         if not self._read_before.keys() <= {meta["path"] for meta in found}:
-            new = found  # some are gone: only all of the others can tell what was lost with them
+            new = found  # some objects are gone: read all others to find out which bars were lost
         self.read_all = len(new) == len(found)
         if new:
             files = [File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta)) for meta in new]
@@ -73,7 +73,7 @@ class ObjectSource:
     def _find(self, store: ObjectStore, path: str) -> "list[ObjectMeta]":
         if holds_prices(path) and not glob.has_magic(path):
             return [obstore.head(store, path)]
-        # Up to the first part with a wildcard in it, all of a path is the prefix of what it means.
+        # List below the longest prefix of the path that has no wildcard.
         parts = PurePosixPath(path).parts
         fixed = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
         listed = [meta for batch in obstore.list(store, "/".join(parts[:fixed])) for meta in batch]
@@ -103,14 +103,13 @@ class ObjectSource:
 
     @contextmanager
     def _said(self) -> Iterator[None]:
-        """What goes wrong in the store, as one line."""
+        """Turn an error of the object store into one line."""
         try:
             yield
         except FileNotFoundError as error:
             raise SourceError(f"no object at {self._name}; check [source].uri in the panel") from error
         except (BaseError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
             raise SourceError(
-                f"cannot read {self._name} ({reason}); "
+                f"cannot read {self._name} ({first_line(error)}); "
                 "check [source].uri in the panel, and the credentials and region in the environment"
             ) from error

@@ -1,11 +1,11 @@
-"""Reading: from files, wherever they were, to the rows that they offer."""
+"""Reading: convert files, local or downloaded, to the rows that they offer."""
 
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.csv_tables import find_dialect, read_csv
 from forecasting.prices.sources.documents import Document, File, documents_in
@@ -16,18 +16,18 @@ _BATCH_ROWS = 1 << 20
 
 
 def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = False) -> Iterator[pa.Table]:
-    """What the files offer, in their order: batches of `schema.OFFERED`.
+    """Read the files in their order, in batches of `schema.OFFERED`.
 
-    Where there are several documents, one that cannot be read does not stop the others: it becomes an
-    unreadable row. A file that cannot be fetched stops all: the next try may get it.
+    If there are several documents, one that cannot be read becomes an unreadable row and does not stop the
+    others. A file that cannot be downloaded stops the read, because a later try may succeed.
 
     Args:
-        files: what to read.
-        panel: how to read it.
-        may_be_empty: whether it is well that no series among them is wanted.
+        files: the files to read.
+        panel: how to read them.
+        may_be_empty: whether it is acceptable that they hold no wanted series.
 
     Raises:
-        SourceError: a file could not be fetched, or no document could be read, or has a wanted series.
+        SourceError: a file could not be downloaded, no document could be read, or none has a wanted series.
     """
     failures: list[str] = []
     read = rows = 0
@@ -57,7 +57,7 @@ def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = Fals
 
 
 def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
-    spoiled: list[str] = []  # lines that have not the columns of the header
+    spoiled: list[str] = []  # lines whose number of values differs from the header's
     origin = Origin(document.name, _id_in(document, panel.source.id_in_file_name))
     if document.is_csv:
         dialect = find_dialect(document, panel.source)
@@ -72,7 +72,7 @@ def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
         yield to_offered(pa.Table.from_batches([batch]), origin, panel)
     if not rows:
         raise SourceError(f"{document.name} has no rows; check [source].uri in the panel, or fetch it again")
-    # Lines of several files may be alike, and have no id: each says where it is.
+    # Lines of several files may be equal and have no id, so each one names its file.
     yield unreadable_rows([f"{document.name}: {line}" for line in spoiled])
 
 
@@ -92,10 +92,10 @@ def _read_parquet(document: Document) -> Iterator[pa.RecordBatch]:
         try:
             file = pa.parquet.ParquetFile(stream, page_checksum_verification=True)
             for batch in file.iter_batches(_BATCH_ROWS):
-                batch.validate(full=True)  # a damaged page without a checksum may still hold no UTF-8
+                batch.validate(full=True)  # a damaged page without a checksum may hold invalid UTF-8
                 yield batch
         except (pa.ArrowException, OSError, UnicodeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise SourceError(
                 f"{document.name} is not Parquet, or is damaged or cut short ({reason}); fetch it again"
             ) from error

@@ -1,4 +1,4 @@
-"""Prices in a database: any that SQLAlchemy reaches, by the panel's own query."""
+"""Prices in a database: any that SQLAlchemy supports, read by the panel's own query."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -14,19 +14,19 @@ import sqlalchemy
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.layouts import Origin, to_offered
 from forecasting.prices.sources.uris import shown
 
-# Older than any price, and a date that every database takes.
+# Older than any price, and a date that every database accepts.
 _BEGINNING = "1900-01-01"
 _CHUNK_ROWS = 1 << 16
-_SILENCE_SECONDS = 30.0  # without a connection
-# What Arrow reads as the number, date or text that it is; Decimal is a number too, `bool` an `int`.
+_SILENCE_SECONDS = 30.0  # longest wait for a connection
+# Types that Arrow converts to numbers, dates or texts. Decimal is handled separately; `bool` is an `int`.
 _PLAIN = (int, float, date, str, bytes, type(None))
 _TEXTS = {str, type(None)}
-# The drivers of PostgreSQL whose connections know `connect_timeout`.
+# PostgreSQL drivers whose connections accept `connect_timeout`.
 _LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 
 _SESSION = sqlalchemy.text(
@@ -35,9 +35,9 @@ _SESSION = sqlalchemy.text(
 
 
 class SqlSource:
-    """What the panel's query gives, in chunks; `:since` in it is the first date wanted, as `YYYY-MM-DD`.
+    """The result of the panel's query, in chunks. `:since` in it is the first wanted date, `YYYY-MM-DD`.
 
-    A date, since that compares the same with dates, times and texts, whatever zone these are in.
+    It is a date because a date compares correctly with dates, times and texts in any zone.
     """
 
     def __init__(self, panel: Panel) -> None:
@@ -47,7 +47,7 @@ class SqlSource:
         self.read_all = True
 
     def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
-        """What the query gives; see `Source.read`."""
+        """Run the query; see `Source.read`."""
         first = _BEGINNING if since is None else str(since.astype("datetime64[D]"))
         origin = Origin(self._name)
         with closing(self._tables(first)) as tables:
@@ -59,7 +59,9 @@ class SqlSource:
         seconds = 60 * self._panel.source.time_limit_minutes
         deadline = time.monotonic() + seconds
         try:
-            engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=_patience(url, seconds))
+            engine = sqlalchemy.create_engine(
+                url, poolclass=NullPool, connect_args=_connect_arguments(url, seconds)
+            )
             with engine.connect() as connection:
                 connection.execution_options(postgresql_readonly=True)
                 if url.get_backend_name() == "postgresql":
@@ -69,7 +71,7 @@ class SqlSource:
                     names = list(result.keys())
                     for rows in result.partitions(_CHUNK_ROWS):
                         if time.monotonic() > deadline:
-                            raise self._too_long()
+                            raise self._timeout_error()
                         yield _table(names, list(zip(*rows, strict=True)))
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             fix = (
@@ -78,7 +80,7 @@ class SqlSource:
             raise self._error(error, url, f"{fix}, or check [source].uri") from None
         except DBAPIError as error:
             if time.monotonic() > deadline:
-                raise self._too_long() from None
+                raise self._timeout_error() from None
             raise self._error(error.orig, url, "check [source].query, the database and its user") from None
         except (SQLAlchemyError, pa.ArrowException) as error:
             raise self._error(error, url, "check [source].uri and query in the panel") from None
@@ -87,16 +89,16 @@ class SqlSource:
         query = sqlalchemy.text(self._panel.source.query)
         if "since" not in query.compile().params:
             raise SourceError(
-                f"the query for {self._name} holds :since where it is no parameter, as in :since::date; "
+                f"the query for {self._name} uses :since where it is not a parameter, as in :since::date; "
                 "write cast(:since as date) in [source].query"
             )
         return query
 
     def _session(self, seconds: float) -> dict[str, str]:
-        """What must not depend on the server, the user or the environment."""
+        """Session settings that must not depend on the server, the user or the environment."""
         return {"zone": self._panel.source.time_zone or "UTC", "limit": f"{max(1, round(1000 * seconds))}ms"}
 
-    def _too_long(self) -> SourceError:
+    def _timeout_error(self) -> SourceError:
         return SourceError(
             f"{self._name} took longer than {self._panel.source.time_limit_minutes:g} minutes; "
             "raise [source].time_limit_minutes in the panel, or make [source].query faster"
@@ -105,17 +107,17 @@ class SqlSource:
     def _url(self) -> sqlalchemy.URL:
         try:
             url = sqlalchemy.make_url(self._panel.source.uri)
-        except (SQLAlchemyError, ValueError):  # the reason may hold a part of the password
+        except (SQLAlchemyError, ValueError):  # the reason may contain a part of the password
             raise SourceError(
                 f"{self._name} is not a URL that SQLAlchemy can read; correct [source].uri in the panel"
             ) from None
-        # SQLite makes an empty database of a wrong path.
+        # SQLite would create an empty database at a wrong path.
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
             raise SourceError(f"no database at {self._name}; check [source].uri in the panel")
         return url
 
     def _error(self, error: BaseException | None, url: sqlalchemy.URL, fix: str) -> SourceError:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         if url.password:
             reason = reason.replace(str(url.password), "***")
         return SourceError(f"cannot read {self._name} ({reason}); {fix}")
@@ -127,16 +129,16 @@ def _table(names: list[str], columns: list[tuple[Any, ...]]) -> pa.Table:
 
 def _array(column: tuple[Any, ...]) -> pa.Array:
     kinds = set(map(type, column))
-    if Decimal in kinds:  # its NaN is a number to PostgreSQL, and to Arrow only as a float
+    if Decimal in kinds:  # PostgreSQL allows NaN here, which Arrow has only as a float
         column = tuple(float(value) if isinstance(value, Decimal) else value for value in column)
-    # Of a UUID, say, or of numbers among texts, the text is what it means.
+    # Other types, such as UUID, and numbers mixed with texts are read by their text.
     if not all(issubclass(kind, (*_PLAIN, Decimal)) for kind in kinds) or (str in kinds and kinds - _TEXTS):
         column = tuple(None if value is None else str(value) for value in column)
     return pa.array(column)
 
 
-def _patience(url: sqlalchemy.URL, seconds: float) -> dict[str, Any]:
-    """How long to wait for a connection, for drivers that would wait for ever; the URL may say it too."""
+def _connect_arguments(url: sqlalchemy.URL, seconds: float) -> dict[str, Any]:
+    """A connection timeout for drivers that have none by default, unless the URL sets one."""
     if url.drivername not in _LIBPQ or "connect_timeout" in url.query:
         return {}
     return {"connect_timeout": max(1, round(min(_SILENCE_SECONDS, seconds)))}

@@ -1,4 +1,4 @@
-"""URIs: what a panel writes to say where its prices are, and how to name that without a secret."""
+"""URIs: the location of a panel's prices, and how to show it in messages without secrets."""
 
 import os
 import re
@@ -10,16 +10,16 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def scheme_of(uri: str) -> str:
-    """Its scheme, in lower case; `file` for a path."""
+    """The scheme of a URI in lower case; `file` for a path."""
     scheme, mark, _ = uri.partition("://")
     return scheme.lower() if mark else "file"
 
 
 def fill_in(uri: str) -> str:
-    """The URI with each `${NAME}` replaced by that environment variable: passwords stay out of panel files.
+    """The URI with each `${NAME}` replaced by the environment variable, so panel files need no passwords.
 
     Raises:
-        SourceError: there is no such variable.
+        SourceError: the variable is not set.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -33,11 +33,11 @@ def fill_in(uri: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """The URI as messages name it: without user, password and query, any of which may be a secret."""
+    """The URI as messages show it: without user, password and query, which may be secret."""
     if "://" not in uri:
         return uri
     scheme, _, rest = uri.partition("://")
     parts = urlsplit(uri)
-    if "@" in rest.removeprefix(parts.netloc):  # a password with an unescaped separator could hide anywhere
+    if "@" in rest.removeprefix(parts.netloc):  # an unescaped separator in a password moves parts of it here
         return f"{scheme}://..."
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

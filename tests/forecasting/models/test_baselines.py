@@ -153,7 +153,7 @@ def test_ewma_walk_learns_nearly_the_same_from_a_sample(monkeypatch: pytest.Monk
 
 def test_ewma_walk_refuses_prices_that_never_moved() -> None:
     windows = make_windows(np.full(80, 5.0))
-    with pytest.raises(ModelError, match="no price moves before 2020-03-20"):
+    with pytest.raises(ModelError, match="no price changes before 2020-03-20"):
         EwmaWalk.fit(windows, windows.bars.ds[-1])
 
 

@@ -14,11 +14,13 @@ import pytest
 
 from forecasting.errors import ModelError
 from forecasting.models import training
+from forecasting.models.presets import preset_of
 from forecasting.models.training import load_network, train_network
 from forecasting.models.windows import feature_count
 from forecasting.panel import Panel
 from forecasting.progress import silent
 from tests.forecasting.models.conftest import END, Trained, make_bars, make_panel, train
+from tests.hostile import write_hostile_modules
 
 PATIENCE = 60.0
 
@@ -62,6 +64,15 @@ def is_running(process: int) -> bool:
     return bool(state) and not state.startswith("Z")
 
 
+def test_training_does_not_import_from_the_working_directory(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_hostile_modules(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    again = train(trained.panel, trained.bars)
+    assert again.network.facts["weights_digest"] == trained.network.facts["weights_digest"]
+
+
 # --- What comes out --------------------------------------------------------------------------------------
 
 
@@ -102,7 +113,7 @@ def test_a_network_out_of_a_process_forecasts_the_same_bits_each_time_it_is_load
 # Keras 3.15 saves variables in a way that numpy 2.4 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_saved_network_forecasts_the_same_bits(trained: Trained, tmp_path: Path) -> None:
-    module = training.network_module(trained.panel)
+    module = preset_of(trained.panel).module
     network, state, _ = module.train(trained.windows, END, trained.panel, silent)
     network.save(tmp_path / "model.keras")
     loaded = load_network(trained.panel, (tmp_path / "model.keras").read_bytes(), state)
@@ -131,12 +142,12 @@ def test_a_training_process_that_dies_is_one_line(monkeypatch: pytest.MonkeyPatc
         train_network(make_panel(), make_bars(), END, silent)
     line = str(caught.value)
     assert line.startswith("training small died with exit code 1: FileNotFoundError: ")
-    assert line.endswith("bars.npz'; see that it has memory enough, and run again")
+    assert line.endswith("bars.npz'; check that the machine has enough memory, and run again")
     assert "\n" not in line
 
 
 def test_what_a_training_process_refuses_is_told_as_it_said_it() -> None:
-    with pytest.raises(ModelError, match=r"^no price moves before 2020-10-27") as caught:
+    with pytest.raises(ModelError, match=r"^no price changes before 2020-10-27") as caught:
         train_network(make_panel(), replace(make_bars(), y=np.full(1200, 5.0)), END, silent)
     assert "\n" not in str(caught.value)
 
@@ -186,7 +197,7 @@ def test_a_model_that_does_not_fit_is_refused_by_what_it_has_and_what_is_wanted(
         load_network(other, trained.network.model_bytes, {})
     assert str(caught.value) == (
         f"the model of panel small does not fit it: {describe(trained.panel)}, "
-        f"where the panel wants {describe(other)}; run with --mode retrain"
+        f"but the panel needs {describe(other)}; run with --mode retrain"
     )
 
 

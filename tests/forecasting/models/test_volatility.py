@@ -111,5 +111,5 @@ def test_a_history_shorter_than_the_horizon_will_do() -> None:
 
 
 def test_prices_that_never_move_teach_nothing() -> None:
-    with pytest.raises(ModelError, match="no price moves before 2"):
+    with pytest.raises(ModelError, match="no price changes before 2"):
         VolatilityRegression.fit(simulated(np.zeros((2, 50))), END)

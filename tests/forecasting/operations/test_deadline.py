@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecasting.models.registry import Decision, Registry
 from forecasting.operations.deadline import (
     can_do_without_source,
     deadline_of,
@@ -20,8 +19,11 @@ from forecasting.operations.deadline import (
 from forecasting.panel import BarSettings, ModelSettings, Panel, Schedule
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import Snapshot, newest_as_of, take_snapshot
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.forecast import address_of
-from forecasting.publishing.publish import FORECAST, ForecastAddress, commit, point_latest
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import commit, point_latest
 from forecasting.selection.challenger import WindowPlan, settings_digest
 from forecasting.storage import Storage
 
@@ -49,7 +51,7 @@ def publish_one(
 ) -> dict[str, Any]:
     address = ForecastAddress("tiny", as_of, "id")
     storage.put(address.path(FORECAST), b"a forecast")
-    return commit(storage, address, {"known_at": "2026-10-31T06:00:00Z", "provisional": provisional})
+    return commit(storage, Manifest.of(address, known_at="2026-10-31T06:00:00Z", provisional=provisional))
 
 
 def standing(panel: Panel, model: str = "random_walk") -> Decision:
@@ -61,7 +63,7 @@ def standing(panel: Panel, model: str = "random_walk") -> Decision:
         version="old",
         settings=settings_digest(panel),
         reason="It won.",
-        verdict={},
+        verdict=None,
     )
 
 
@@ -110,7 +112,8 @@ def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Pa
             "2026-10-27",
             (
                 "No forecast was published for 2026-10-28, 2026-10-29, whose bars are here now; "
-                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29"
+                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29 "
+                "--store {folder}/store --panels {folder}"
             ),
         ),
     ],
@@ -123,7 +126,9 @@ def test_dates_without_a_forecast_since_the_newest_one_are_named(
         point_latest(local_storage, publish_one(local_storage, as_of=newest))
     noted = with_skipped_dates(panel, local_storage, snapshot, A_DAY_LATER)
     found = noted.findings[len(snapshot.findings) :]
-    assert [(one.code, one.detail) for one in found] == ([("P205", said)] if said else [])
+    folder = str(panel.file.parent) if panel.file else ""
+    expected = [("P205", said.format(folder=folder))] if said else []
+    assert [(one.code, one.detail) for one in found] == expected
     decision = standing(panel)
     assert address_of(panel, noted, decision) == address_of(panel, snapshot, decision)
 
@@ -201,7 +206,7 @@ def test_nothing_stands_in_for_a_final_forecast(
 
 
 def test_the_standing_champion_stands_in(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
-    recorded = Registry(local_storage, "tiny").record(standing(panel))
+    recorded = DecisionLog(local_storage, "tiny").append(standing(panel))
     assert stand_in(panel, local_storage, snapshot, PLAN) == recorded
 
 
@@ -209,11 +214,11 @@ def test_the_standing_champion_stands_in(panel: Panel, local_storage: Storage, s
 def test_without_a_usable_champion_the_baseline_does(
     panel: Panel, local_storage: Storage, snapshot: Snapshot, fault: str
 ) -> None:
-    registry = Registry(local_storage, "tiny")
+    log = DecisionLog(local_storage, "tiny")
     if fault == "damaged":
-        registry.record(standing(panel, "stacked_lstm"))  # there is no such version
+        log.append(standing(panel, "stacked_lstm"))  # there is no such version
     if fault == "settings":
-        registry.record(replace(standing(panel), settings="others"))
+        log.append(replace(standing(panel), settings="others"))
     found = stand_in(panel, local_storage, snapshot, PLAN)
     assert found is not None
     assert (found.model, found.challenger) == ("ewma_walk", "new")

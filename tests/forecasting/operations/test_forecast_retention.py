@@ -6,7 +6,7 @@ import pytest
 from forecasting.errors import StoreError
 from forecasting.operations import forecast_retention
 from forecasting.publishing import publish
-from forecasting.publishing.publish import CHARTS, FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.address import CHARTS, FORECAST, MANIFEST, ForecastAddress, latest_pointer
 from forecasting.storage import Storage
 from tests.shelf import NOW, Shelf, instant, panel_of
 
@@ -116,15 +116,15 @@ def test_the_forecast_that_latest_shows_stays_though_its_manifest_is_damaged(she
 def test_without_a_pointer_no_forecast_goes(shelf: Shelf) -> None:
     shelf.forecast(200, "old")
     shelf.forecast(0, "new")
-    shelf.storage.delete([publish.latest_pointer("tiny")])
+    shelf.storage.delete([latest_pointer("tiny")])
     assert clear(shelf) == []
 
 
 def test_a_damaged_pointer_stops_it(shelf: Shelf) -> None:
     shelf.forecast(200, "old")
-    shelf.storage.put(publish.latest_pointer("tiny"), b"?")
+    shelf.storage.put(latest_pointer("tiny"), b"?")
     with pytest.raises(
-        StoreError, match=r"latest/tiny.json is damaged: .* makes it anew: nightcast run tiny"
+        StoreError, match=r"latest/tiny.json is damaged: .* the next run replaces it: nightcast run tiny"
     ):
         clear(shelf)
 
@@ -163,9 +163,9 @@ def test_a_forecast_published_in_the_middle_survives(shelf: Shelf, monkeypatch: 
     assert sorted(shelf.forecasts()) == ["counts", "late data", "tonight", "yesterday"]
     pointer = publish.find_pointer(shelf.storage, "tiny")
     assert pointer is not None
-    assert (pointer["forecast_id"], shelf.storage.get("latest/tiny.parquet")) == (
+    assert (pointer.forecast_id, shelf.storage.get("latest/tiny.parquet")) == (
         "tonight",
-        shelf.storage.get(pointer["path"]),
+        shelf.storage.get(pointer.path),
     )
 
 

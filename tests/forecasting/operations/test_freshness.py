@@ -1,13 +1,15 @@
 """Freshness, on dates worked out by hand. Unless a test says more, a panel gets 60 + 30 minutes for a run."""
 
-import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from obstore.exceptions import GenericError
 
 from forecasting.errors import StaleError
+from forecasting.operations import freshness
 from forecasting.operations.freshness import (
     Freshness,
     assess,
@@ -18,6 +20,8 @@ from forecasting.operations.freshness import (
 )
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.manifest import Manifest, Pointer
 from forecasting.storage import Storage
 
 
@@ -32,6 +36,7 @@ def panel(freq: str, calendar: str, cron: str, timezone: str = "UTC", **schedule
     )
 
 
+Folder = Callable[..., str]
 ECB_FX = panel("1D", "ECB", "30 16 * * 1-5", "Europe/Berlin")
 COINS = panel("1D", "24/7", "0 6 * * *")
 STOCKS = panel("1D", "XNYS", "0 18 * * 1-5", "America/New_York")
@@ -42,11 +47,28 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Folder:
+    """Writes the panel `ECB_FX` under each of some names; their folder."""
+
+    def write(*names: str) -> str:
+        for name in names:
+            lines = [
+                f'name = "{name}"\n[source]\nuri = "prices.csv"\n[bars]\ncalendar = "ECB"\n[schedule]',
+                'cron = "30 16 * * 1-5"\ntimezone = "Europe/Berlin"\n',
+            ]
+            (tmp_path / f"{name}.toml").write_text("\n".join(lines), encoding="utf-8")
+        return str(tmp_path)
+
+    return write
+
+
 def publish(storage: Storage, as_of: str, published_at: str = "2026-01-01T00:00", **facts: Any) -> None:
-    folder = f"forecasts/p/as_of={as_of}/id=x"
-    pointer = {"as_of": as_of, "path": f"{folder}/forecast.parquet", "published_at": f"{published_at}+00:00"}
-    storage.put("latest/p.json", json.dumps(pointer).encode())
-    storage.put(f"{folder}/_manifest.json", json.dumps({"model": "stacked_lstm", **facts}).encode())
+    address = ForecastAddress("p", as_of, "x")
+    given = {"known_at": f"{published_at}+00:00", "published_at": f"{published_at}+00:00", **facts}
+    manifest = Manifest.of(address, objects={FORECAST: "0"}, **({"model": "stacked_lstm"} | given))
+    storage.put(address.path(MANIFEST), manifest.to_json())
+    storage.put("latest/p.json", Pointer.to(manifest).to_json())
 
 
 def record(storage: Storage, outcome: str, due: str, ended: str, message: str | None = None) -> None:
@@ -101,8 +123,8 @@ def test_the_forecast_that_is_due_is_fresh_and_the_one_before_is_stale(
     found = assess(settings, local_storage, at(now))
     assert (found.state, found.behind) == ("stale", 1)
     assert found.line == (
-        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has ended well since: "
-        "who starts them? By hand: nightcast run p"
+        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has succeeded since: "
+        f"is nightcast serve or a worker up? By hand: nightcast run p --store {local_storage.uri}"
     )
 
 
@@ -171,7 +193,9 @@ def test_a_failed_run_is_no_excuse_for_the_source(local_storage: Storage) -> Non
 
 def test_what_was_never_published_says_how_to_begin(local_storage: Storage) -> None:
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
-    assert found.line == "p has no forecast: nothing was ever published; run: nightcast run p"
+    assert found.line == (
+        f"p has no forecast: nothing was ever published; run: nightcast run p --store {local_storage.uri}"
+    )
     record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
     assert found.line == "p has no forecast: the run due 2026-11-19 15:30 UTC: no file at prices.csv"
@@ -202,47 +226,102 @@ def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) ->
     assert (found.published_at, found.age) == (at("2026-11-20T15:31"), timedelta(hours=1))
 
 
+RUN = b'{"panel": "p", "ended_at": "2026-11-20T15:31:00Z", "flow_run_id": "x", "message": "", "due_at": %b}'
+POINTER = (
+    b'{"as_of": "2026-11-20", "path": "forecasts/p/as_of=2026-11-20/id=x/forecast.parquet", '
+    b'"published_at": "%b"}'
+)
+
+
 @pytest.mark.parametrize(
     ("path", "damage", "reason"),
     [
         (
             "latest/p.json",
             b"junk",
-            "is damaged: it names no forecast; run: nightcast run p",
+            "is damaged: it names no forecast; the next run replaces it: nightcast run p --store ",
         ),
-        ("latest/p.json", b'{"as_of": 5}', "latest/p.json in"),
+        ("latest/p.json", b'{"as_of": 5}', "latest/p.json is damaged"),
         ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),
         ("status/p.json", b"[1]", "it records no run"),
+        ("status/p.json", RUN % b'"2026-11-20", "outcome": "failed"', "it records no run"),  # no time zone
+        ("status/p.json", RUN % b'"at noon", "outcome": "failed"', "it records no run"),
+        ("status/p.json", RUN % b'5, "outcome": "failed"', "it records no run"),
+        ("status/p.json", RUN % b'"2026-11-20T15:30:00Z", "outcome": "gone"', "it records no run"),
+        (
+            "latest/p.json",
+            POINTER % b"at noon",
+            "is damaged: it names no forecast; the next run replaces it: nightcast run p",
+        ),
+        ("latest/p.json", POINTER % b"2026-11-20T15:31:00", "is damaged: it names no forecast"),
+        ("latest/p.json", b"\xff", "is damaged: it names no forecast"),
         (
             "forecasts/p/as_of=2026-11-20/id=x/_manifest.json",
             b"",
-            "run: nightcast run p --as-of 2026-11-20",
+            "run: nightcast run p --as-of 2026-11-20 --store ",
         ),
     ],
 )
 def test_what_is_damaged_is_told_of_its_panel_alone(
-    local_storage: Storage, path: str, damage: bytes, reason: str
+    local_storage: Storage, folder_of: Folder, path: str, damage: bytes, reason: str
 ) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31")
     local_storage.put(path, damage)
-    other = ECB_FX.model_copy(update={"name": "q"})
-    damaged, never = assess_all([ECB_FX, other], local_storage, at("2026-11-20T16:31"))
+    damaged, never = assess_all(folder_of("p", "q"), local_storage, at("2026-11-20T16:31"))
     assert damaged.state == "unreadable"
     assert reason in damaged.reason
     assert never.state == "never"
 
 
 def test_a_store_that_does_not_answer_is_told_in_one_line(
-    local_storage: Storage, monkeypatch: pytest.MonkeyPatch
+    local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise GenericError("connection refused\nClientOptions { ... }")
 
     monkeypatch.setattr(Storage, "find", refuse)
-    (found,) = assess_all([ECB_FX], local_storage, at("2026-11-20T16:31"))
+    (found,) = assess_all(folder_of("p"), local_storage, at("2026-11-20T16:31"))
     assert (
         found.line == f"p cannot be read: the store {local_storage.uri} does not answer: connection refused"
     )
+
+
+def test_a_store_that_fails_without_a_message_is_told_by_the_type_of_the_error(
+    local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(Storage, "find", refuse)
+    (found,) = assess_all(folder_of("p"), local_storage, at("2026-11-20T16:31"))
+    assert found.line == f"p cannot be read: the store {local_storage.uri} does not answer: TimeoutError"
+
+
+def test_an_error_that_nobody_foresaw_is_told_of_its_panel_alone(
+    local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Storage, name: str) -> None:
+        if name == "p":
+            raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(freshness, "read_run_record", fail)
+    failed, never = assess_all(folder_of("p", "q"), local_storage, at("2026-11-20T16:31"))
+    assert failed.line == (
+        "p cannot be read: its freshness cannot be assessed: ZeroDivisionError: division by zero"
+    )
+    assert never.state == "never"
+
+
+def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
+    local_storage: Storage, tmp_path: Path
+) -> None:
+    for name, text in {"bad": "name = ", "good": 'name = "good"\n[source]\nuri = "x.csv"\n'}.items():
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "other.toml").write_text('name = "good"\n[source]\nuri = "x.csv"\n', encoding="utf-8")
+    bad, good, other = assess_all(str(tmp_path), local_storage, at("2026-11-20T16:31"))
+    assert bad.line.startswith(f"bad cannot be read: {tmp_path}/bad.toml: not valid TOML")
+    assert good.state == "never"
+    assert other.line.startswith(f"other cannot be read: {tmp_path}/other.toml: contains the panel 'good'")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from forecasting.prices.compaction import Compaction
 from forecasting.publishing import publish, reader
 from forecasting.selection.promotion import rollback, rollback_target
 from forecasting.storage import Storage
-from tests.shelf import NOW, Shelf, ago, panel_of
+from tests.shelf import NOW, Shelf, ago, decision_of, panel_of, verdict_of
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_an_empty_store_has_nothing_to_clear_up(local_storage: Storage) -> None:
 
 def test_the_rows_say_what_became_of_it(shelf: Shelf) -> None:
     done = maintain(shelf.panel, shelf.storage, NOW)
-    tables = (Compaction("prices/tiny", 40, 2, 3),)
+    tables = (Compaction("prices/tiny", 40, 2),)
     rows = upkeep_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
     assert [(row["what"], row["why"]) for row in rows if row["panel"] == "tiny"] == [
         ("kept", "forecasts: 2, models: 1"),
@@ -109,17 +109,17 @@ def test_whatever_there_is_what_is_kept_still_works(
         for days, version, best, baseline in decisions:
             shelf.decision(days, "1.0" if baseline else version, best, baseline or "stacked_lstm")
         for at, (days, late, version, judged) in enumerate(forecasts):
-            decision = {"version": version, "verdict": {"versions": {"stacked_lstm": judged}}}
+            decision = decision_of(version=version, verdict=verdict_of(stacked_lstm=judged))
             shelf.forecast(days, f"id{at}", max(days - late, 0), model_version=version, decision=decision)
         counted = {ago(days): _counts(shelf, ago(days)) for days, *_ in forecasts}
         latest = reader.latest("tiny", folder) if forecasts else None
-        target = rollback_target(shelf.registry.decisions()) if decisions else None
+        target = rollback_target(shelf.log.all()) if decisions else None
 
         maintain(shelf.panel, shelf.storage, NOW)
 
         if latest is not None:
             assert reader.latest("tiny", folder).equals(latest)
-            assert shelf.storage.find(publish.find_pointer(shelf.storage, "tiny")["path"]) is not None
+            assert shelf.storage.find(publish.find_pointer(shelf.storage, "tiny").path) is not None
         _check_forecasts(shelf, counted)
         _check_models(shelf)
         if target is not None:
@@ -135,21 +135,21 @@ def _counts(shelf: Shelf, as_of: str) -> str:
 
 def _check_forecasts(shelf: Shelf, counted: dict[str, str]) -> None:
     """For each date either all that counts is there, or nothing is."""
-    kept = publish.manifests(shelf.storage, "forecasts/tiny")
-    for as_of in {manifest["as_of"] for _, manifest in kept}:
+    kept = publish.find_manifests(shelf.storage, "forecasts/tiny")
+    for as_of in {manifest.as_of for _, manifest in kept}:
         assert _counts(shelf, as_of) == counted[as_of]
     for _, manifest in kept:
-        assert shelf.registry.is_intact(manifest["model_version"])
-        assert shelf.registry.is_intact(manifest["decision"]["verdict"]["versions"]["stacked_lstm"])
+        assert shelf.registry.is_intact(manifest.model_version)
+        assert shelf.registry.is_intact(manifest.decision.verdict.versions["stacked_lstm"])
     committed = {folder for folder, _ in kept}
     assert {path.rsplit("/", 1)[0] + "/" for path in shelf.storage.list("forecasts")} == committed
 
 
 def _check_models(shelf: Shelf) -> None:
     """Who stands at any date that has a forecast, and at any later one, can be loaded."""
-    oldest = min((m["as_of"] for _, m in publish.manifests(shelf.storage, "forecasts/tiny")), default="")
-    dates = {oldest, *(d.as_of for d in shelf.registry.decisions() if d.as_of >= oldest)}
-    standing = [found for date in dates if (found := shelf.registry.decision(date)) is not None]
+    oldest = min((m.as_of for _, m in publish.find_published(shelf.storage, "forecasts/tiny")), default="")
+    dates = {oldest, *(d.as_of for d in shelf.log.all() if d.as_of >= oldest)}
+    standing = [found for date in dates if (found := shelf.log.standing(date)) is not None]
     for decision in standing:
         assert decision.model in BASELINES or shelf.registry.is_intact(decision.version)
         assert shelf.registry.is_intact(decision.best)

@@ -11,7 +11,8 @@ from forecasting.operations.missing import MissingAsOfs, find_missing, published
 from forecasting.panel import Panel
 from forecasting.prices.table import PriceTable
 from forecasting.publishing import publish
-from forecasting.publishing.publish import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -66,7 +67,7 @@ def commit(
     address = ForecastAddress(panel, as_of, "0123456789abcdef")
     storage.put(address.path(FORECAST), b"a forecast")
     record = {"known_at": "2026-01-15T00:00:00Z", "origin": "live", "provisional": provisional}
-    publish.commit(storage, address, record)
+    publish.commit(storage, Manifest.of(address, **record))
     return address
 
 

@@ -6,7 +6,7 @@ from forecasting.errors import ModelError
 from forecasting.models.registry import Registry
 from forecasting.operations import model_retention
 from forecasting.storage import Storage
-from tests.shelf import NOW, Shelf, panel_of
+from tests.shelf import NOW, Shelf, decision_of, panel_of, verdict_of
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def test_a_version_of_long_ago_that_nothing_names_goes_whole(storage: Storage) -
     "facts",
     [
         {"model_version": "old"},
-        {"decision": {"version": "old", "best": ""}},
-        {"decision": {"version": "1.0", "best": "old"}},
-        {"decision": {"challenger": "old"}},
-        {"decision": {"verdict": {"versions": {"champion": "old"}}}},
+        {"decision": decision_of(version="old")},
+        {"decision": decision_of(version="1.0", best="old")},
+        {"decision": decision_of(challenger="old")},
+        {"decision": decision_of(verdict=verdict_of(champion="old"))},
     ],
 )
 def test_what_a_manifest_names_stays(shelf: Shelf, facts: dict[str, Any]) -> None:

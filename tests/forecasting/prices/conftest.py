@@ -1,4 +1,4 @@
-"""Panels and stores for the tests of what comes before the model."""
+"""Panels and stores for the tests of prices."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture(scope="session")
 def make_panel() -> Callable[..., Panel]:
-    """A daily panel on the 24/7 calendar, but for what is given; `source` needs at least a `uri`."""
+    """A daily panel on the 24/7 calendar unless given otherwise; `source` needs at least a `uri`."""
 
     def make(source: dict[str, Any], **sections: dict[str, Any]) -> Panel:
         return Panel.model_validate({"name": "tiny", "source": source, **sections})

@@ -1,4 +1,4 @@
-"""Splits that stay adjusted, ingest by ingest, whatever part of the past the source still offers."""
+"""Adjusted splits stay adjusted over several ingests, whatever part of the past the source still offers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ RAW = np.where(np.arange(240) < SPLIT, 2 * ADJUSTED, ADJUSTED)
 
 
 class Feed:
-    """A panel that asks for back-adjustment, and its file, of which every ingest sees another part."""
+    """A panel with back-adjustment, and its file, of which every ingest reads a different part."""
 
     def __init__(self, folder: Path, make_panel: Callable[..., Panel]) -> None:
         self.file = folder / "prices.csv"
@@ -80,7 +80,7 @@ def test_they_follow_where_a_bar_was_revised_the_same_night(feed: Feed) -> None:
     feed.ingest(slice(0, SPLIT))
     revised = np.where(np.arange(240) == 80, RAW + 1, RAW)
     report = feed.ingest(slice(50, 130), prices=revised)
-    assert (codes(report), report.readjusted) == (["P108"], 50)
+    assert (codes(report), report.readjusted) == (["P108", "P109"], 50)
     assert feed.closes()[:80] == list(ADJUSTED[:80])
 
 

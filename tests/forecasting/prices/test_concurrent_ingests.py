@@ -1,4 +1,4 @@
-"""Ingests of one panel at once, in processes of their own, as two machines would run them."""
+"""Simultaneous ingests of one panel in separate processes, as on two machines."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ import numpy as np
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.storage import Storage
-# Each reads a file of its own, which lacks what the others have: that is no loss here.
+# Each reads its own file, which lacks the rows of the others: `max_shrink` must not stop that.
 panel = Panel.model_validate({"name": "tiny", "source": {"uri": sys.argv[1]}, "audit": {"max_shrink": 1}})
 storage = Storage(sys.argv[2])
 print("ready", flush=True)

@@ -34,7 +34,7 @@ def test_a_table_of_somebody_else_is_refused(local_storage: Storage, description
     table = pa.table({"unique_id": ["A"]})
     write_deltalake(local_storage.table_uri("prices/tiny"), table, description=description)
     message = error_of(local_storage)
-    assert "prices/tiny is a Delta table, but none that nightcast wrote; move it" in message
+    assert "prices/tiny is a Delta table that nightcast did not write; move it" in message
 
 
 @pytest.mark.parametrize("where", ["local_storage", "s3_storage"])

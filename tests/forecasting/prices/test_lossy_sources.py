@@ -1,4 +1,4 @@
-"""Sources that offer less than before: by mistake, on purpose, and because that is what they do."""
+"""Sources that offer less than before: by mistake, on purpose, or by design."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -159,7 +159,9 @@ def test_so_they_do_where_the_last_offer_is_forgotten(nights: Nights, spoilt: st
     bad = [
         (name, day, "10 USD") if spoilt == "close" else (name, f"x{day}", close) for name, day, close in good
     ]
-    with pytest.raises(AuditError, match=r"P203 source shrank: of 100 bars .* now offers 0 good ones"):
+    with pytest.raises(
+        AuditError, match=r"P203 source shrank: panel tiny has 100 stored bars .* now offers 0 good ones"
+    ):
         nights(bad)
 
 
@@ -171,14 +173,17 @@ def test_another_panel_setting_is_no_reason_to_forget(nights: Nights) -> None:
 
 def test_an_empty_answer_stops_the_run(sql_nights: Nights) -> None:
     sql_nights(rows(range(300)))
-    with pytest.raises(AuditError, match=r"of 31 bars .* now offers 0 good ones, of 0 series instead of 1"):
+    with pytest.raises(
+        AuditError, match=r"panel tiny has 31 stored bars .* now offers 0 good ones, of 0 series instead of 1"
+    ):
         sql_nights([])
 
 
 def test_a_database_that_has_lost_the_overlap_stops_the_run(sql_nights: Nights) -> None:
     sql_nights(rows(range(300), TEN))
     with pytest.raises(
-        AuditError, match=r"of 310 bars .* since 2020-09-26, its source now offers 10 good ones"
+        AuditError,
+        match=r"panel tiny has 310 stored bars .* since 2020-09-26, and its source now offers 10 good ones",
     ):
         sql_nights(rows([299, 300], TEN))
 

@@ -64,7 +64,7 @@ def test_an_export_that_fails_leaves_nothing_behind(filled: Storage, tmp_path: P
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("s3://bucket/prices.parquet", "--export s3://bucket/prices.parquet is no local file"),
+        ("s3://bucket/prices.parquet", "--export s3://bucket/prices.parquet is not a local file"),
         ("", "--export '' is a folder; give a file in it, such as prices.parquet"),
         (".", "--export '.' is a folder"),
         ("folder", "--export 'folder' is a folder; give a file in it, such as folder/prices.parquet"),

@@ -204,7 +204,7 @@ GOOD_CLOSES = {"1.0", "2.0"}
 
 
 def slowly(batches: list[list[Row]]) -> dict[tuple[str, str], float]:
-    """What the newest values must be: each batch overrules the ones before, where it agrees with itself."""
+    """The expected newest values: each batch overrides earlier ones, except for bars it conflicts on."""
     newest: dict[tuple[str, str], float] = {}
     for batch in batches:
         said: dict[tuple[str, str], set[float]] = defaultdict(set)

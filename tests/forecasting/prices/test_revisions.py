@@ -9,7 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from forecasting.panel import Panel
+from forecasting.prices.audit.splits import Split
 from forecasting.prices.ingest import IngestReport, ingest
+from forecasting.prices.revisions import find_changes
+from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -64,7 +67,7 @@ def test_a_split_reloads_the_past_that_the_file_no_longer_has(feed: Feed) -> Non
     assert (finding.severity, finding.action) == ("warning", "repair")
     assert finding.detail == (
         "the source multiplied its 10 bars up to 2020-03-20 by 0.5; "
-        "so were the store's 10 other bars up to then"
+        "the 10 other stored bars up to then were multiplied too"
     )
 
 
@@ -150,7 +153,9 @@ def test_a_past_that_changed_by_no_ratio_is_said_and_not_guessed_at(
         "note",
         0,
     )
-    assert finding.detail.startswith("the source changed all its 10 bars up to 2020-03-20, but not clearly")
+    assert finding.detail.startswith(
+        "the source changed all its 10 bars up to 2020-03-20, but not by one ratio"
+    )
 
 
 def test_a_past_that_hardly_moved_may_as_well_be_shifted(feed: Feed) -> None:
@@ -178,7 +183,7 @@ def test_a_correction_of_what_was_wrong_by_a_ratio_leaves_the_rest_alone(feed: F
     (finding,) = report.findings
     assert (finding.code, finding.severity, finding.rows) == ("P109", "info", 6)
     assert finding.detail.endswith(
-        "the store's 14 other bars up to then stay, which go on better as they are"
+        "the 14 other stored bars up to then stay unchanged, because they join the new prices better that way"
     )
 
 
@@ -199,7 +204,9 @@ def test_a_source_that_corrects_itself_may_be_left_alone(
     assert feed.closes() == [*PRICES[:10], *PRICES[10:20] / 2]
     (finding,) = report.findings
     assert (finding.code, finding.severity, finding.action) == ("P109", "info", "note")
-    assert finding.detail.endswith("10 other bars up to then stay, as [audit].readjust = false has it")
+    assert finding.detail.endswith(
+        "10 other stored bars up to then stay unchanged, because [audit].readjust = false"
+    )
 
 
 def test_a_whole_past_that_was_multiplied_is_good_to_know(feed: Feed) -> None:
@@ -274,3 +281,21 @@ def test_bars_that_fill_a_hole_are_not_counted_against_an_earlier_reload(feed: F
     feed.ingest(slice(0, 20, 2), A={"close": PRICES / 2})
     feed.ingest(slice(0, 20), A={"close": PRICES / 2})
     assert feed.closes("first_vintage") == list(PRICES[:20] / 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "splits"),
+    [(PRICES / 2, [True]), (PRICES + 5.3, [True, False])],
+    ids=["by the split's ratio", "by no single ratio"],
+)
+def test_only_a_change_by_the_ratio_of_a_split_counts_as_that_split(
+    make_panel: Callable[..., Panel], changed: np.ndarray, splits: list[bool]
+) -> None:
+    def bars(closes: np.ndarray) -> pa.Table:
+        columns = {"unique_id": ["A"] * len(DAYS), "ds": DAYS, "close": closes}
+        absent = {name: pa.nulls(len(DAYS)) for name in GOOD.names if name not in columns}
+        return pa.table({**columns, **absent}).select(GOOD.names).cast(GOOD)
+
+    split = Split("A", np.datetime64("2020-04-01", "us"), 0.5)
+    changes = find_changes(bars(PRICES), bars(changed), make_panel({"uri": "x.csv"}), [split])
+    assert [change.split for change in changes.readjusted] == splits

@@ -1,4 +1,4 @@
-"""Whatever is ingested in whatever order: the store answers as the obvious slow way does."""
+"""Property tests: after any sequence of ingests the store agrees with a simple, slow model."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""Ugly files, one wart each, and what each gets. `docs/prices.md` shows the same list."""
+"""Defective files with one defect each, and their findings. `docs/audit.md` shows the same list."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ NOW = np.datetime64("2020-03-10T12:00", "us")
 HOURLY = {"freq": "1h"}
 NEW_YORK = {"time_zone": "America/New_York"}
 
-# file -> the codes that it gets, and how many of its rows are good; daily on a 24/7 calendar.
+# file -> its finding codes and number of good rows; daily on a 24/7 calendar.
 FOUND: dict[str, tuple[list[str], int]] = {
     "text_in_number.csv": (["P001"], 3),
     "no_time.csv": (["P001"], 3),
@@ -54,7 +54,7 @@ OTHER_PANELS: dict[str, dict[str, Any]] = {
     "clocks_set_back.csv": {"bars": HOURLY, "source": NEW_YORK},
     "clocks_set_forward.csv": {"bars": HOURLY, "source": NEW_YORK},
 }
-# file -> what the one line says that stops the ingest.
+# file -> the error that stops the ingest.
 STOPPED = {
     "empty.csv": "is empty",
     "header_only.csv": "has no rows",

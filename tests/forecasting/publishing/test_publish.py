@@ -6,7 +6,8 @@ import pytest
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.publishing import publish
-from forecasting.publishing.publish import FORECAST, MANIFEST, REPORT, ForecastAddress
+from forecasting.publishing.address import FORECAST, MANIFEST, REPORT, ForecastAddress, as_of_folder
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 
 
@@ -22,7 +23,7 @@ def publish_one(
     storage.put(address.path(FORECAST), f"forecast {forecast_id}".encode())
     storage.put(address.path(REPORT), b"<html>")
     record = {"known_at": known_at, "provisional": provisional, "origin": origin}
-    return publish.commit(storage, address, record)
+    return publish.commit(storage, Manifest.of(address, **record))
 
 
 def pointer(storage: Storage) -> dict[str, Any]:
@@ -31,19 +32,21 @@ def pointer(storage: Storage) -> dict[str, Any]:
 
 def test_the_manifest_names_the_digest_of_every_object(storage: Storage) -> None:
     manifest = publish_one(storage)
-    assert manifest["objects"] == {FORECAST: digest_bytes(b"forecast id1"), REPORT: digest_bytes(b"<html>")}
+    assert manifest.objects == {FORECAST: digest_bytes(b"forecast id1"), REPORT: digest_bytes(b"<html>")}
 
 
 def test_a_folder_without_a_manifest_is_not_a_forecast(storage: Storage) -> None:
     address = ForecastAddress("fx", "2026-10-30", "id1")
     storage.put(address.path(FORECAST), b"half a night's work")
     assert publish.find_manifest(storage, address) is None
-    assert publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30")) == []
+    assert publish.find_published(storage, as_of_folder("fx", "2026-10-30")) == []
 
 
 def test_nothing_is_committed_without_a_forecast(storage: Storage) -> None:
-    with pytest.raises(StoreError, match=r"has no forecast\.parquet; nothing to publish"):
-        publish.commit(storage, ForecastAddress("fx", "2026-10-30", "id1"), {"known_at": "x"})
+    with pytest.raises(
+        StoreError, match=r"has no forecast\.parquet, so there is nothing to publish; run: nightcast run fx"
+    ):
+        publish.commit(storage, Manifest.of(ForecastAddress("fx", "2026-10-30", "id1"), known_at="x"))
 
 
 def test_committing_again_keeps_the_first_manifest(storage: Storage) -> None:
@@ -58,7 +61,7 @@ def test_a_damaged_forecast_is_made_again(storage: Storage, name: str, junk: byt
     storage.put(address.path(name), junk)
     assert publish.find_manifest(storage, address) is None
     if name == MANIFEST:
-        assert publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30")) == []
+        assert publish.find_published(storage, as_of_folder("fx", "2026-10-30")) == []
     again = publish_one(storage)
     assert publish.find_manifest(storage, address) == again
     assert publish.point_latest(storage, again)
@@ -112,7 +115,9 @@ def test_a_damaged_pointer_is_made_anew_to_the_latest_there_is(storage: Storage,
     older = publish_one(storage, "2026-10-29", "id0")
     publish.point_latest(storage, publish_one(storage))
     storage.put("latest/fx.json", junk)
-    with pytest.raises(StoreError, match=r"latest/fx.json is damaged: .* makes it anew: nightcast run fx"):
+    with pytest.raises(
+        StoreError, match=r"latest/fx.json is damaged: .* the next run replaces it: nightcast run fx"
+    ):
         publish.find_pointer(storage, "fx")
     assert not publish.point_latest(storage, older)
     assert pointer(storage)["forecast_id"] == "id1"
@@ -125,7 +130,9 @@ def test_a_manifest_that_is_removed_meanwhile_is_not_among_them(
     paths = storage.list("forecasts")
     publish_one(storage, "2026-10-29", "id0")
     monkeypatch.setattr(storage, "list", lambda _: [*paths, "forecasts/fx/as_of=x/id=gone/_manifest.json"])
-    assert [manifest["forecast_id"] for _, manifest in publish.manifests(storage, "forecasts/fx")] == ["id1"]
+    assert [manifest.forecast_id for _, manifest in publish.find_published(storage, "forecasts/fx")] == [
+        "id1"
+    ]
 
 
 def test_a_loser_of_a_race_puts_the_winners_copy_back(storage: Storage) -> None:
@@ -183,16 +190,16 @@ def test_a_provisional_forecast_of_a_later_date_is_the_latest(storage: Storage) 
 def test_of_one_date_a_final_forecast_counts_before_provisional_ones(storage: Storage) -> None:
     publish_one(storage, forecast_id="final")
     publish_one(storage, forecast_id="early", known_at="2026-11-01T06:00:00Z", provisional=LATE)
-    found = publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30"))
-    assert [manifest["forecast_id"] for _, manifest in found] == ["early", "final"]
+    found = publish.find_published(storage, as_of_folder("fx", "2026-10-30"))
+    assert [manifest.forecast_id for _, manifest in found] == ["early", "final"]
 
 
 def test_of_one_date_a_live_forecast_counts_before_a_backfilled_one_that_knew_more(storage: Storage) -> None:
     live, early = publish_one(storage), publish_one(storage, forecast_id="early", provisional=LATE)
     later = {"known_at": "2026-11-05T06:00:00Z", "origin": "backfill"}
     backfilled = publish_one(storage, forecast_id="backfilled", **later)
-    found = publish.manifests(storage, publish.as_of_folder("fx", "2026-10-30"))
-    assert [manifest["forecast_id"] for _, manifest in found] == ["early", "backfilled", "id1"]
+    found = publish.find_published(storage, as_of_folder("fx", "2026-10-30"))
+    assert [manifest.forecast_id for _, manifest in found] == ["early", "backfilled", "id1"]
     shown = [publish.point_latest(storage, one) for one in (early, backfilled, early, live, backfilled)]
     assert shown == [True, True, False, True, False]
     assert pointer(storage)["origin"] == "live"

@@ -15,7 +15,8 @@ from forecasting import contract
 from forecasting.contract import SeriesForecast
 from forecasting.errors import ContractError, NightcastError, StoreError
 from forecasting.publishing import publish, reader
-from forecasting.publishing.publish import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress, as_of_folder
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 
 
@@ -30,7 +31,7 @@ def put(
     address = ForecastAddress("fx", as_of, forecast_id)
     storage.put(address.path(FORECAST), contract.to_bytes(contract.to_table([forecast], forecast_id), {}))
     record = {"known_at": known_at, "origin": "live", **facts}
-    publish.point_latest(storage, publish.commit(storage, address, record))
+    publish.point_latest(storage, publish.commit(storage, Manifest.of(address, **record)))
 
 
 def test_latest_is_the_newest_forecast(storage: Storage, forecast: SeriesForecast) -> None:
@@ -56,7 +57,7 @@ def test_a_backfill_takes_no_live_forecasts_place(storage: Storage, forecast: Se
     assert set(frame["forecast_id"]) == {"live"}
     assert set(frame["origin"]) == {"live"}
     for found in (reader.as_of("fx", "2026-10-30", storage.uri), reader.latest("fx", storage.uri)):
-        assert set(found["forecast_id"]) == {"live"}
+        assert set(found.forecast_id) == {"live"}
 
 
 def test_history_is_one_series_through_time(storage: Storage, forecast: SeriesForecast) -> None:
@@ -73,7 +74,8 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     storage.put(path, storage.get(path)[:-1] + b"?")
     with pytest.raises(
         StoreError,
-        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30; if .* remove its folder",
+        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30 --store .*; "
+        r"if .* remove its folder",
     ):
         reader.latest("fx", storage.uri)
 
@@ -153,7 +155,9 @@ def test_a_table_against_the_contract_is_refused(
     address = ForecastAddress("fx", "2026-10-30", "id1")
     table = contract.to_table([forecast], "id1").drop_columns(["y_hat"])
     storage.put(address.path(FORECAST), contract.to_bytes(table, {}))
-    publish.point_latest(storage, publish.commit(storage, address, {"known_at": "2026-10-31T06:00:00Z"}))
+    publish.point_latest(
+        storage, publish.commit(storage, Manifest.of(address, known_at="2026-10-31T06:00:00Z"))
+    )
     with pytest.raises(ContractError, match="the column 'y_hat' is missing"):
         read("fx", store=storage.uri)
 
@@ -215,14 +219,14 @@ def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
 ) -> None:
     put(storage, forecast, "2026-10-29", "id1")
     put(storage, forecast, "2026-10-30", "id2")
-    found = publish.manifests
+    found = publish.find_published
 
     def overtaken(*given: Any) -> Any:
         listed = found(*given)
-        storage.delete(storage.list(publish.as_of_folder("fx", "2026-10-29")))
+        storage.delete(storage.list(as_of_folder("fx", "2026-10-29")))
         return listed
 
-    monkeypatch.setattr(reader, "manifests", overtaken)
+    monkeypatch.setattr(reader, "find_published", overtaken)
     assert set(reader.history("fx", "EURUSD", storage.uri)["forecast_id"]) == {"id2"}
 
 

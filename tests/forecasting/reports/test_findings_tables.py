@@ -35,7 +35,7 @@ def test_the_file_has_a_row_for_each_with_what_it_means() -> None:
         "unique_id": "Z",
         "rows": 40,
         "detail": "40 bars behind",
-        "explanation": "a series ended: delisted, or its source fell silent",
+        "explanation": "a series ended: delisted, or its source stopped updating it",
     }
 
 
@@ -48,5 +48,5 @@ def test_no_findings_are_a_file_too() -> None:
 
 
 def test_rows_for_people_are_the_worst_ones() -> None:
-    rows = finding_rows([finding.to_record() for finding in FINDINGS], most=2)
+    rows = finding_rows(FINDINGS, most=2)
     assert [(row["code"], row["series"]) for row in rows] == [("P103", "Z"), ("P202", "(panel)")]

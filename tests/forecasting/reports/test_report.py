@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from forecasting.evaluation.verdict import SeriesScore
 from forecasting.findings import Action, Finding
 from forecasting.reports.report import (
     MAX_EMBEDDED_CHARTS,
@@ -66,9 +67,7 @@ def _result(unique_id: str = "EURUSD", **changes: object) -> SeriesResult:
         low=1.0817,
         high=1.1569,
         model="stacked_lstm",
-        skill=0.017,
-        coverage_80=0.816,
-        coverage_90=0.907,
+        score=SeriesScore(0.017, 0.816, 0.907, 30),
         chart_file=f"{unique_id}.png",
         chart=PNG,
     )
@@ -85,7 +84,7 @@ def _report(**changes: object) -> ReportData:
         model="stacked_lstm",
         model_version="3f2a9c1d77e0b412",
         verdict="It beat the best baseline on the holdout.",
-        series=[_result("EURUSD"), _result("EURJPY", skill=None)],
+        series=[_result("EURUSD"), _result("EURJPY", score=SeriesScore(None, 0.816, 0.907, 30))],
         contenders=[
             Contender(
                 role="challenger",

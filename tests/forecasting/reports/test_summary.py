@@ -1,39 +1,54 @@
+from typing import Any
+
 import pytest
 
+from forecasting.evaluation.verdict import Duel, Verdict
+from forecasting.publishing.decisions import Decision
 from forecasting.reports.summary import gate_lines, skill_line
 
-DUELS = [
-    {"candidate": "stacked_lstm", "opponent": "champion", "difference": -0.00314, "standard_error": 0.0042},
-    {"candidate": "stacked_lstm", "opponent": "ewma_walk", "difference": 0.02, "standard_error": None},
-]
-VERDICT = {
-    "publishes": "stacked_lstm",
-    "windows": 506,
-    "dates": 22,
-    "versions": {"stacked_lstm": "aaaa", "champion": "bbbb"},
-    "duels": DUELS,
-}
+VERDICT = Verdict(
+    publishes="stacked_lstm",
+    model="stacked_lstm",
+    best="stacked_lstm",
+    reason="because",
+    gated=True,
+    training_end="2026-01-01",
+    dates=22,
+    windows=506,
+    duels=(
+        Duel("stacked_lstm", "champion", -0.00314, 0.0042),
+        Duel("stacked_lstm", "ewma_walk", 0.02, None),
+    ),
+    versions={"stacked_lstm": "aaaa", "champion": "bbbb"},
+)
+
+
+def decision(verdict: Verdict | None, **facts: Any) -> Decision:
+    at = "2026-10-30T06:00:00+00:00"
+    return Decision("2026-10-30", at, "aaaa", "stacked_lstm", "aaaa", "s", "because", verdict, **facts)
 
 
 def test_the_gates_numbers_are_told_with_versions_and_noise_and_what_comes_next() -> None:
-    assert gate_lines({"verdict": VERDICT, "next_step": "A challenger is due."}) == [
+    assert gate_lines(decision(VERDICT, next_step="A challenger is due.")) == [
         (
-            "The gate, on 506 windows from 22 dates, in differences of loss as shares of the random walk's, "
-            "below zero being better: stacked_lstm aaaa to champion bbbb \N{MINUS SIGN}0.31%, give or take "
-            "0.42%; stacked_lstm aaaa to ewma_walk +2.00%."
+            "The gate compared losses on 506 windows from 22 dates. Differences are shares of the random "
+            "walk's loss, and below zero is better: stacked_lstm aaaa against champion bbbb "
+            "\N{MINUS SIGN}0.31% (standard error 0.42%); stacked_lstm aaaa against ewma_walk +2.00%."
         ),
         "A challenger is due.",
     ]
 
 
 def test_where_nothing_was_measured_only_what_comes_next_is_told() -> None:
-    assert gate_lines({"verdict": {}, "next_step": "A challenger is due."}) == ["A challenger is due."]
-    assert gate_lines({"verdict": {}}) == []
+    assert gate_lines(decision(None, next_step="A challenger is due.")) == ["A challenger is due."]
+    assert gate_lines(decision(None)) == []
 
 
 @pytest.mark.parametrize(
     ("by_hand", "why"), [(True, "it was chosen by hand"), (False, "there is no holdout to do it on")]
 )
 def test_a_forecast_without_numbers_says_why(by_hand: bool, why: str) -> None:
-    manifest = {"decision": {"verdict": {}, "by_hand": by_hand}}
-    assert skill_line(manifest) == f"It has not been compared with the random walk: {why}."
+    assert (
+        skill_line(decision(None, by_hand=by_hand))
+        == f"It has not been compared with the random walk: {why}."
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from forecasting.models.registry import Decision, Registry
 from forecasting.panel import Panel
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.scoring.limits import beyond_limits
 from forecasting.scoring.score_table import SCORES, ScoreTable
 from forecasting.selection.challenger import WindowPlan, retrain_reason, settings_digest
@@ -142,10 +142,10 @@ def test_with_default_settings_bad_scores_are_due_the_night_after_a_weekly_train
 ) -> None:
     panel = small_panel()
     add_scores(local_storage, loss=np.full(450, 1.3))
-    registry, weekly = Registry(local_storage, "small"), trained(panel, trained_for)
+    log, weekly = DecisionLog(local_storage, "small"), trained(panel, trained_for)
     if called_for:
-        registry.record(replace(weekly, as_of=called_for, scores="bad"))
-    registry.record(weekly)
+        log.append(replace(weekly, as_of=called_for, scores="bad"))
+    log.append(weekly)
     reason = retrain_reason(panel, local_storage, AS_OF, PLAN)
     assert (reason is not None) is due
     assert not due or "(min_skill)" in str(reason)
@@ -154,7 +154,7 @@ def test_with_default_settings_bad_scores_are_due_the_night_after_a_weekly_train
 def test_bad_scores_are_the_reason_before_age(local_storage: Storage) -> None:
     panel = small_panel()
     add_scores(local_storage, loss=np.full(450, 1.3))
-    Registry(local_storage, "small").record(trained(panel, "2026-03-01"))
+    DecisionLog(local_storage, "small").append(trained(panel, "2026-03-01"))
     assert "(min_skill)" in str(retrain_reason(panel, local_storage, AS_OF, PLAN))
 
 
@@ -167,5 +167,5 @@ def trained(panel: Panel, as_of: str) -> Decision:
         version="v",
         settings=settings_digest(panel),
         reason="because",
-        verdict={},
+        verdict=None,
     )

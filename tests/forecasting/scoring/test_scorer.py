@@ -13,7 +13,7 @@ import pytest
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
-from forecasting.publishing.publish import FORECAST, MANIFEST, WALKS
+from forecasting.publishing.address import FORECAST, MANIFEST, WALKS
 from forecasting.quantiles import COLUMNS, LEVELS
 from forecasting.scoring import scorer
 from forecasting.scoring.score_table import ScoreTable
@@ -240,15 +240,31 @@ def test_a_bar_that_comes_late_is_scored(panel: Panel, local_storage: Storage) -
     assert scores(local_storage).query("unique_id == 'CCC'")["h"].tolist() == [1, 2, 5]
 
 
+@pytest.mark.parametrize("calendar", ["XBOM", "XSES"])
+def test_a_forecast_is_scored_where_the_calendar_ends_before_two_horizons(
+    calendar: str, local_storage: Storage
+) -> None:
+    panel = small_panel(bars={"calendar": calendar})
+    end = panel.calendar.end.astype("datetime64[us]")
+    bars = panel.calendar.bars(end - 40 * DAY, end)
+    cutoff, ds = bars[-9], bars[-8:-3]  # 8 bars follow the cutoff, and two horizons are 10
+    prices = np.linspace(90, 100, 61)
+    days = int((ds[2] - cutoff) / DAY)
+    add_prices(panel, local_storage, {"AAA": np.append(prices, [100.0] * days)}, cutoff - 60 * DAY)
+    publish_by_hand(panel, local_storage, panel.label(cutoff), {"AAA": np.linspace(90, 110, 11)}, ds=ds)
+    assert score(panel, local_storage) == ScoreReport("small", 1, 1, 3, ())
+    assert scores(local_storage)["h"].tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         (FORECAST, b"junk", "digest is not the one in its manifest"),
         (FORECAST, None, "no object"),
         (MANIFEST, b"{", "_manifest.json is damaged"),
-        (MANIFEST, b"[1]", "it lacks origin"),
+        (MANIFEST, b"[1]", "is damaged (no Published: "),
         (MANIFEST, b"1", "_manifest.json is damaged"),
-        (MANIFEST, b'{"as_of": "soon"}', "is damaged"),
+        (MANIFEST, b'{"as_of": "soon"}', "is damaged (no Published: "),
     ],
 )
 def test_what_is_damaged_is_named_and_the_others_are_scored(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -5,11 +6,11 @@ import numpy as np
 import pytest
 
 from forecasting.errors import ModelError
-from forecasting.models.registry import Decision, Registry
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.progress import silent
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.selection.challenger import (
     WindowPlan,
     plan_training,
@@ -32,12 +33,12 @@ def snapshot_of(panel: Panel, storage: Storage, as_of: str | None = None) -> Sna
 
 def decided(panel: Panel, as_of: str, settings: str | None = None) -> Decision:
     settings = settings or settings_digest(panel)
-    return Decision(as_of, "2026-10-30T06:00:00+00:00", "v", "stacked_lstm", "v", settings, "because", {})
+    return Decision(as_of, "2026-10-30T06:00:00+00:00", "v", "stacked_lstm", "v", settings, "because", None)
 
 
 def reason_after(panel: Panel, storage: Storage, as_of: str, decision: Decision) -> str | None:
     """Why a panel is due after a decision whose model is there."""
-    Registry(storage, "tiny").record(Decision(**{**decision.to_record(), "model": "ewma_walk"}))
+    DecisionLog(storage, "tiny").append(replace(decision, model="ewma_walk"))
     return retrain_reason(panel, storage, as_of, PLAN)
 
 
@@ -56,7 +57,7 @@ def test_changed_settings_are_due(tiny_panel: Path, local_storage: Storage) -> N
 
 def test_a_model_that_is_missing_or_damaged_is_due(tiny_panel: Path, local_storage: Storage) -> None:
     panel = Panel.load(tiny_panel)
-    Registry(local_storage, "tiny").record(decided(panel, "2026-10-30"))
+    DecisionLog(local_storage, "tiny").append(decided(panel, "2026-10-30"))
     said = "model v is missing from the store, or damaged"
     assert retrain_reason(panel, local_storage, "2026-10-30", PLAN) == said
     local_storage.put("models/tiny/v/metadata.json", b'{"sha256": "of the network as it was saved"}')
@@ -115,8 +116,8 @@ def test_a_version_that_is_judged_already_is_not_trained_again(
     snapshot = snapshot_of(panel, local_storage)
     plan = plan_training(panel, local_storage, snapshot)
     standing = decided(panel, snapshot.as_of)
-    standing = Decision(**{**standing.to_record(), "challenger": plan.version, "model": "random_walk"})
-    Registry(local_storage, "tiny").record(standing)
+    standing = replace(standing, challenger=plan.version, model="random_walk")
+    DecisionLog(local_storage, "tiny").append(standing)
     monkeypatch.setattr("forecasting.selection.challenger.train_network", pytest.fail)
     assert retrain(panel, local_storage, snapshot, plan, silent) == standing
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from forecasting.errors import ModelError
-from forecasting.models.registry import Decision, Registry
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.progress import silent
+from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.selection.challenger import (
     WindowPlan,
     load_decision,
@@ -125,7 +125,7 @@ def test_material_is_a_twentieth_more_to_train_on(
         {},
         training_bars=before,
     )
-    Registry(local_storage, "tiny").record(standing)
+    DecisionLog(local_storage, "tiny").append(standing)
     plan = WindowPlan("2026-08-31", now, windows, 100, "w")
     assert (retrain_reason(panel, local_storage, "2026-10-30", plan) is not None) is due
 
@@ -147,12 +147,12 @@ def test_a_champion_that_was_trained_on_the_holdout_does_not_compete(
     panel: Panel, local_storage: Storage, workshop: Workshop
 ) -> None:
     later = night(panel, local_storage, "2026-10-30")
-    registry = Registry(local_storage, "tiny")
-    registry.record(replace(later, as_of="2026-10-01", trained_for="2026-09-01"))
+    log = DecisionLog(local_storage, "tiny")
+    log.append(replace(later, as_of="2026-10-01", trained_for="2026-09-01"))
     workshop.shift = 30
     decision = night(panel, local_storage, "2026-10-02")
     assert decision.version != later.version
-    assert decision.verdict["versions"] == {"stacked_lstm": decision.challenger}
+    assert decision.verdict.versions == {"stacked_lstm": decision.challenger}
     assert (
         f"Champion {later.version} did not compete: it was trained up to 2026-08-31T00:00, on bars that it "
         "would be judged by."
@@ -176,7 +176,7 @@ def test_bad_scores_call_at_once_and_then_let_the_weekly_trainings_go_on(
     monkeypatch.setattr("forecasting.selection.challenger.beyond_limits", beyond)
     for day in np.arange("2026-09-15", "2026-10-21", dtype="datetime64[D]"):
         night(panel, local_storage, str(day))
-    made = [(one.as_of, one.scores) for one in Registry(local_storage, "tiny").decisions()]
+    made = [(one.as_of, one.scores) for one in DecisionLog(local_storage, "tiny").all()]
     assert made == [
         ("2026-09-15", ""),
         ("2026-09-18", "the skill was too low"),
@@ -193,7 +193,7 @@ def test_a_challenger_that_ties_publishes_and_the_best_on_record_meets_the_next(
 ) -> None:
     first, second, third = (night(panel, local_storage, f"2026-10-{day}", "retrain") for day in (10, 17, 24))
     assert (second.version, second.best) == (second.challenger, first.version)
-    assert third.verdict["versions"] == {
+    assert third.verdict.versions == {
         "stacked_lstm": third.challenger,
         "champion": second.version,
         "best": first.version,
@@ -215,13 +215,13 @@ def test_a_decision_records_its_numbers_and_what_comes_next(
 ) -> None:
     night(panel, local_storage, "2026-10-20")
     decision = night(panel, local_storage, "2026-10-28")
-    found = Registry(local_storage, "tiny").decision("2026-10-28")
+    found = DecisionLog(local_storage, "tiny").standing("2026-10-28")
     assert found is not None
-    assert found.verdict["duels"][-1].keys() == {"candidate", "opponent", "difference", "standard_error"}
-    first = found.verdict["duels"][0]
-    assert (first["candidate"], first["opponent"]) == ("stacked_lstm", "champion")
-    assert {"ewma_walk", "random_walk"} <= {duel["opponent"] for duel in found.verdict["duels"]}
-    assert (found.trained_for, found.training_bars, found.verdict["dates"]) == ("2026-10-28", 3 * 338, 6)
+    assert found.verdict.duels[-1].standard_error is not None
+    first = found.verdict.duels[0]
+    assert (first.candidate, first.opponent) == ("stacked_lstm", "champion")
+    assert {"ewma_walk", "random_walk"} <= {duel.opponent for duel in found.verdict.duels}
+    assert (found.trained_for, found.training_bars, found.verdict.dates) == ("2026-10-28", 3 * 338, 6)
     assert found.next_step == (
         "The next challenger is due after 2026-11-04, or when there is 5% more to train on, "
         "or when the model's settings change, "
@@ -237,7 +237,7 @@ def test_a_backfill_of_the_past_neither_uses_nor_moves_todays_champion(
     today = night(panel, local_storage, "2026-10-30")
     past = night(panel, local_storage, "2026-10-15")
     assert past.version != today.version
-    assert past.verdict["versions"] == {"stacked_lstm": past.version}
+    assert past.verdict.versions == {"stacked_lstm": past.version}
     assert workshop.trained == ["2026-08-31", "2026-08-16"]
     assert night(panel, local_storage, "2026-10-30") == today
     with pytest.raises(ModelError, match="no model to load as of 2026-10-14"):

@@ -9,22 +9,14 @@ import pytest
 
 from forecasting.calendar import BarCalendar, bar_calendar
 from forecasting.errors import PanelError
+from forecasting.evaluation.verdict import Duel, Verdict
 from forecasting.models.baselines import RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import ModelSettings, Panel
 from forecasting.prices.bars import Bars
 from forecasting.selection import gate
-from forecasting.selection.gate import (
-    Duel,
-    Incumbents,
-    Verdict,
-    choose,
-    duel,
-    holdout_origins,
-    judge,
-    training_end,
-)
+from forecasting.selection.gate import Incumbents, choose, duel, holdout_origins, judge, training_end
 
 START = np.datetime64("2020-01-01", "us")
 DAY = np.timedelta64(1, "D")
@@ -154,7 +146,7 @@ def test_a_model_that_knows_more_publishes(
 
     verdict = judge(panel, Clairvoyant(), windows, END, Incumbents(fit_altered(bars, END)))
     assert verdict.publishes == verdict.model == "clairvoyant"
-    assert [record["skill"] for record in verdict.series.values()] == pytest.approx([1.0] * 5)
+    assert [score.skill for score in verdict.series.values()] == pytest.approx([1.0] * 5)
 
 
 def test_a_champion_that_is_better_than_the_challenger_stays(

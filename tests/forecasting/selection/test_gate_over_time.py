@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from forecasting.selection.gate import BEST, CHAMPION, Duel, choose
+from forecasting.evaluation.verdict import BEST, CHAMPION, Duel
+from forecasting.selection.gate import choose
 
 # The standard error of every difference on the holdout.
 ERROR = 0.01

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from forecasting.errors import ModelError
-from forecasting.models.registry import Decision, Registry
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.progress import silent
 from forecasting.publishing import publish
-from forecasting.publishing.publish import FORECAST, ForecastAddress
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.publishing.manifest import Manifest
 from forecasting.selection.challenger import load_decision, plan_training, retrain, retrain_reason
 from forecasting.selection.promotion import list_versions, promote, rollback
 from forecasting.storage import Storage
@@ -38,7 +39,9 @@ def show(storage: Storage, as_of: str) -> None:
     """Have a forecast for that `as_of` be the latest one."""
     address = ForecastAddress("tiny", as_of, "id1")
     storage.put(address.path(FORECAST), b"a forecast")
-    publish.point_latest(storage, publish.commit(storage, address, {"known_at": "2026-11-01T00:00:00Z"}))
+    publish.point_latest(
+        storage, publish.commit(storage, Manifest.of(address, known_at="2026-11-01T00:00:00Z"))
+    )
 
 
 def is_due(panel: Panel, storage: Storage, as_of: str) -> bool:
@@ -91,8 +94,8 @@ def test_a_promotion_does_not_put_off_the_next_challenger(
     show(local_storage, "2026-10-30")
     made = promote(panel, local_storage, trained[0])
     assert (made.as_of, made.trained_for) == ("2026-10-30", "2026-10-24")
-    registry = Registry(local_storage, "tiny")
-    registry.record(replace(made, as_of="2026-10-30", trained_for="2026-10-20"))
+    log = DecisionLog(local_storage, "tiny")
+    log.append(replace(made, as_of="2026-10-30", trained_for="2026-10-20"))
     assert is_due(panel, local_storage, "2026-10-30")
 
 
@@ -103,8 +106,8 @@ def test_a_promoted_version_meets_the_next_challenger_as_champion(
     workshop.shift = 20
     decision = train(panel, local_storage, "2026-10-30")
     assert decision.version == trained[0]
-    assert decision.verdict["versions"]["champion"] == trained[0]
-    assert "best" not in decision.verdict["versions"]
+    assert decision.verdict.versions["champion"] == trained[0]
+    assert "best" not in decision.verdict.versions
 
 
 def test_what_a_person_decided_is_not_undone_by_training_the_same_again(
@@ -122,7 +125,7 @@ def test_a_past_date_neither_knows_of_a_promotion_nor_moves_it(
     workshop.shift = 0
     assert load_decision(panel, local_storage, "2026-10-28").version == trained[1]
     past = train(panel, local_storage, "2026-10-26")
-    assert past.verdict["versions"]["champion"] == trained[1]
+    assert past.verdict.versions["champion"] == trained[1]
     assert load_decision(panel, local_storage, "2026-10-28") == past
     assert load_decision(panel, local_storage, "2026-10-30") == made
 
@@ -133,7 +136,7 @@ def test_a_rollback_leads_to_what_published_before_and_a_second_one_back(
     back = rollback(panel, local_storage, "looks odd")
     assert (back.version, back.as_of, back.by_hand) == (trained[0], "2026-10-24", True)
     assert back.reason == "Rolled back by hand to what was decided as of 2026-10-10: looks odd."
-    assert back.verdict["dates"] == 6
+    assert back.verdict.dates == 6
     assert load_decision(panel, local_storage, "2026-10-24") == back
     assert rollback(panel, local_storage).version == trained[1]
 
@@ -153,7 +156,7 @@ def test_a_rollback_needs_something_to_go_back_to(
 ) -> None:
     version = train(panel, local_storage, "2026-10-10").version
     assert workshop.trained
-    with pytest.raises(ModelError, match=f"tiny has only ever published with stacked_lstm {version}; "):
+    with pytest.raises(ModelError, match=f"tiny has only ever published live with stacked_lstm {version}; "):
         rollback(panel, local_storage)
 
 
@@ -161,7 +164,10 @@ def test_what_cannot_publish_is_refused(
     panel: Panel, local_storage: Storage, trained: tuple[str, str, str]
 ) -> None:
     before = local_storage.list("models/tiny/promotions")
-    with pytest.raises(ModelError, match="panel tiny has no model nope; nightcast models tiny lists them"):
+    with pytest.raises(
+        ModelError,
+        match=r"panel tiny has no model nope; to list the models, run: nightcast models .* --store ",
+    ):
         promote(panel, local_storage, "nope")
     other = panel.model_copy(update={"model": panel.model.model_copy(update={"seed": 1})})
     with pytest.raises(ModelError, match="was made with other settings than panel tiny has now"):
@@ -176,5 +182,7 @@ def test_what_cannot_publish_is_refused(
 
 def test_a_panel_that_never_ran_has_nothing_to_promote(panel: Panel, local_storage: Storage) -> None:
     assert list_versions(panel, local_storage) == []
-    with pytest.raises(ModelError, match="panel tiny has no model yet; run: nightcast run tiny"):
+    with pytest.raises(
+        ModelError, match=r"panel tiny has no model yet; run: nightcast run tiny --store .* --panels "
+    ):
         promote(panel, local_storage, "a")

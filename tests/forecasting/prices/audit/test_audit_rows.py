@@ -24,7 +24,7 @@ Audit = Callable[..., RowAudit]
 
 
 def offers(*rows: dict[str, Any]) -> pa.Table:
-    """Offered rows; a row says what is not series A on 2020-03-02 at a close of 10."""
+    """Offered rows. Each row overrides the default of series A on 2020-03-02 at a close of 10."""
     filled = [{"unique_id": "A", "ds": "2020-03-02", "close": 10.0} | row for row in rows]
     columns = {name: [row.get(name) for row in filled] for name in OFFERED.names}
     columns["ds"] = pa.array(np.array(columns["ds"], "datetime64[us]"), pa.timestamp("us", "UTC"))
@@ -130,7 +130,7 @@ def test_a_bar_on_a_day_off_is_refused(audit: Audit) -> None:
 
 def test_a_bar_before_its_calendar_begins_is_told_when_that_is(audit: Audit) -> None:
     (finding,) = audit({"ds": "1962-01-02"}, calendar="XNYS").findings
-    assert finding.detail.startswith("calendar XNYS, which knows 1970-01-02 to 2049-12-31, has no such bar;")
+    assert finding.detail.startswith("calendar XNYS, which covers 1970-01-02 to 2049-12-31, has no such bar;")
 
 
 def test_equal_duplicates_are_one_bar(audit: Audit) -> None:
@@ -255,8 +255,8 @@ def test_nothing_is_wrong_with_the_rows_of_the_ecb(ecb_panel: Panel) -> None:
         ([True, True], "", None, ""),
         ([None, None], "", None, ""),
         ([False, False], "Europe/Berlin", None, ""),
-        ([False, False], "", "P014", "2 of 2 times name no zone, and were taken as UTC; the first: 2020"),
-        ([True, False], "Europe/Berlin", "P015", "1 of 2 times name no zone, and were taken as Europe/B"),
+        ([False, False], "", "P014", "2 of 2 times name no zone and were read as UTC; the first: 2020"),
+        ([True, False], "Europe/Berlin", "P015", "1 of 2 times name no zone and were read as Europe/B"),
     ],
 )
 def test_times_that_may_mean_another_instant(

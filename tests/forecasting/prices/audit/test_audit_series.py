@@ -70,7 +70,7 @@ def test_a_whole_series_is_forecast_without_a_word(audit: Audit) -> None:
         (moving(range(15)) | dict.fromkeys(range(15, 20), 7.0), ("P104", "A", 5)),
         (dict.fromkeys(range(20), 7.0), ("P104", "A", 20)),
     ],
-    ids=["too short", "stale", "flat at the end", "flat for ever"],
+    ids=["too short", "stale", "flat at the end", "always flat"],
 )
 def test_a_series_is_left_out(audit: Audit, prices: dict[int, float], said: tuple[str, str, int]) -> None:
     audited = audit(WHOLE | {"A": prices})
@@ -172,7 +172,7 @@ def test_a_panel_of_the_dead_stops(audit: Audit) -> None:
 
 def test_a_panel_without_any_bar_by_then_stops(audit: Audit) -> None:
     with pytest.raises(
-        AuditError, match="panel tiny has no prices by 2019-12-22; run: nightcast ingest tiny"
+        AuditError, match="panel tiny has no prices by 2019-12-22; ingest older prices, or give a later as_of"
     ):
         audit(WHOLE, as_of=-10)
 

@@ -1,4 +1,4 @@
-"""Spikes and splits, on real prices: each case states the few days around it."""
+"""Spikes and splits on real prices: each case lists the few days around the event."""
 
 from collections.abc import Callable
 from typing import Any

@@ -96,7 +96,7 @@ def test_bars_older_than_the_stored_ones_do_not_stand_for_them(overlap: Check) -
 def test_the_reason_has_the_numbers(overlap: Check) -> None:
     with pytest.raises(AuditError) as raised:
         overlap(audited(rows(A=range(101))), STORED)
-    assert "of 300 bars that panel tiny has of live series since 2020-01-01" in str(raised.value)
+    assert "panel tiny has 300 stored bars of live series since 2020-01-01" in str(raised.value)
     assert "now offers 100 good ones, of 1 series instead of 3;" in str(raised.value)
     assert "\n" not in str(raised.value)
 

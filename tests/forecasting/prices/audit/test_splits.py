@@ -1,4 +1,4 @@
-"""Back-adjustment, of the real split of Apple on 2005-02-28 and from a file into the price table."""
+"""Back-adjustment of Apple's real split on 2005-02-28, and from a file into the price table."""
 
 from collections.abc import Callable
 from pathlib import Path

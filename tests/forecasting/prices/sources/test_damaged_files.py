@@ -1,4 +1,4 @@
-"""Files with damage inside, packed in ways that Python lacks, or not to be opened: one line each."""
+"""Damaged files, unsupported compression, and unreadable files: each gives a one-line error."""
 
 import errno
 import io
@@ -60,8 +60,11 @@ DAMAGED = {
     "column name.parquet": (parquet(None).replace(b"close", b"clos\xff"), "can't decode"),
     "lzma.zip": (spoil(zipped(zipfile.ZIP_LZMA), 300, 200), "damaged or cut short"),
     "bzip2.zip": (spoil(zipped(zipfile.ZIP_BZIP2), 300, 200), "damaged or cut short"),
-    "password.zip": (marked(6, ENCRYPTED), "encrypted, password required.*; pack it without a password"),
-    "deflate64.zip": (marked(8, NO_CODEC), "cannot be unpacked .*; pack it"),
+    "password.zip": (
+        marked(6, ENCRYPTED),
+        "encrypted, password required.*; compress it with Deflate and no password",
+    ),
+    "deflate64.zip": (marked(8, NO_CODEC), "cannot be unpacked .*; compress it"),
 }
 
 
@@ -81,7 +84,7 @@ def test_damage_is_named_and_stops_no_other_file(
 
 
 def refuse(*_: object) -> NoReturn:
-    """What the system does to a user who may not read; these tests may run as one who may read all."""
+    """Simulate a permission error, since the tests may run as root."""
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 

@@ -1,4 +1,4 @@
-"""How the same prices are written by people, programs and countries; and when."""
+"""The same prices in the dialects of different programs and countries."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def panel_of(tmp_path: Path, make_panel: Callable[..., Panel]) -> Callable[..., 
 
 @pytest.fixture
 def read(panel_of: Callable[..., Panel]) -> Read:
-    """What such a panel is offered, without nulls."""
+    """The rows that such a panel is offered, without nulls."""
 
     def rows(data: bytes, **settings: Any) -> list[dict[str, Any]]:
         offered = pa.concat_tables(read_source(panel_of(data, **settings))).to_pylist()
@@ -82,7 +82,7 @@ def test_a_stated_encoding_decides(read: Read) -> None:
 
 
 def test_a_wrong_encoding_is_named(read: Read) -> None:
-    with pytest.raises(SourceError, match=r"prices.csv is not written in utf-8; correct \[source\].encoding"):
+    with pytest.raises(SourceError, match=r"prices.csv is not encoded in utf-8; correct \[source\].encoding"):
         read("unique_id,ds,close\nŁ,2020-01-02,1.25\n".encode("cp1250"), encoding="utf-8")
 
 
@@ -104,8 +104,8 @@ def test_a_guessed_encoding_is_right_wherever_its_letters_are_and_said(
     lines = ["A;2020-01-02;1,5"] * before + [f"{unique_id};2020-01-02;1,5" for unique_id in ids]
     rows = read("\n".join(["unique_id;ds;close", *lines, ""]).encode(encoding))
     assert [row["unique_id"] for row in rows[before:]] == ids
-    assert "prices.csv is not UTF-8, and was read as cp" in caplog.text
-    assert "state [source].encoding" in caplog.text
+    assert "prices.csv is not UTF-8 and was read as cp" in caplog.text
+    assert "set [source].encoding" in caplog.text
 
 
 def test_a_guess_does_not_hang_on_the_blocks_in_which_a_file_is_read(

@@ -27,7 +27,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Server(ThreadingHTTPServer):
-    """Gives its `answers` in turn, and the last one for ever after; keeps the requests' headers."""
+    """Sends its `answers` in turn, then repeats the last one; records the headers of the requests."""
 
     daemon_threads = True
 
@@ -37,7 +37,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[Any] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that has had enough of a misbehaving server hangs up on it."""
+        """Suppress errors: clients hang up on a misbehaving server."""
 
     def url(self, path: str = "prices.csv") -> str:
         return f"http://127.0.0.1:{self.server_port}/{path}"

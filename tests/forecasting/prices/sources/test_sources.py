@@ -24,7 +24,7 @@ Read = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def read(tmp_path: Path, make_panel: Callable[..., Panel]) -> Read:
-    """Writes `files`, and reads what `uri` among them offers, row by row without nulls."""
+    """Write `files`, then read the rows that `uri` offers, without nulls."""
 
     def rows(uri: str, files: dict[str, bytes], **source: Any) -> list[dict[str, Any]]:
         for name, data in files.items():

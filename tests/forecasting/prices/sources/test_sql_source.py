@@ -1,4 +1,4 @@
-"""Against SQLite, and a real PostgreSQL where one answers on loopback."""
+"""Tests against SQLite, and against a PostgreSQL server if one runs on loopback."""
 
 import os
 import socket

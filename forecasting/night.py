@@ -1,0 +1,151 @@
+"""A night: the order of the work, from a panel's source to its published forecast.
+
+The order stands here once. A notebook calls `run_night`; flows and backfills call `decide` and
+`make_forecast` with a `run` of their own, which runs each step as a Prefect task.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ParamSpec, Protocol, TypeVar
+
+from forecasting.as_of import to_instant
+from forecasting.findings import Finding
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
+from forecasting.prices.snapshot import Snapshot, take_snapshot
+from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.decisions import Decision
+from forecasting.publishing.forecast import address_of, write_forecast
+from forecasting.publishing.manifest import Manifest, describe_forecast
+from forecasting.publishing.publish import commit, find_manifest, point_latest
+from forecasting.reports.report_data import write_report
+from forecasting.selection.challenger import (
+    Mode,
+    is_training_due,
+    load_decision,
+    plan_training,
+    retrain,
+)
+from forecasting.storage import Storage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs one step of a night."""
+
+    def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `step`, or something that does the same."""
+        ...
+
+
+def run_directly(step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the step in this process."""
+    return step(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class NightResult:
+    """What a night published.
+
+    Attributes:
+        manifest: the forecast's manifest.
+        is_new: False where the forecast was published already, and the night changed nothing.
+    """
+
+    manifest: Manifest
+    is_new: bool
+
+
+def run_night(panel: Panel, storage: Storage, as_of: str | None = None, mode: Mode = "auto") -> NightResult:
+    """Forecast a panel once: ingest, audit, retrain or load, forecast, draw, report and publish.
+
+    Args:
+        panel: the panel.
+        storage: where prices, models and forecasts are kept.
+        as_of: the last date whose bars may be used, as written in paths; None: the newest one.
+        mode: `auto` retrains when it is due, `retrain` now, `load` never.
+
+    Raises:
+        NightcastError: the night could not publish, and why.
+    """
+    now = datetime.now(UTC)
+    ingested = ingest(panel, storage, to_instant(now))
+    snapshot = take_snapshot(panel, storage, as_of, now)
+    decision = decide(panel, storage, snapshot, mode)
+    return make_forecast(panel, storage, snapshot, decision, ingested.findings)
+
+
+def decide(
+    panel: Panel, storage: Storage, snapshot: Snapshot, mode: Mode = "auto", run: Run = run_directly
+) -> Decision:
+    """Decide who publishes: retrain a challenger and let the gate choose, or load the standing decision.
+
+    Raises:
+        ModelError: the training fails, or there is no model to load.
+    """
+    plan = run(plan_training, panel, storage, snapshot)
+    if run(is_training_due, panel, storage, snapshot, plan, mode):
+        return run(retrain, panel, storage, snapshot, plan)
+    return run(load_decision, panel, storage, snapshot.as_of)
+
+
+def make_forecast(
+    panel: Panel,
+    storage: Storage,
+    snapshot: Snapshot,
+    decision: Decision,
+    row_findings: Sequence[Finding] = (),
+    run: Run = run_directly,
+) -> NightResult:
+    """Make, draw, report and publish a forecast, unless it is published already.
+
+    `row_findings` are the ingest's findings.
+
+    Raises:
+        ModelError: the model is not in the store, is damaged, or does not fit the panel.
+        ContractError: the forecast breaks the contract.
+    """
+    standing = run(find_forecast, panel, storage, snapshot, decision)
+    if standing is not None:
+        return NightResult(standing, is_new=False)
+    address = run(write_forecast, panel, storage, snapshot, decision)
+    run(draw_charts, panel, storage, snapshot, decision, address)
+    run(write_report, panel, storage, snapshot, decision, address, row_findings)
+    return NightResult(run(publish, panel, storage, address, snapshot, decision, row_findings), is_new=True)
+
+
+def find_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision) -> Manifest | None:
+    """Return the manifest of the very forecast that these make, where it is published.
+
+    `latest/` then shows that forecast, unless it shows a later one.
+    """
+    manifest = find_manifest(storage, address_of(panel, snapshot, decision))
+    if manifest is not None:
+        point_latest(storage, manifest)
+    return manifest
+
+
+def draw_charts(
+    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, address: ForecastAddress
+) -> None:
+    """Draw the chart of every series into the forecast's folder."""
+    from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
+
+    draw_gallery(panel, storage, snapshot, decision, address)
+
+
+def publish(
+    panel: Panel,
+    storage: Storage,
+    address: ForecastAddress,
+    snapshot: Snapshot,
+    decision: Decision,
+    row_findings: Sequence[Finding],
+) -> Manifest:
+    """Commit the forecast and make `latest/` show it; return its manifest."""
+    manifest = commit(storage, describe_forecast(panel, snapshot, decision, address, row_findings))
+    point_latest(storage, manifest)
+    return manifest

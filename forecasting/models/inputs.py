@@ -1,7 +1,8 @@
-"""What the default network sees of a series at a bar: recent changes, and numbers that sum up its past.
+"""Inputs of the default network: the last 120 changes of a series, and statistics of its whole past.
 
-Everything depends on one-bar changes alone, up to and including the bar's own, and is free of units: changes
-count in *scales*, the volatility of late. The same code serves simulated and real series, days and hours.
+Inputs at a bar use only one-bar changes up to and including that bar, and have no units: changes are divided
+by the *scale*, the recent volatility. Simulated and real series, daily and intraday bars go through the same
+code.
 """
 
 from collections.abc import Iterator
@@ -14,32 +15,32 @@ import numpy as np
 
 from forecasting.models.lanes import Lanes
 
-# The network's first layer sees the last 120 changes, five at a time: a fifth of the steps, and of the time.
+# The first LSTM layer reads the last 120 changes in patches of five: a fifth of the steps, and of the time.
 CONTEXT = 120
 PATCH = 5
-# Half-lives, in bars, of the volatilities that a network sees: of daily bars a week, a month, a quarter, a
-# year, four years and more.
+# Half-lives, in bars, of the volatilities among the inputs: for daily bars a week, a month, a quarter, a
+# year, four years, and longer.
 HALF_LIVES = (5, 20, 60, 250, 1000, 5000)
-# The scale is the volatility of this half-life, and never below a tenth of that of the longest: during a peg
-# the former fades to nothing, and the first move after it would count as thousands of scales.
+# The scale is the volatility with this half-life, but at least a tenth of the one with the longest: during a
+# currency peg the former decays to nothing, and the first move after it would be thousands of scales.
 SCALE_HALF_LIFE = 20
 _SCALE_FLOOR = 0.1
-# What identifies a series' law, and not its state, is averaged over this half-life.
+# Half-life of statistics that describe the series' law rather than its present state.
 _LAW_HALF_LIFE = 500
-# Changes are cut at this many scales, beyond which a size says no more than "a jump".
+# Changes are clipped at this many scales: beyond, a size only means "a jump".
 _CHANGE_LIMIT = 8.0
 _AGE_LIMIT = 5000
-# Values that are worked on at once: few calls, and arrays that stay small.
+# Changes processed at once; bounds memory.
 _GROUP = 2**20
 
-# Below every volatility of a price that ever moves, yet safe to square in single precision.
+# Stands in for zero where a logarithm or a division needs it. Its square is still a normal float32.
 _NOTHING = 1e-15
 
 
 class Moves(NamedTuple):
     """The one-bar changes of S series, series by series.
 
-    A bar without a change (the first one, or the first after a long gap) has no place here.
+    Bars without a change (the first of a series, and the first after a long gap) are left out.
 
     Attributes:
         changes: (M,) float32 or float64; of the logarithm of the price, or of the price.
@@ -58,12 +59,12 @@ class Moves(NamedTuple):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the network sees at W origins.
+    """Inputs at W origins.
 
     Attributes:
-        scale: (W,) float64; the volatility of late at each origin, in units of the changes; 0 before a series
-            moves.
-        at_origin: (W, F) float32; numbers that sum up the past, `NAMES` says which.
+        scale: (W,) float64; recent volatility at each origin, in the unit of the changes; 0 until the series
+            first moves.
+        at_origin: (W, F) float32; statistics of the past, in the order of `NAMES`.
     """
 
     scale: np.ndarray
@@ -73,10 +74,11 @@ class Inputs:
     _ages: np.ndarray
 
     def contexts(self, rows: slice | np.ndarray, context: int = CONTEXT) -> np.ndarray:
-        """(B, context / 5, 10) float32; the last changes of those rows, in patches of five.
+        """(B, context // 5, 10) float32; the last changes before the origins `rows`, in patches of five.
 
-        Of each change its value in scales, and the logarithm of its size; both are 0 before a series begins.
-        A context that is not a multiple of five loses its oldest changes.
+        Each change has two values: itself in scales, and the logarithm of its size. Both are 0 where the
+        history is shorter than the context. A context that is not a multiple of five drops its oldest
+        changes.
         """
         patches = context // PATCH
         back = np.arange(1 - PATCH * patches, 1)
@@ -89,12 +91,17 @@ class Inputs:
 
 
 def inputs_at(moves: Moves, series: np.ndarray, ages: np.ndarray) -> Inputs:
-    """The inputs at W origins.
+    """Compute the inputs at W origins.
 
     Args:
         moves: the changes of all series.
-        series: (W,) the series of each origin.
-        ages: (W,) int64; how many changes its series had up to each origin, at least 1.
+        series: (W,) int64; the series of each origin.
+        ages: (W,) int64; number of changes of that series up to and including the origin, at least 1.
+
+    Example:
+        >>> moves = Moves(np.array([0.01, -0.02, 0.01]), np.array([3]))
+        >>> inputs_at(moves, np.array([0]), np.array([3])).contexts(slice(None)).shape
+        (1, 24, 10)
     """
     scale = np.empty(len(ages))
     at_origin = np.empty((len(ages), len(NAMES)), np.float32)
@@ -113,13 +120,13 @@ def inputs_at(moves: Moves, series: np.ndarray, ages: np.ndarray) -> Inputs:
 
 
 def _groups(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of series that have about `_GROUP` changes together."""
+    """Split the series into ranges of about `_GROUP` changes."""
     group = (np.cumsum(lengths) - 1) // _GROUP
     return pairwise([0, *(np.flatnonzero(np.diff(group)) + 1), len(lengths)])
 
 
 class _Past:
-    """What is known of some series at every change, all in lanes."""
+    """Running statistics of some series at every change, in lanes."""
 
     def __init__(self, changes: np.ndarray, lengths: np.ndarray) -> None:
         self.lanes = Lanes(lengths)
@@ -142,7 +149,7 @@ class _Past:
         return self.lanes.mean(values, half_life)
 
     def law(self, values: np.ndarray, prior: float) -> np.ndarray:
-        """Mean over a long past, shrunk towards 0 as by so many more changes that say 0."""
+        """Mean with a long half-life, shrunk towards 0 as if by `prior` more zeros."""
         return self.mean(values, _LAW_HALF_LIFE) * (self.age / (self.age + prior))
 
     @cached_property
@@ -151,7 +158,7 @@ class _Past:
 
     @cached_property
     def shocks(self) -> np.ndarray:
-        """Each change in scales of the bar before, cut."""
+        """Each change in units of the previous bar's scale, clipped."""
         before = self.lanes.shift(self.scale, 1)
         shocks = np.clip(self.changes / np.maximum(before, _NOTHING), -6, 6)
         shocks[self.age <= 1] = 0
@@ -159,13 +166,13 @@ class _Past:
 
 
 def _volatilities(past: _Past) -> Iterator[np.ndarray]:
-    """Logarithms of volatilities over the scale."""
+    """Logarithms of the ratios of volatilities to the scale."""
     for half_life in HALF_LIVES:
         yield past.logs[half_life] - past.log_scale
 
 
 def _variance_ratios(past: _Past) -> Iterator[np.ndarray]:
-    """Whether changes over several bars are larger than a random walk's, as logarithms.
+    """Log ratios of the volatility of changes over several bars to that of a random walk.
 
     After Lo and MacKinlay, "Stock market prices do not follow random walks" (1988).
     """
@@ -178,39 +185,39 @@ def _variance_ratios(past: _Past) -> Iterator[np.ndarray]:
 
 
 def _tails(past: _Past) -> Iterator[np.ndarray]:
-    """Mean absolute change over the volatility, as a logarithm: low where a few large changes make it up."""
+    """Log ratio of the mean absolute change to the volatility: low if few large changes dominate."""
     for half_life in _MEMORIES:
         ratio = past.mean(past.sizes, half_life) / np.maximum(past.volatilities[half_life], _NOTHING)
         yield np.clip(np.log(np.maximum(ratio, _NOTHING)), -2, 0) + 0.3
 
 
 def _directions(past: _Past) -> Iterator[np.ndarray]:
-    """Mean change in scales, over its standard deviation in a random walk."""
+    """Mean changes in scales, divided by their standard deviation in a random walk: the trend."""
     changes = np.clip(past.changes / past.scale, -_CHANGE_LIMIT, _CHANGE_LIMIT)
     for half_life in HALF_LIVES[:-1]:
         yield np.clip(past.mean(changes, half_life) * np.sqrt(half_life), -4, 4)
 
 
 def _skills(past: _Past) -> Iterator[np.ndarray]:
-    """How well each volatility foretold changes one and twenty bars later, against the scale's own half-life.
+    """How well each volatility predicted the changes one and twenty bars later, compared with the scale's.
 
-    By the logarithm of a normal density, its argument cut. This says how long the memory of a series'
-    volatility is.
+    The score is the negative log density of a normal distribution, with its argument clipped. The best
+    half-life tells how long the series' volatility remembers.
     """
-    for ahead in _FORETOLD:
-        density = {}
+    for ahead in _AHEAD:
+        costs = {}
         for half_life, log in past.logs.items():
             before = past.lanes.shift(log, ahead)
             cost = before + np.minimum(past.changes**2 * np.exp(-2 * before), 25) / 2
             cost[past.age <= ahead] = 0
-            density[half_life] = cost
+            costs[half_life] = cost
         for half_life in HALF_LIVES:
             if half_life != SCALE_HALF_LIFE:
-                yield np.clip(5 * past.law(density[half_life] - density[SCALE_HALF_LIFE], 100), -2, 2)
+                yield np.clip(5 * past.law(costs[half_life] - costs[SCALE_HALF_LIFE], 100), -2, 2)
 
 
 def _asymmetries(past: _Past) -> Iterator[np.ndarray]:
-    """How a change, and the changes of a week, go with the size of the next one (leverage)."""
+    """Leverage: whether falls, of one bar or of a week, are followed by larger changes than rises."""
     shocks = past.shocks
     surprise = np.abs(shocks) - 0.8
     yield 3 * past.law(past.lanes.shift(shocks, 1) * surprise, _LAW_HALF_LIFE)
@@ -218,7 +225,7 @@ def _asymmetries(past: _Past) -> Iterator[np.ndarray]:
 
 
 def _stillness(past: _Past) -> Iterator[np.ndarray]:
-    """How long the past is, and the share of bars without a change."""
+    """Length of the history, and the share of bars without a change."""
     yield np.log((np.minimum(past.age, _AGE_LIMIT) + 100) / 1500)
     still = past.mean((past.changes == 0).astype(past.changes.dtype), 60)
     yield np.clip(np.log(still + 0.02) + 3.5, -1, 4)
@@ -226,16 +233,16 @@ def _stillness(past: _Past) -> Iterator[np.ndarray]:
 
 _SPANS = (5, 20, 72)
 _MEMORIES = (20, 60, 250)
-_FORETOLD = (1, 20)
+_AHEAD = (1, 20)
 _OTHERS = tuple(half_life for half_life in HALF_LIVES if half_life != SCALE_HALF_LIFE)
 
-# The inputs at the origin, in their order.
+# Names of the columns of `Inputs.at_origin`.
 NAMES = (
     *(f"volatility_{half_life}" for half_life in HALF_LIVES),
     *(f"variance_ratio_{bars}" for bars in _SPANS),
     *(f"tails_{half_life}" for half_life in _MEMORIES),
     *(f"direction_{half_life}" for half_life in HALF_LIVES[:-1]),
-    *(f"skill_{ahead}_{half_life}" for ahead in _FORETOLD for half_life in _OTHERS),
+    *(f"skill_{ahead}_{half_life}" for ahead in _AHEAD for half_life in _OTHERS),
     *("leverage_1", "leverage_5", "age", "still"),
 )
 

@@ -1,7 +1,8 @@
-"""Lanes: series of different lengths, cut into pieces side by side, so that numpy can walk along time.
+"""Exponentially weighted means of many series of different lengths at once, in numpy.
 
-A sum that decays from bar to bar has to go through a series in order. Cut into lanes of 128 bars, all series
-take 128 steps together, and then each lane adds what the lanes before it in its series sum up to.
+A recursive mean has to visit the bars of a series in order. Here all series are cut into lanes of 128 values
+that lie side by side, so that 128 vectorised steps visit everything; then each lane adds what the earlier
+lanes of its series carry over.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ LANE = 128
 
 @dataclass(frozen=True)
 class Lanes:
-    """How M values of S series, series by series, lie in lanes.
+    """The layout of M values of S series, stored one series after another, in lanes.
 
-    An array in lanes is (128, lanes), and 0 where no value is.
+    An array in lanes has the shape (128, lanes) and is 0 in unused places.
 
     Attributes:
         lengths: (S,) int64; how many values each series has.
@@ -39,30 +40,30 @@ class Lanes:
 
     @cached_property
     def before(self) -> np.ndarray:
-        """(lanes,) int64; how many values of its series come before a lane."""
+        """(lanes,) int64; number of values of the same series before each lane."""
         number = np.arange(len(self.first))
         before: np.ndarray = LANE * (number - np.maximum.accumulate(np.where(self.first, number, 0)))
         return before
 
     @cached_property
     def age(self) -> np.ndarray:
-        """(128, lanes) float64; the number of each value within its series, from 1 on."""
+        """(128, lanes) float64; position of each value within its series, counted from 1."""
         age: np.ndarray = np.arange(1.0, LANE + 1)[:, None] + self.before
         return age
 
     def place(self, values: np.ndarray, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The row and the lane of values, given by their number within their `series`."""
+        """Row and lane of values, given by their position within their `series`, counted from 0."""
         return values % LANE, (np.cumsum(self.count) - self.count)[series] + values // LANE
 
     def lay(self, values: np.ndarray) -> np.ndarray:
-        """(M,) values in lanes, of the same type."""
+        """Put (M,) values in lanes; keeps the type."""
         padded = np.zeros((len(self.first), LANE), values.dtype)
         inside = np.arange(LANE) < self._filled[:, None]
         padded[inside] = values
         return np.ascontiguousarray(padded.T)
 
     def decayed_sum(self, values: np.ndarray, decay: float) -> np.ndarray:
-        """Sums s[i] = values[i] + decay * s[i - 1] that begin anew with each series; in lanes."""
+        """Sums s[i] = values[i] + decay * s[i - 1] within each series; in lanes."""
         sums = values.copy()
         carried = np.empty_like(sums[0])
         for row in range(1, LANE):
@@ -76,7 +77,7 @@ class Lanes:
         return sums
 
     def mean(self, values: np.ndarray, half_life: float) -> np.ndarray:
-        """Exponentially weighted means of the values so far, those of a short past not biased towards 0."""
+        """Exponentially weighted means of the values so far, without bias towards 0 at the start."""
         decay = 0.5 ** (1 / half_life)
         sums = self.decayed_sum(values, decay)
         # The weights of a mean over `age` values sum up to (1 - decay ** age) / (1 - decay).
@@ -95,14 +96,14 @@ class Lanes:
 
     @cached_property
     def _filled(self) -> np.ndarray:
-        """(lanes,) how many values are in each lane."""
+        """(lanes,) number of values in each lane."""
         filled = np.full(len(self.first), LANE)
         some = self.count > 0
         filled[(np.cumsum(self.count) - 1)[some]] = (self.lengths - LANE * (self.count - 1))[some]
         return filled
 
     def _passed_on(self, last: np.ndarray, decay: float) -> np.ndarray:
-        """(lanes,) what the lanes before each one sum up to at their end: again such sums, of lanes."""
+        """(lanes,) decayed sum of the earlier lanes of the same series, from the last rows of all lanes."""
         inner = Lanes(self.count)
         total = inner.flat(inner.decayed_sum(inner.lay(last), decay**LANE))
         passed_on = np.zeros_like(total)
@@ -110,6 +111,6 @@ class Lanes:
         return passed_on
 
     def flat(self, values: np.ndarray) -> np.ndarray:
-        """(M,) values taken out of lanes; the inverse of `lay`."""
+        """Take (M,) values out of lanes; the inverse of `lay`."""
         taken: np.ndarray = values.T[np.arange(LANE) < self._filled[:, None]]
         return taken

@@ -1,7 +1,8 @@
 """The default network's forward pass in numpy: a stored `.keras` file forecasts without TensorFlow.
 
-Stacked LSTM layers read the context in patches of five bars; their last state and the inputs at the origin
-pass through two dense layers to the numbers of a fan. A test holds this equal to Keras.
+Stacked LSTM layers read the context in patches of five bars. Their last state, joined with the inputs at the
+origin, goes through two dense layers, whose outputs are the parameters of a fan of quantiles. A test checks
+that the outputs equal those of Keras.
 """
 
 import io
@@ -16,7 +17,7 @@ from forecasting.errors import ModelError
 
 _WEIGHTS = "model.weights.h5"
 _UNREADABLE = (OSError, KeyError, ValueError, zipfile.BadZipFile)
-# Windows that are computed at once: enough for fast matrix products, few enough for the processor's cache.
+# Windows computed at once: enough for fast matrix products, few enough for the processor's cache.
 _BATCH = 1024
 
 
@@ -37,19 +38,19 @@ class Network:
 
     @classmethod
     def of(cls, weights: list[np.ndarray]) -> Self:
-        """From the list that `get_weights` of the Keras model gives."""
+        """From the list that `get_weights` of the Keras model returns."""
         *lstm, hidden, hidden_bias, out, out_bias = weights
         layers = tuple((lstm[i], lstm[i + 1], lstm[i + 2]) for i in range(0, len(lstm), 3))
         return cls(layers, (hidden, hidden_bias), (out, out_bias))
 
     @classmethod
     def read(cls, model_bytes: bytes) -> Self:
-        """From a `.keras` file.
+        """Read the weights of a `.keras` file.
 
         Raises:
             ModelError: the bytes are not such a network.
         """
-        import h5py  # noqa: PLC0415 - a tenth of a second that only what forecasts should pay
+        import h5py  # noqa: PLC0415 - takes a tenth of a second to import
 
         try:
             with zipfile.ZipFile(io.BytesIO(model_bytes)) as archive:
@@ -71,7 +72,7 @@ class Network:
         return digest_arrays(*(array for layer in self.lstm for array in layer), *self.hidden, *self.out)
 
     def __call__(self, contexts: np.ndarray, at_origin: np.ndarray) -> np.ndarray:
-        """(B, 28) float32 numbers of a fan, from (B, steps, inputs) and (B, F)."""
+        """(B, 28) float32 outputs, from contexts (B, steps, inputs) and inputs at the origin (B, F)."""
         parts = [np.empty((0, len(self.out[1])), np.float32)]
         for start in range(0, len(at_origin), _BATCH):
             batch = slice(start, start + _BATCH)

@@ -1,8 +1,8 @@
 """The command behind `make pretrain`: `python -m forecasting.models.pretrain [FOLDER]`.
 
-It trains the network that the package ships on simulated markets, judges it on fresh ones, and writes
-`model.keras` and `metadata.json` to the folder; without one, to where the package ships them from. The same
-bits again on the same kind of machine, but for the time of saving that Keras writes into its file.
+It trains the default network on simulated markets, evaluates it on fresh ones, and writes `model.keras` and
+`metadata.json` to the folder, by default the one from which the package ships them. The same machine produces
+the same weights again; only the time of saving in the `.keras` file differs.
 """
 
 import json
@@ -29,17 +29,16 @@ from forecasting.models.simulation.judge import (
 from forecasting.models.simulation.markets import PATHS, STEPS_AHEAD
 from forecasting.models.simulation.samples import KINDS, Sample
 
-# Numbers of samples that no network is trained on.
+# Numbers of the samples that are kept out of training.
 _WATCHED, _PAST, _SEEN, _JUDGED = 10**6, 10**6 + 1, 10**6 + 2, 10**6 + 3
-# Simulations of each kind that the shipped network is judged on, and those for the seer: fewer, with more
-# futures.
+# Number of samples for the evaluation, and of series for the seer, which needs many more futures of each.
 _JUDGED_SAMPLES = 8
 _SEER_SERIES = 200
-# Rounds after which the loss on fresh markets is written down.
+# The loss on fresh markets is recorded every so many rounds.
 _WATCH_EVERY = 5
 
-# The prices by which the laws, the inputs and the size of the network were chosen; no network was trained on
-# them.
+# Real prices that were used to choose the laws, the inputs and the size of the network, up to these dates.
+# The network was not trained on them.
 CHOSEN_ON = {
     "ECB reference rates": "2016-09-30",
     "US stocks (AAPL, FB, GOOG, IBM, MSFT)": "2013-12-31",
@@ -50,8 +49,8 @@ CHOSEN_ON = {
 
 
 def main(folder: Path, recipe: Recipe) -> None:
-    """Pretrain by a recipe, judge, and write both files."""
-    # One thread for the network and one for the simulation, and sums that are always in one order.
+    """Pretrain, evaluate on fresh markets, and write both files."""
+    # One thread trains and one simulates; with one thread, sums always have the same order.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     started = time.monotonic()
     watched = Sample.join([recipe.sample(_WATCHED, kind, series=recipe.series // 4) for kind in KINDS])
@@ -86,7 +85,7 @@ def main(folder: Path, recipe: Recipe) -> None:
 
 
 def _judged(recipe: Recipe, kind: str, network: Network) -> dict[str, Any]:
-    """Losses and coverage on fresh markets: of the network and two baselines, and beside the seer."""
+    """Losses and coverage on fresh markets, beside those of two baselines and of the seer."""
     past = recipe.sample(_PAST, kind)
     fresh = Sample.join([recipe.sample(_JUDGED + number, kind) for number in range(_JUDGED_SAMPLES)])
     own = judge(network_quantiles(network, fresh), fresh)

@@ -1,6 +1,6 @@
-"""Pretraining: the default network learns from simulated markets, and has seen no price when it is done.
+"""Pretraining: trains the default network on simulated markets only, never on real prices.
 
-`python -m forecasting.models.pretrain` trains and writes the one that the package ships.
+`python -m forecasting.models.pretrain` trains the network that the package ships.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,24 +18,23 @@ from forecasting.models.simulation.samples import KINDS, Sample
 from forecasting.quantiles import LEVELS
 
 HIDDEN = 64
-# Steps handed to TensorFlow at once.
+# Training steps per call into TensorFlow.
 _STEPS_PER_CALL = 20
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the network is pretrained.
+    """Settings of the pretraining.
 
     Attributes:
-        units: of each LSTM layer.
-        rounds: how many samples are drawn and learnt from, each of about 8,000 daily and 8,000 intraday
-            windows; no window is seen twice.
-        batch_size: windows a step.
-        learning_rate: at the start; it falls to 0 as a cosine.
-        weight_decay: of AdamW.
-        seed: of the weights and of everything simulated.
-        series: how many of each kind are simulated in a round.
-        context: how many changes the first layer sees.
+        units: units of each LSTM layer.
+        rounds: number of samples, each of about 8,000 daily and 8,000 intraday windows; none is used twice.
+        batch_size: windows per step.
+        learning_rate: learning rate at the start; it decays to 0 along a cosine.
+        weight_decay: weight decay of AdamW.
+        seed: seed of the initial weights and of the simulation.
+        series: simulated series of each kind per round.
+        context: changes that the first LSTM layer reads.
     """
 
     units: tuple[int, ...] = (32, 16)
@@ -48,15 +47,15 @@ class Recipe:
     context: int = CONTEXT
 
     def sample(self, number: int, kind: str, *, series: int | None = None, paths: int = PATHS) -> Sample:
-        """The simulated windows of such a number: those below `rounds` are learnt from."""
+        """Simulate the sample `number`; training uses the numbers below `rounds`."""
         seed = (self.seed, number)
         return Sample.draw(seed, kind, series=series or self.series, paths=paths, context=self.context)
 
 
 def build_network(units: tuple[int, ...], context: int = CONTEXT) -> Any:
-    """The Keras model: from contexts (B, 24, 10) and inputs at the origin (B, F) to a fan's numbers (B, 28).
+    """Build the Keras model, from contexts (B, 24, 10) and inputs at the origin (B, F) to (B, 28).
 
-    It begins at a fan of zeros: a random walk as wide as the volatility of late.
+    Its outputs start at zero, which is a random walk with the recent volatility.
     """
     steps = keras.Input((context // PATCH, 2 * PATCH), name="context")
     at_origin = keras.Input((len(NAMES),), name="at_origin")
@@ -70,13 +69,13 @@ def build_network(units: tuple[int, ...], context: int = CONTEXT) -> Any:
 
 
 def loss(numbers: Any, futures: Any) -> Any:
-    """Mean pinball loss of all futures, quantiles and steps, each over the width that is forecast.
+    """Mean pinball loss over futures, quantiles and steps, divided by the forecast width of each step.
 
-    No gradient flows through that width, so a window's weight depends on its inputs alone. A weight that
-    depends on the futures, say on their size, is not proper: it makes every interval too narrow.
+    No gradient flows through that divisor, so a window's weight depends only on its inputs and the loss is
+    proper. A weight that depends on the futures, for instance on their size, makes every interval too narrow.
 
     Args:
-        numbers: (B, 28) what the network says.
+        numbers: (B, 28) the network's outputs.
         futures: (B, paths, 15) changes at `STEPS_AHEAD`, in scales.
     """
     levels = LEVELS.astype(np.float32)
@@ -88,10 +87,10 @@ def loss(numbers: Any, futures: Any) -> Any:
 
 
 def pretrain(recipe: Recipe, on_round: Callable[[int, Any, float], None]) -> Any:
-    """Train a network on simulated markets; the Keras model.
+    """Train a network on simulated markets and return the Keras model.
 
     Args:
-        recipe: how.
+        recipe: the settings.
         on_round: called after each round with its number, the network so far and the round's loss.
     """
     keras.utils.set_random_seed(recipe.seed)
@@ -111,7 +110,7 @@ def pretrain(recipe: Recipe, on_round: Callable[[int, Any, float], None]) -> Any
 
 
 def _samples(recipe: Recipe) -> Iterator[Sample]:
-    """The samples of all rounds; the next one is simulated while one is learnt from."""
+    """The samples of all rounds; a thread simulates the next one while the network trains."""
 
     def draw(number: int) -> Sample:
         return Sample.join([recipe.sample(number, kind) for kind in KINDS])
@@ -126,7 +125,7 @@ def _samples(recipe: Recipe) -> Iterator[Sample]:
 
 
 def _calls(sample: Sample, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, ...]]:
-    """Arrays (steps, batch, ...) of a sample's windows in random order, but for those that fill no batch."""
+    """Arrays (steps, batch, ...) of a sample's windows in random order, without an incomplete last batch."""
     order = rng.permutation(len(sample))
     order = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
     for start in range(0, len(order), _STEPS_PER_CALL):
@@ -135,7 +134,7 @@ def _calls(sample: Sample, batch_size: int, rng: np.random.Generator) -> Iterato
 
 
 def _steps_function(network: Any, optimizer: Any) -> Any:
-    """A compiled function of (steps, batch, ...) arrays that takes those steps and gives their losses."""
+    """Compile a function that trains on (steps, batch, ...) arrays and returns the loss of each step."""
     variables = network.trainable_variables
     optimizer.build(variables)
 

@@ -1,6 +1,6 @@
-"""What a network is worth on fresh simulated markets: against two baselines, and against a seer.
+"""Evaluates a network on fresh simulated markets, beside two baselines and a seer.
 
-The seer knows each series' law and true state, which no forecaster can: its loss is the least there is.
+The seer knows each series' law and true state, which no forecaster can know. Its loss is the lower bound.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,7 @@ from forecasting.models.simulation.markets import PATHS, STEPS_AHEAD
 from forecasting.models.simulation.samples import Sample
 from forecasting.quantiles import LEVELS
 
-# Futures from which the seer takes its quantiles: so many that their own error costs it less than a
-# thousandth.
+# Futures that give the seer's quantiles. Their sampling error adds less than 0.1% to its loss.
 SEER_PATHS = 1024
 _VOLATILITIES = [NAMES.index(f"volatility_{half_life}") for half_life in HALF_LIVES]
 _USUAL = [NAMES.index(f"volatility_{half_life}") for half_life in (60, 250)]
@@ -24,11 +23,11 @@ _BATCH = 2048
 
 @dataclass(frozen=True)
 class Judgement:
-    """What forecasts of W simulated windows were worth.
+    """Scores of forecasts of W simulated windows.
 
     Attributes:
         losses: (W,) mean scaled pinball loss of each window.
-        cover: by interval, 80 and 90, the share of futures inside at each of `STEPS_AHEAD`.
+        cover: coverage of the 80% and 90% intervals (keys 80 and 90) at each of `STEPS_AHEAD`.
     """
 
     losses: np.ndarray
@@ -41,10 +40,10 @@ class Judgement:
 
 
 def judge(quantiles: np.ndarray, sample: Sample) -> Judgement:
-    """Judge (W, 15, 11) quantiles, in scales, by the futures of a sample.
+    """Score (W, 15, 11) quantiles, in scales, against the futures of a sample.
 
-    The pinball loss at each step counts over the square root of the step and the window's volatility of a
-    quarter and a year, which is known at its origin.
+    The pinball loss at each step is divided by the square root of the step and by the window's volatility
+    over a quarter and a year, which is known at the origin.
     """
     usual = np.exp(sample.at_origin[:, _USUAL].mean(axis=1, dtype=np.float64))
     losses = np.empty(len(sample))
@@ -62,18 +61,18 @@ def judge(quantiles: np.ndarray, sample: Sample) -> Judgement:
 
 
 def network_quantiles(network: Network, sample: Sample) -> np.ndarray:
-    """(W, 15, 11) quantiles of a network."""
+    """(W, 15, 11) quantiles from a network."""
     return fan.quantiles(network(sample.contexts, sample.at_origin), STEPS_AHEAD)
 
 
 def walk_quantiles(past: Sample, sample: Sample) -> np.ndarray:
-    """(W, 15, 11) quantiles of the EWMA walk: one table, from other windows, times each window's scale."""
+    """(W, 15, 11) quantiles of the EWMA walk: each window's scale times one table, fitted on `past`."""
     table = np.stack([np.quantile(past.futures[..., step], LEVELS) for step in range(len(STEPS_AHEAD))])
     return np.broadcast_to(table, (len(sample), *table.shape))
 
 
 def regression_quantiles(past: Sample, sample: Sample) -> np.ndarray:
-    """(W, 15, 11) quantiles of a regression: widths from the logarithms of six volatilities, one shape."""
+    """(W, 15, 11) quantiles of a regression of the width on six volatilities; fitted on `past`."""
     sizes = np.log(np.abs(past.futures).mean(axis=1) + 0.01)
     weights = np.linalg.lstsq(_regressors(past), sizes, rcond=None)[0]
     learnt, width = (np.exp(np.clip(_regressors(some) @ weights, -3, 8)) for some in (past, sample))
@@ -83,10 +82,10 @@ def regression_quantiles(past: Sample, sample: Sample) -> np.ndarray:
 
 
 def seer_quantiles(sample: Sample) -> tuple[np.ndarray, Sample]:
-    """The seer's quantiles, from all futures but `PATHS`; and the sample with those `PATHS` futures alone."""
+    """The seer's quantiles, from all but `PATHS` futures; and the sample with only those futures."""
     half = sample.futures.shape[1] // 2
     own = PATHS // 2
-    # Futures come in pairs with opposite shocks: the first half, and the second. No pair is parted.
+    # The second half of the futures has the opposite shocks of the first: keep each pair on one side.
     held = np.r_[0:own, half : half + own]
     known = np.delete(sample.futures, held, axis=1)
     quantiles = np.moveaxis(np.quantile(known, LEVELS, axis=1), 0, -1)

@@ -1,13 +1,13 @@
-"""The laws of simulated markets: the ranges from which each simulated series draws its own parameters.
+"""The laws of simulated markets: ranges from which each simulated series draws its own parameters.
 
-Sizes are in units of the series' usual one-bar volatility, times in bars. No price was fitted: the ranges are
-wide enough to cover currencies, shares, commodities and coins, daily and intraday.
+Sizes are in units of the series' usual one-bar volatility, times in bars. The ranges were not fitted to
+prices; they are wide enough for currencies, shares, commodities and coins.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Laws:
-    """Ranges of a simulated series' parameters, and the shares of series that have a property at all.
+    """Ranges of the parameters, and the shares of series that have a property at all.
 
     Attributes:
         half_lives: one range, in bars, for each component of log volatility; drawn log-uniformly. Several
@@ -29,8 +29,8 @@ class Laws:
             GARCH, and not noise of its own (Nelson, "Conditional heteroskedasticity in asset returns", 1991);
             uniform.
         leverage_share, leverage: correlation of a change with the volatility after it (Black, "Studies of
-            stock price volatility changes", 1976); uniform, and of either sign: shares fear falls, and a
-            currency's fall is a rise of the price of the others.
+            stock price volatility changes", 1976); uniform, of either sign, since a
+            fall of one currency is a rise of the other.
         tail_least, tail_mean, tail_most: degrees of freedom of the Student t distribution of changes
             (Bollerslev, "A conditionally heteroskedastic time series model for speculative prices and rates
             of return", 1987); the least plus an exponential variable, cut at the most.
@@ -87,10 +87,6 @@ class Laws:
     hold_rate: Range = (0.001, 0.3)
     hold_length: Range = (1.0, 60.0)
 
-    def record(self) -> dict[str, Any]:
-        """The laws as a JSON-able record."""
-        return asdict(self)
-
 
 DAILY = Laws(half_lives=((2, 15), (15, 120), (120, 1500)))
 INTRADAY = Laws(half_lives=((2, 30), (30, 400), (400, 10000)), drift=0.015, pull=(50, 4000))
@@ -98,15 +94,15 @@ INTRADAY = Laws(half_lives=((2, 30), (30, 400), (400, 10000)), drift=0.015, pull
 
 @dataclass(frozen=True)
 class Worlds:
-    """The parameters that N simulated series drew: (N,) float32 each, or (components, N).
+    """The parameters of N simulated series; float32 arrays (N,), or (components, N).
 
     Attributes:
-        decay: (components, N); what is left after a bar of a component of log volatility.
+        decay: (components, N); share of a component of log volatility that remains after one bar.
         spread: (components, N); stationary standard deviation of each component.
-        reaction: share of the volatility's shocks that is the size of the change.
+        reaction: share of the volatility's shocks that comes from the size of the change.
         leverage: correlation of a change with the volatility's shock.
         tail: degrees of freedom of changes.
-        skew: by what share rises are larger than without, and falls smaller.
+        skew: relative increase of the size of rises, and decrease of the size of falls.
         mean_size: mean absolute change before skew and jumps, in standard deviations.
         jump_rate: jumps per bar.
         jump_size: standard deviation of a jump.
@@ -117,8 +113,8 @@ class Worlds:
         echo: autocorrelation of changes.
         noise: standard deviation of the quoted less the true price.
         tick: step between possible prices; 0 for none.
-        hold_rate: stretches without a new price that begin per bar.
-        hold_end: share of such stretches that end per bar.
+        hold_rate: probability per bar that a stretch without new quotes begins.
+        hold_end: probability per bar that such a stretch ends.
     """
 
     decay: np.ndarray
@@ -178,12 +174,12 @@ class Worlds:
         return cls(**{name: values.astype(np.float32) for name, values in parameters.items()})
 
     def each(self, of: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """The same worlds with every array passed through `of`."""
+        """Apply a function to every array."""
         return type(self)(**{name: of(values) for name, values in vars(self).items()})
 
 
 def _mean_size(tail: np.ndarray) -> np.ndarray:
-    """Mean absolute value of a Student t variable of unit variance with so many degrees of freedom."""
+    """Mean absolute value of Student t variables with unit variance and `tail` degrees of freedom."""
     ratio = np.exp([math.lgamma((df + 1) / 2) - math.lgamma(df / 2) for df in tail])
     size: np.ndarray = 2 * np.sqrt((tail - 2) / np.pi) * ratio / (tail - 1)
     return size

@@ -1,8 +1,8 @@
-"""Simulated price paths, and several futures from the true state of each market at each origin.
+"""Simulates price paths, and several futures from the true state of each series at each origin.
 
-A path shows one of the futures that its market could have had. A simulator knows the true state, so it can
-draw many: eight of them make a training target eight times less noisy than one. They come in pairs with
-opposite shocks.
+A recorded history has one future. A simulator knows the true state, so it can draw several: eight futures
+make a training target with an eighth of the variance. They come in pairs with opposite shocks (antithetic
+variates).
 """
 
 from collections.abc import Iterator
@@ -13,27 +13,26 @@ import numpy as np
 
 from forecasting.models.simulation.laws import Laws, Worlds
 
-# Steps ahead at which futures are recorded: 1 to 250, about evenly spaced in their logarithms.
+# Futures are recorded at these steps ahead, about evenly spaced in their logarithms.
 STEPS_AHEAD = np.array([1, 2, 3, 5, 8, 12, 18, 26, 36, 50, 72, 100, 140, 190, 250])
 PATHS = 8
-# Shocks that move volatility are cut at this many standard deviations, and log volatility at this distance
-# from usual.
+# Limits of the shocks that drive volatility, in standard deviations, and of log volatility.
 _SHOCK_LIMIT = 6.0
 _LOG_VOLATILITY_LIMIT = 4.0
-# What a break of the usual volatility leaves of the breaks before it.
+# A break of the usual volatility keeps this share of the earlier breaks.
 _KEPT_AFTER_BREAK = 0.5
-# Bars whose shocks are drawn at once: few calls, and arrays that stay in the processor's cache.
+# Bars whose shocks are drawn at once: few calls, and arrays that fit in the processor's cache.
 _BLOCK = 50
 
 
 class Length(NamedTuple):
-    """How long simulated histories are, and where their origins lie.
+    """Length of the simulated histories, and the place of their origins.
 
     Attributes:
-        bars: of each history.
+        bars: bars of each history.
         first: the earliest origin.
-        early: half of the origins lie before this bar: short histories.
-        origins: of each history; the same bars in all of one simulation.
+        early: half of the origins lie before this bar, so that the network learns short histories.
+        origins: origins of each history; the same bars in all series of one simulation.
     """
 
     bars: int
@@ -61,7 +60,7 @@ class Markets:
 
 @dataclass
 class _State:
-    """Where M paths are: (M,) float32 each."""
+    """The state of M paths; float32 arrays (M,) unless noted."""
 
     components: np.ndarray  # (components, M) of log volatility
     usual: np.ndarray  # the part of log volatility that only breaks move
@@ -72,23 +71,23 @@ class _State:
 
     @classmethod
     def start(cls, worlds: Worlds, rng: np.random.Generator) -> "_State":
-        """Stationary volatility, a price at its usual level."""
+        """Draw a start: stationary volatility, and the price at its usual level."""
         count = len(worlds.tail)
         usual, price, change, seen = np.zeros((4, count), np.float32)
         components = worlds.spread * rng.standard_normal(worlds.spread.shape, dtype=np.float32)
         return cls(components, usual, price, change, seen, held=np.zeros(count, bool))
 
     def copies(self, count: int) -> "_State":
-        """The same state `count` times, all paths of the first copy first."""
+        """Repeat all paths `count` times, copy by copy."""
         return _State(
             **{name: np.concatenate([values] * count, axis=-1) for name, values in vars(self).items()}
         )
 
 
 class _Shocks(NamedTuple):
-    """What happens to M paths in one bar."""
+    """The random shocks of M paths in one bar."""
 
-    change: np.ndarray  # (M,) in volatilities of the bar
+    change: np.ndarray  # (M,) in units of the volatility
     volatility: np.ndarray  # (M,) in standard deviations of the volatility's shocks
     broken: np.ndarray  # (breaks,) which paths get a new usual volatility
     broken_to: np.ndarray  # (breaks,) where it lies
@@ -101,9 +100,7 @@ class _Engine:
     def __init__(self, worlds: Worlds, rng: np.random.Generator, *, pairs: bool) -> None:
         self._worlds = worlds
         self._rng = rng
-        self._pairs = (
-            pairs  # whether the second half of all paths gets the shocks of the first with opposite signs
-        )
+        self._pairs = pairs  # the second half of the paths gets the opposite shocks of the first
         self._kick = worlds.spread * np.sqrt(1 - worlds.decay**2)
         self._own = np.sqrt(1 - worlds.reaction**2) * np.sqrt(1 - worlds.leverage**2)
         self._size = worlds.reaction * np.sqrt(1 - worlds.leverage**2) / np.sqrt(1 - worlds.mean_size**2)
@@ -111,7 +108,7 @@ class _Engine:
         self._may_hold = bool(worlds.hold_rate.any())
 
     def shocks(self, bars: int) -> Iterator[_Shocks]:
-        """The shocks of so many bars."""
+        """Draw the shocks of the next `bars` bars."""
         for start in range(0, bars, _BLOCK):
             yield from self._block(min(_BLOCK, bars - start))
 
@@ -172,7 +169,7 @@ class _Engine:
 def simulate(
     laws: Laws, series: int, length: Length, rng: np.random.Generator, paths: int = PATHS
 ) -> Markets:
-    """Simulate so many series, and an even number of futures from each origin.
+    """Simulate `series` histories, and an even number of futures, `paths`, from each origin.
 
     Example:
         >>> from forecasting.models.simulation.laws import DAILY
@@ -202,7 +199,7 @@ def simulate(
 
 
 class _Quotes:
-    """Turns true prices into quoted ones: with noise, and rounded to ticks."""
+    """Turns true prices into quotes: adds noise and rounds to ticks."""
 
     def __init__(self, worlds: Worlds, rng: np.random.Generator) -> None:
         self._noise = worlds.noise
@@ -211,20 +208,20 @@ class _Quotes:
         self._rng = rng
 
     def of(self, price: np.ndarray) -> np.ndarray:
-        """(..., N) quotes of such true prices."""
+        """(..., N) quotes of the true log prices `price`."""
         quote = price + self._noise * self._rng.standard_normal(price.shape, dtype=np.float32)
         tick = self._tick[self._rounded]
         quote[..., self._rounded] = np.rint(quote[..., self._rounded] / tick) * tick
         return quote
 
     def history(self, seen: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """(L, N) quotes; one that is not updated is the one before."""
+        """(L, N) quotes; a held quote repeats the one before."""
         last = np.maximum.accumulate(np.where(held, 0, np.arange(len(seen))[:, None]), axis=0)
         return np.take_along_axis(self.of(seen), last, axis=0)
 
 
 def _futures(engine: _Engine, state: _State, quotes: _Quotes, quoted: np.ndarray) -> np.ndarray:
-    """(N, paths, 15) changes of the quote after `state` (paths x N), from the quotes `quoted` (N,)."""
+    """(N, paths, 15) changes of the quotes from `quoted` (N,), when `state` (paths * N) moves on."""
     paths = len(state.price) // len(quoted)
     found = np.empty((len(STEPS_AHEAD), paths, len(quoted)), np.float32)
     updated = np.zeros(len(state.price), bool)
@@ -240,7 +237,7 @@ def _futures(engine: _Engine, state: _State, quotes: _Quotes, quoted: np.ndarray
 
 
 def _draw_origins(length: Length, rng: np.random.Generator) -> np.ndarray:
-    """(O,) sorted bars: half early ones, half later ones."""
+    """(O,) sorted bars: half of them early, half later."""
     early = length.origins // 2
     short = rng.choice(np.arange(length.first, length.early), early, replace=False)
     long = rng.choice(np.arange(length.early, length.bars), length.origins - early, replace=False)

@@ -1,4 +1,4 @@
-"""Training samples from simulated markets: what a network sees at each origin, and eight futures."""
+"""Samples of simulated markets: the network's inputs at each origin, and the futures that followed."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -9,12 +9,12 @@ from forecasting.models.inputs import CONTEXT, Moves, inputs_at
 from forecasting.models.simulation.laws import DAILY, INTRADAY, Laws
 from forecasting.models.simulation.markets import PATHS, Length, Markets, simulate
 
-# Changes beyond this many scales say no more about quantiles, and overflow nothing.
+# Futures are clipped at this many scales, far outside of all quantiles.
 _TARGET_LIMIT = 300.0
 
 
 class Kind(NamedTuple):
-    """A kind of bars to simulate: their laws, and how long their histories are."""
+    """A kind of bars to simulate."""
 
     laws: Laws
     length: Length
@@ -46,7 +46,7 @@ class Sample:
 
     @classmethod
     def of(cls, markets: Markets, context: int = CONTEXT) -> Self:
-        """All windows of `markets` but those of prices that do not move."""
+        """Compute the inputs of all windows of `markets`, without those whose price never moves."""
         bars, series = markets.level.shape
         moves = Moves(np.diff(markets.level, axis=0).T.ravel(), np.full(series, bars - 1))
         ages = np.repeat(markets.origins, series)
@@ -67,7 +67,7 @@ class Sample:
         paths: int = PATHS,
         context: int = CONTEXT,
     ) -> Self:
-        """Simulate windows of a `kind` of bars; the same ones for the same seed.
+        """Simulate windows of a `kind` of bars. The same seed gives the same windows.
 
         Example:
             >>> sample = Sample.draw((1, 2), "daily", series=10)
@@ -80,7 +80,7 @@ class Sample:
 
     @classmethod
     def join(cls, samples: "list[Sample]") -> Self:
-        """All windows of several samples."""
+        """Concatenate samples."""
         return cls(
             *(np.concatenate([vars(sample)[name] for sample in samples]) for name in cls.__annotations__)
         )

@@ -250,6 +250,8 @@ def test_models_lists_promotes_and_rolls_back(
     ] in lines
     assert ["2026-10-20", "2026-10-20T06:00:00", "stacked_lstm", "aaaa", "It", "won."] in lines
 
+    assert call(*words[:2], "promote", "aaaa", *words[2:]) == 1  # there is no terminal to ask on
+    assert "nothing was changed: there is no terminal to ask on; add --yes" in capsys.readouterr().err
     assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", "--yes", *words[2:]) == 0
     said = "From 2026-10-27 on, stacked_lstm aaaa publishes. Promoted by hand: calmer."
     out = capsys.readouterr().out

@@ -23,12 +23,14 @@ from flows.nightly import nightly
 from flows.retrain import retrain
 from forecasting.as_of import to_instant
 from forecasting.errors import AuditError, SourceError
-from forecasting.models.registry import Registry
+from forecasting.night import NightResult
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.publishing import reader
 from forecasting.publishing.address import as_of_folder
-from forecasting.publishing.publish import find_published
+from forecasting.publishing.decisions import DecisionLog
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import find_manifests
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
@@ -60,7 +62,7 @@ main()
 def late_night(
     tmp_path_factory: pytest.TempPathFactory,
     prefect_server: None,  # noqa: ARG001 - it must be there before
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, Manifest]:
     """The folder of a panel whose first run started weeks late, after its deadline; the run's manifest."""
     folder = tmp_path_factory.mktemp("late")
     prices_to(folder, "2026-10-30")
@@ -69,7 +71,7 @@ def late_night(
 
 
 @pytest.fixture
-def night(late_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+def night(late_night: tuple[Path, Manifest], tmp_path: Path) -> Path:
     """A copy of it, to do with as one likes."""
     return Path(shutil.copytree(late_night[0], tmp_path / "night"))
 
@@ -79,14 +81,14 @@ def prices_to(folder: Path, last: str) -> None:
     write_prices(folder / "prices.csv", {"AAA": bars, "BBB": bars, "C/C": bars}, last=last)
 
 
-def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> dict[str, Any]:
+def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> Manifest:
     """Run the flow as one that was scheduled for `due`, and starts now."""
     parameters = {"panel": str(folder / "tiny.toml"), "store": str(folder / "store")}
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(flow, parameters=parameters, state=Scheduled(scheduled_time=due))
-    manifest = run_flow(flow, flow_run=flow_run)
-    assert isinstance(manifest, dict)
-    return manifest
+    result = run_flow(flow, flow_run=flow_run)
+    assert isinstance(result, NightResult)
+    return result.manifest
 
 
 def slots_taken(limit: str) -> int:
@@ -94,8 +96,8 @@ def slots_taken(limit: str) -> int:
         return client.read_global_concurrency_limit_by_name(limit).active_slots
 
 
-def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
-    return [one for _, one in find_published(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
+def published(folder: Path, as_of: str) -> list[Manifest]:
+    return [one for _, one in find_manifests(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
 
 
 def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_named(tmp_path: Path) -> None:
@@ -118,13 +120,13 @@ def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_nam
 
 
 def test_a_run_that_starts_late_has_the_as_of_of_its_scheduled_time(
-    late_night: tuple[Path, dict[str, Any]],
+    late_night: tuple[Path, Manifest],
 ) -> None:
-    assert late_night[1]["as_of"] == "2026-10-29"
+    assert late_night[1].as_of == "2026-10-29"
 
 
 def test_a_late_training_publishes_twice_and_the_final_one_counts(
-    late_night: tuple[Path, dict[str, Any]],
+    late_night: tuple[Path, Manifest],
 ) -> None:
     folder, manifest = late_night
     early, final = published(folder, "2026-10-29")
@@ -141,7 +143,7 @@ def test_a_late_training_publishes_twice_and_the_final_one_counts(
 
 
 def test_report_and_summary_of_an_early_forecast_say_that_it_is_provisional(
-    late_night: tuple[Path, dict[str, Any]],
+    late_night: tuple[Path, Manifest],
 ) -> None:
     folder, _ = late_night
     early, final = (
@@ -185,10 +187,9 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     manifest = run(night, NEXT_DUE)
     assert published(night, "2026-10-29") == before
     assert published(night, "2026-10-30") == []
-    assert manifest.forecast_id == before[-1]["forecast_id"]
+    assert manifest.forecast_id == before[-1].forecast_id
     line = "Nothing new: the prices up to 2026-10-29 and the model are those of forecast "
     line += manifest.forecast_id
-    assert manifest["standing"].startswith(line)
     with get_client(sync_client=True) as client:
         shown = {one.key: one.data for one in client.read_latest_artifacts()}
     assert line in shown["forecast-tiny"]
@@ -250,18 +251,18 @@ def test_a_retry_of_the_flow_keeps_the_as_of(night: Path, monkeypatch: pytest.Mo
 
 def test_retrain_trains_now_and_publishes_only_when_asked_to(night: Path) -> None:
     parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
-    before = Registry(Storage(str(night / "store")), "tiny").decisions()
+    before = DecisionLog(Storage(str(night / "store")), "tiny").all()
     decision = retrain(**parameters, publish=False)
     assert len(before) == 1
-    assert (decision["as_of"], decision["trained_for"]) == ("2026-10-30", "2026-10-30")
-    assert decision["challenger"] != before[0].challenger
+    assert (decision.as_of, decision.trained_for) == ("2026-10-30", "2026-10-30")
+    assert decision.challenger != before[0].challenger
     assert published(night, "2026-10-30") == []
     tally = read_tally(Storage(parameters["store"]), "tiny")  # the night before could not score its own
     assert set(zip(tally["as_of"].dt.strftime("%Y-%m-%d"), tally["rows"], strict=True)) == {("2026-10-29", 1)}
 
-    manifest = retrain(**parameters)
+    manifest = retrain(**parameters).manifest
     assert manifest.decision == decision
-    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [manifest.forecast_id]
+    assert [one.forecast_id for one in published(night, "2026-10-30")] == [manifest.forecast_id]
 
 
 def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
@@ -286,16 +287,17 @@ def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
         assert "at work\n" in iter(first.stdout.readline, "")
         helper = threading.Thread(target=let_go)
         helper.start()
-        second = nightly(**parameters)
+        again = nightly(**parameters)
         helper.join()
         printed = first.stdout.read()
     assert first.returncode == 0, printed
     assert waits in caplog.text
-    assert second["standing"]
-    assert second["forecast_id"] in printed
-    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [second["forecast_id"]]
+    assert not again.is_new
+    second = again.manifest
+    assert second.forecast_id in printed
+    assert [one.forecast_id for one in published(night, "2026-10-30")] == [second.forecast_id]
     pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
-    assert pointer["forecast_id"] == second["forecast_id"]
+    assert pointer["forecast_id"] == second.forecast_id
 
 
 def set_deadline(folder: Path, minutes: int) -> None:

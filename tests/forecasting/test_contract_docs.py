@@ -1,4 +1,4 @@
-"""The snippets of docs/contract.md and of the README do what they say."""
+"""The code examples in docs/contract.md and in the README work as described."""
 
 import re
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from forecasting.publishing import publish
 from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
+from tests.conftest import TINY_PANEL, write_prices
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs/contract.md"
@@ -39,7 +40,7 @@ EVERYWHERE = [name for name, (local, _) in SNIPPETS.items() if not local]
 
 
 def fill(storage: Storage, forecast: SeriesForecast) -> None:
-    """An older forecast, those that do not count, the one that does, and a folder that is none."""
+    """Publish an older forecast, superseded ones, the valid one, and a folder without a forecast."""
     for day, name, known_at, facts in (
         ("29", "older", "2026-11-09T00:00:00Z", {}),
         ("30", "superseded", "2026-10-31T06:00:00Z", {}),
@@ -87,9 +88,12 @@ def test_a_snippet_reads_a_store_on_s3(name: str, s3_storage: Storage, forecast:
 
 @pytest.fixture
 def store_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: SeriesForecast) -> Storage:
-    """A store of the bundled panel, with prices and forecasts, as `make demo` leaves it."""
+    """A store with prices and forecasts of a panel `ecb_fx`, whose history is too short to train on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NIGHTCAST_PANELS", str(ROOT / "deployments/panels"))
+    monkeypatch.setenv("NIGHTCAST_PANELS", str(tmp_path))
+    write_prices(tmp_path / "prices.csv", {"EURUSD": 80, "EURJPY": 80})
+    panel = TINY_PANEL.replace("tiny", "ecb_fx")
+    (tmp_path / "ecb_fx.toml").write_text(panel, encoding="utf-8")
     storage = Storage("store")
     fill(storage, forecast)
     ingest(Panel.load("ecb_fx"), storage, np.datetime64("2026-10-31", "us"))

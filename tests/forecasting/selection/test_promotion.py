@@ -15,7 +15,7 @@ from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.manifest import Manifest
 from forecasting.selection.challenger import load_decision, plan_training, retrain, retrain_reason
-from forecasting.selection.promotion import list_versions, promote, rollback
+from forecasting.selection.promotion import list_versions, plan_rollback, promote, rollback
 from forecasting.storage import Storage
 from tests.workshop import Workshop
 
@@ -149,6 +149,19 @@ def test_a_rollback_may_lead_to_the_baseline_that_stood_in(
     workshop.shift = 0
     assert train(panel, local_storage, "2026-10-20").model == "stacked_lstm"
     assert rollback(panel, local_storage).model == stood_in
+
+
+def test_a_rollback_passes_over_what_a_run_for_a_past_date_decided(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    first, second = (train(panel, local_storage, f"2026-10-{day}") for day in (10, 20))
+    past = train(panel, local_storage, "2026-10-15")
+    assert len(workshop.trained) == 3
+    assert past.version not in {first.version, second.version}
+    planned = plan_rollback(panel, local_storage)
+    assert (planned.as_of, planned.version) == ("2026-10-20", first.version)
+    assert DecisionLog(local_storage, "tiny").all()[-1] == second  # nothing is written yet
+    assert rollback(panel, local_storage).version == first.version
 
 
 def test_a_rollback_needs_something_to_go_back_to(

@@ -5,7 +5,6 @@ It trains the default network on simulated markets, evaluates it on fresh ones, 
 the same weights again; only the time of saving in the `.keras` file differs.
 """
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -16,10 +15,9 @@ from forecasting.models.backend import tf
 from forecasting.models.inputs import NAMES
 from forecasting.models.network import Network
 from forecasting.models.pretraining import Recipe, pretrain
-from forecasting.models.shipped import FOLDER, METADATA, NETWORK
+from forecasting.models.shipped import FOLDER, METADATA, NETWORK, Pretraining, Scores
 from forecasting.models.simulation.judge import (
     SEER_PATHS,
-    Judgement,
     judge,
     network_quantiles,
     regression_quantiles,
@@ -39,7 +37,7 @@ _WATCH_EVERY = 5
 
 # Real prices that were used to choose the laws, the inputs and the size of the network, up to these dates.
 # The network was not trained on them.
-CHOSEN_ON = {
+PRICES_USED_UNTIL = {
     "ECB reference rates": "2016-09-30",
     "US stocks (AAPL, FB, GOOG, IBM, MSFT)": "2013-12-31",
     "spot energy (Brent, Henry Hub)": "2026-08-18",
@@ -68,47 +66,40 @@ def main(folder: Path, recipe: Recipe) -> None:
     network = Network.of(model.get_weights())
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / NETWORK)
-    metadata = {
-        "recipe": asdict(recipe),
-        "laws": {name: {**asdict(kind.laws), **kind.length._asdict()} for name, kind in KINDS.items()},
-        "chosen_on_prices_until": CHOSEN_ON,
-        "inputs": NAMES,
-        "steps_ahead": STEPS_AHEAD.tolist(),
-        "weights_digest": network.digest,
-        "parameters": model.count_params(),
-        "loss_by_round": history,
-        "judged": {kind: _judged(recipe, kind, network) for kind in KINDS},
-    }
-    (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
-    _say(json.dumps(metadata["judged"], indent=1))
+    record = Pretraining(
+        recipe=asdict(recipe),
+        laws={name: {**asdict(kind.laws), **kind.length._asdict()} for name, kind in KINDS.items()},
+        prices_used_until=PRICES_USED_UNTIL,
+        inputs=list(NAMES),
+        steps_ahead=STEPS_AHEAD.tolist(),
+        parameters=model.count_params(),
+        loss_by_round=history,
+        scores={kind: _score(recipe, kind, network) for kind in KINDS},
+        weights_digest=network.digest,
+    )
+    (folder / METADATA).write_bytes(record.to_json() + b"\n")
+    for kind, scores in record.scores.items():
+        _say(f"{kind}: {scores}")
     _say(f"{folder / NETWORK}: {network.digest}, after {time.monotonic() - started:.0f} s")
 
 
-def _judged(recipe: Recipe, kind: str, network: Network) -> dict[str, Any]:
-    """Losses and coverage on fresh markets, beside those of two baselines and of the seer."""
+def _score(recipe: Recipe, kind: str, network: Network) -> Scores:
     past = recipe.sample(_PAST, kind)
     fresh = Sample.join([recipe.sample(_JUDGED + number, kind) for number in range(_JUDGED_SAMPLES)])
     own = judge(network_quantiles(network, fresh), fresh)
     few = min(_SEER_SERIES, recipe.series)
     seer, seen = seer_quantiles(recipe.sample(_SEEN, kind, series=few, paths=SEER_PATHS + PATHS))
-    return {
-        "windows": len(fresh),
-        "network": round(own.loss, 5),
-        "ewma_walk": round(judge(walk_quantiles(past, fresh), fresh).loss, 5),
-        "regression": round(judge(regression_quantiles(past, fresh), fresh).loss, 5),
-        "cover": _cover(own),
-        "beside_the_seer": {
-            "windows": len(seen),
-            "network": round(judge(network_quantiles(network, seen), seen).loss, 5),
-            "seer": round(judge(seer, seen).loss, 5),
-        },
-    }
-
-
-def _cover(judgement: Judgement) -> dict[str, list[float]]:
-    return {
-        str(level): [round(float(share), 4) for share in shares] for level, shares in judgement.cover.items()
-    }
+    return Scores(
+        windows=len(fresh),
+        network=round(own.loss, 5),
+        regression=round(judge(regression_quantiles(past, fresh), fresh).loss, 5),
+        ewma_walk=round(judge(walk_quantiles(past, fresh), fresh).loss, 5),
+        cover_80=own.cover[80].round(4).tolist(),
+        cover_90=own.cover[90].round(4).tolist(),
+        seer_windows=len(seen),
+        network_on_them=round(judge(network_quantiles(network, seen), seen).loss, 5),
+        seer=round(judge(seer, seen).loss, 5),
+    )
 
 
 def _say(text: str) -> None:

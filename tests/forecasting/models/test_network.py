@@ -12,7 +12,7 @@ from forecasting.errors import ModelError
 from forecasting.models.backend import keras
 from forecasting.models.network import Network
 from forecasting.models.pretraining import build_network
-from forecasting.models.shipped import FOLDER, NETWORK, shipped_metadata, shipped_network
+from forecasting.models.shipped import FOLDER, NETWORK, shipped_network, shipped_pretraining
 from forecasting.models.simulation.samples import Sample
 
 
@@ -59,7 +59,7 @@ def test_no_windows_give_no_numbers(sample: Sample) -> None:
 
 
 def test_the_metadata_are_of_the_shipped_weights() -> None:
-    assert shipped_metadata()["weights_digest"] == shipped_network().digest
+    assert shipped_pretraining().weights_digest == shipped_network().digest
 
 
 @pytest.mark.parametrize("damage", ["not a zip", "no weights", "other layers"])

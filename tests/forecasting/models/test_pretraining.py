@@ -1,7 +1,5 @@
 """A short pretraining learns and repeats itself; the shipped network is good on markets it never saw."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from forecasting.models import fan
 from forecasting.models.backend import keras, tf
 from forecasting.models.network import Network
 from forecasting.models.pretraining import Recipe, build_network, loss, pretrain
-from forecasting.models.shipped import shipped_metadata, shipped_network
+from forecasting.models.shipped import shipped_network, shipped_pretraining
 from forecasting.models.simulation.judge import (
     judge,
     network_quantiles,
@@ -107,9 +105,9 @@ def test_no_one_beats_the_seer() -> None:
 
 def test_the_metadata_say_what_the_seer_loses() -> None:
     for kind in KINDS:
-        judged: dict[str, Any] = shipped_metadata()["judged"][kind]
-        assert judged["beside_the_seer"]["seer"] < judged["beside_the_seer"]["network"]
-        assert judged["network"] < min(judged["regression"], judged["ewma_walk"])
+        scores = shipped_pretraining().scores[kind]
+        assert scores.seer < scores.network_on_them
+        assert scores.network < min(scores.regression, scores.ewma_walk)
 
 
 def test_a_network_of_other_units_and_context_is_built_by_the_same_code() -> None:

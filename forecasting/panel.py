@@ -252,8 +252,8 @@ class Panel(_Section):
     def _count_intraday_bars(cls, given: Any) -> Any:
         """Set the defaults that count bars for intraday bars.
 
-        The audit's are whole days, so that nights and holidays are no gaps. The holdout has two months, and at
-        least twenty horizons: on ten days of hourly bars the gate could tell nothing.
+        The audit's are whole days, so that nights and holidays are no gaps. The holdout has two months, and
+        at least twenty horizons: on ten days of hourly bars the gate could tell nothing.
         """
         match given:
             case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY:
@@ -298,8 +298,8 @@ class Panel(_Section):
         if known < horizon:
             raise PanelError(
                 f"forecast.horizon = {horizon} reaches beyond the calendar {self.bars.calendar!r}, "
-                f"which ends on {calendar.end}, {known} bars from now; set horizon to {known} or less, upgrade "
-                "exchange_calendars, or choose another calendar from docs/calendars.md"
+                f"which ends on {calendar.end}, {known} bars from now; set horizon to {known} or less, "
+                "upgrade exchange_calendars, or choose another calendar from docs/calendars.md"
             )
 
     def result_keys(self) -> dict[str, Any]:

@@ -119,6 +119,10 @@ class BarCalendar:
             raise self._unknown(f"the {count} bars after {cutoff}")
         return self._at(np.arange(first, first + count))
 
+    def known_after(self, instant: np.datetime64) -> int:
+        """Return the number of bars that the calendar knows strictly after `instant`."""
+        return max(int(self._firsts[-1] - self.position(_after(instant))), 0)
+
     def back(self, ds: np.datetime64, count: int) -> np.datetime64:
         """Return the bar that is `count` bars before `ds`, or the first bar of the calendar."""
         return np.datetime64(self._at(max(int(self.position(ds)) - count, 0)).item(), "us")

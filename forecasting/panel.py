@@ -124,7 +124,7 @@ class BarSettings(_Section):
 class ForecastSettings(_Section):
     """The target column, its transform and the horizon, in bars."""
 
-    horizon: Annotated[int, Field(ge=1, le=72)] = 72
+    horizon: Annotated[int, Field(ge=1, le=250)] = 72
     transform: Literal["log", "diff"] = "log"
     target: PriceColumn = "close"
 
@@ -250,14 +250,29 @@ class Panel(_Section):
     @model_validator(mode="before")
     @classmethod
     def _count_intraday_bars(cls, given: Any) -> Any:
-        """Set the audit's defaults for intraday bars: whole days, so that nights and holidays are no gaps."""
+        """Set the defaults that count bars for intraday bars.
+
+        The audit's are whole days, so that nights and holidays are no gaps. The holdout has two months, and
+        at least twenty horizons: on ten days of hourly bars the gate could tell nothing.
+        """
         match given:
-            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY and isinstance(
-                given.get("audit", {}), dict
-            ):
+            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY:
                 day = _BARS_A_DAY[freq]
-                defaults = {"stale_bars": 2 * day, "flat_bars": 2 * day + day // 2, "max_gap_bars": 5 * day}
-                return {**given, "audit": {**defaults, **given.get("audit", {})}}
+                horizon = _horizon_of(given)
+                defaults = {
+                    "audit": {
+                        "stale_bars": 2 * day,
+                        "flat_bars": 2 * day + day // 2,
+                        "max_gap_bars": 5 * day,
+                    },
+                    "retrain": {"holdout": max(60 * day, 20 * horizon)},
+                }
+                sections = {name: given.get(name, {}) for name in defaults}
+                merged = {
+                    name: {**defaults[name], **section} if isinstance(section, dict) else section
+                    for name, section in sections.items()
+                }
+                return {**given, **merged}
         return given
 
     @model_validator(mode="after")
@@ -271,6 +286,21 @@ class Panel(_Section):
                     "remove it, or set bars.freq"
                 )
         return self
+
+    def check_reach(self, now: np.datetime64) -> None:
+        """Check that the calendar knows all bars that a forecast from `now` on needs.
+
+        Raises:
+            PanelError: the calendar ends within the horizon, or has no bars of this frequency.
+        """
+        calendar, horizon = self.calendar, self.forecast.horizon
+        known = calendar.known_after(now)
+        if known < horizon:
+            raise PanelError(
+                f"forecast.horizon = {horizon} reaches beyond the calendar {self.bars.calendar!r}, "
+                f"which ends on {calendar.end}, {known} bars from now; set horizon to {known} or less, "
+                "upgrade exchange_calendars, or choose another calendar from docs/calendars.md"
+            )
 
     def result_keys(self) -> dict[str, Any]:
         """Return the settings that can change a forecast. Source and schedule are not among them."""
@@ -390,7 +420,18 @@ class Panel(_Section):
         source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
         loaded = panel.model_copy(update={"source": source})
         loaded._file = path.resolve()  # noqa: SLF001 - its own class
+        try:
+            loaded.check_reach(np.datetime64("now", "us"))
+        except PanelError as error:
+            raise PanelError(f"{path}: {error}") from error
         return loaded
+
+
+def _horizon_of(given: dict[str, Any]) -> int:
+    """The horizon in a panel that is not validated yet; the default where it is absent or no number."""
+    section = given.get("forecast", {})
+    horizon = section.get("horizon") if isinstance(section, dict) else None
+    return horizon if isinstance(horizon, int) else int(ForecastSettings.model_fields["horizon"].default)
 
 
 def _check_time_zone(name: str) -> str:

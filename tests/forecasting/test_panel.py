@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from forecasting.errors import PanelError
@@ -127,7 +128,10 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[forecast]\nhorizon = 73\n", "forecast.horizon = 73 is not allowed: input should be less than or"),
+        (
+            "[forecast]\nhorizon = 251\n",
+            "forecast.horizon = 251 is not allowed: input should be less than or",
+        ),
         (
             '[forecast]\ntransform = "sqrt"\n',
             "forecast.transform = 'sqrt' is not allowed: input should be 'log'",
@@ -191,3 +195,38 @@ def test_intraday_panels_count_the_audits_limits_in_days(tmp_path: Path) -> None
     assert (audit.stale_bars, audit.flat_bars, audit.max_gap_bars) == (48, 60, 120)
     given = Panel.load(write(tmp_path, hourly + "[audit]\nstale_bars = 7\n")).audit
     assert (given.stale_bars, given.max_gap_bars) == (7, 120)
+
+
+@pytest.mark.parametrize(
+    ("freq", "horizon", "holdout"),
+    [("1h", 72, 1440), ("1h", 250, 5000), ("15min", 72, 5760), ("1D", 72, 252)],
+)
+def test_an_intraday_holdout_has_two_months_and_at_least_twenty_horizons(
+    freq: str, horizon: int, holdout: int
+) -> None:
+    given = {"name": "p", "source": {"uri": "x"}, "bars": {"freq": freq}, "forecast": {"horizon": horizon}}
+    assert Panel.model_validate(given).retrain.holdout == holdout
+    own = Panel.model_validate(given | {"retrain": {"holdout": 300, "max_age_days": 1}})
+    assert (own.retrain.holdout, own.retrain.max_age_days) == (300, 1)
+
+
+def test_a_horizon_beyond_the_end_of_the_calendar_is_refused_with_the_longest_that_fits() -> None:
+    given = {"name": "p", "source": {"uri": "x"}, "bars": {"calendar": "XBOM"}}
+    panel = Panel.model_validate(given)
+    last = panel.calendar.bars(np.datetime64("1997-01-02"), panel.calendar.end.astype("datetime64[us]"))[-1]
+    panel.check_reach(panel.calendar.back(last, 72))
+    with pytest.raises(
+        PanelError, match=r"reaches beyond the calendar 'XBOM', which ends on .*, 71 bars from now"
+    ):
+        panel.check_reach(panel.calendar.back(last, 71))
+
+
+def test_a_panel_file_whose_calendar_ends_too_soon_is_refused_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(MINIMAL + "[forecast]\nhorizon = 250\n", encoding="utf-8")
+    assert Panel.load(path).forecast.horizon == 250
+    monkeypatch.setattr("forecasting.calendar.BarCalendar.known_after", lambda *_: 22)
+    with pytest.raises(PanelError, match=r"p\.toml: forecast\.horizon = 250 .* set horizon to 22 or less"):
+        Panel.load(path)

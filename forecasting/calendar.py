@@ -26,6 +26,11 @@ FX_WEEK = "FX"
 FIRST_YEAR = 1970
 LAST_YEAR = 2049
 
+# A session has at most 25 hours, on the day on which clocks are set back. 1970-01-01 was a Thursday.
+SLOTS_A_DAY, _WEEKDAYS, _THURSDAY = 25, 7, 3
+# Number of hours of the week that `BarCalendar.slot` tells apart.
+SLOTS = _WEEKDAYS * SLOTS_A_DAY
+
 # The FX market has no exchange and no rule book. By convention of dealers and data vendors it opens on Sunday
 # and closes on Friday at 17:00 New York time, which is also when the trading date changes.
 FX_ZONE = "America/New_York"
@@ -123,6 +128,30 @@ class BarCalendar:
         """Return the number of bars that the calendar knows strictly after `instant`."""
         return max(int(self._firsts[-1] - self.position(_after(instant))), 0)
 
+    def after(self, ds: np.ndarray, count: int) -> np.ndarray:
+        """(D, count) the next bars strictly after each of `ds` (D,); the last known bar beyond the end."""
+        first = self.position(ds + _TICK)[:, None] + np.arange(count)
+        bars: np.ndarray = self._at(np.minimum(first, self._firsts[-1] - 1).ravel()).reshape(first.shape)
+        return bars
+
+    @property
+    def is_intraday(self) -> bool:
+        """Whether bars are shorter than a day."""
+        return bool(self._step < _DAY)
+
+    def slot(self, ds: ArrayLike) -> np.ndarray:
+        """Return the hour of the week of each bar, from 0 to `SLOTS` - 1.
+
+        It is the weekday on which the bar's session opened, and the hours since. So it follows the market
+        through changes of the clock.
+        """
+        ds = _instant(ds)
+        opened = self._opens[self._span(ds)]
+        weekday = (opened.astype("datetime64[D]").astype(np.int64) + _THURSDAY) % _WEEKDAYS
+        hour = np.clip((ds - opened) // np.timedelta64(1, "h"), 0, SLOTS_A_DAY - 1)
+        slots: np.ndarray = weekday * SLOTS_A_DAY + hour
+        return slots
+
     def back(self, ds: np.datetime64, count: int) -> np.datetime64:
         """Return the bar that is `count` bars before `ds`, or the first bar of the calendar."""
         return np.datetime64(self._at(max(int(self.position(ds)) - count, 0)).item(), "us")
@@ -196,6 +225,12 @@ class BarCalendar:
             f"calendar {self.name!r} covers {self.begin} to {self.end}, not {what}; "
             "upgrade exchange_calendars, or choose another calendar from docs/calendars.md"
         )
+
+
+def hour_of_slot(slot: np.ndarray) -> np.ndarray:
+    """Return the hours since the session opened, for slots of `BarCalendar.slot`."""
+    hours: np.ndarray = slot % SLOTS_A_DAY
+    return hours
 
 
 @cache

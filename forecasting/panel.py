@@ -37,6 +37,9 @@ PriceColumn = Literal["open", "high", "low", "close", "volume"]
 DEFAULT_FOLDER = "deployments/panels"
 
 _SQLITE = "sqlite:///"
+# The pretrained network was trained on histories from this length on, and pads the rest of its context.
+LEAST_BARS = 60
+
 _BARS_A_DAY = {"1h": 24, "15min": 96, "5min": 288, "1min": 1440}
 
 # What `preset = "lecture"` sets: the recipe of the lecture that this project comes from, with windows of 720
@@ -170,6 +173,13 @@ class ModelSettings(_Section):
                 fixed = f"{key} = {json.dumps(_LECTURE[key])}"
                 raise ValueError(f'preset = "lecture" fixes {fixed}; remove {key}, or use preset = "default"')
         return _LECTURE | given
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the package ships the network: the settings that shape it are the defaults."""
+        shipped = ModelSettings.model_fields
+        shape = ("preset", "context", "sampling_step", "units", "loss")
+        return all(getattr(self, key) == shipped[key].default for key in shape)
 
     @property
     def context_bars(self) -> int:
@@ -320,7 +330,7 @@ class Panel(_Section):
         """Return the settings that a trained model depends on. A model fits only panels with equal ones."""
         keys = self.result_keys()
         del keys["audit"]
-        return keys
+        return keys | {"pretrained": True} if self.model.is_pretrained else keys
 
     def due_times(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Yield the due times (UTC) of the nightly run after `after`, up to and including `until`."""

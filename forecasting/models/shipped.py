@@ -68,9 +68,15 @@ class Pretraining(Record):
 
 
 @cache
+def shipped_bytes() -> bytes:
+    """The `.keras` file that `make pretrain` wrote."""
+    return (FOLDER / NETWORK).read_bytes()
+
+
+@cache
 def shipped_network() -> Network:
-    """The network that `make pretrain` wrote."""
-    return Network.read((FOLDER / NETWORK).read_bytes())
+    """The network in that file."""
+    return Network.read(shipped_bytes())
 
 
 @cache

@@ -93,6 +93,18 @@ def holdout_origins(windows: Windows, end: np.datetime64) -> np.ndarray:
     return origins[np.isin(windows.bars.series[origins], sample)]
 
 
+def untested(name: str, end: np.datetime64) -> Verdict:
+    """The verdict on a network without a test on this panel: it publishes, and says so.
+
+    The history is shorter than the holdout and one window together, so that no baseline can be fitted before
+    the holdout.
+    """
+    reason = (
+        f"{name} publishes, not yet tested on this panel: the history is shorter than holdout and one window."
+    )
+    return Verdict(name, name, name, reason, gated=False, training_end=str(end))
+
+
 def judge(
     panel: Panel,
     challenger: Forecaster,

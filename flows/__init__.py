@@ -1,10 +1,10 @@
-"""Prefect flows: the order of the work."""
+"""Prefect flows: which tasks run in which order."""
 
 import logging
 import os
 import sys
 
-# A worker's process gives our loggers the run's log, but no level: below a warning, nothing would get there.
+# A worker's process sends our loggers to the run's log but sets no level, so only warnings would get there.
 for _name in ("forecasting", "tasks", "flows"):
     if logging.getLogger(_name).level == logging.NOTSET:
         logging.getLogger(_name).setLevel(logging.INFO)

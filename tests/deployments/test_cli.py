@@ -84,7 +84,10 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
         (["backtest", "tiny.toml", "--refit", "often"], "--refit 'often' is neither"),
         (["backtest", "tiny.toml", "--output", "."], "--output . is a folder; give a file in it"),
         (["backtest", "tiny.toml", "--output", "/dev/null/x.parquet"], "x.parquet cannot be written"),
-        (["backtest", "tiny.toml", "--output", "x.html"], "x.html is where the report goes; give"),
+        (
+            ["backtest", "tiny.toml", "--output", "x.html"],
+            "x.html is the name of the report; give a file for the predictions, such as x.parquet",
+        ),
         (["ingest", "tiny.toml", "--store", "/dev/null/x"], "cannot open the store /dev/null/x"),
         (["ingest", "empty.toml"], "empty.csv"),
         (["ingest", "columns.toml"], "wrong.csv"),
@@ -143,7 +146,7 @@ def test_ingest_says_what_became_of_the_rows(tiny_panel: Path, capsys: pytest.Ca
     assert call(*words) == 0
     assert "1200 rows offered; 1200 new" in capsys.readouterr().out
     assert call(*words) == 0
-    assert "1200 rows offered; 0 new, of which 0 revise a bar; 1200 there already" in capsys.readouterr().out
+    assert "1200 rows offered; 0 new, of which 0 revise a bar; 1200 already stored" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("where", ["local_storage", "s3_storage"])
@@ -299,6 +302,6 @@ def test_score_prints_what_forecasts_turned_out_to_be_worth(
     add_prices(panel, storage, {name: y[-2:] for name, y in walks(102).items()}, FIRST_DAY + 100 * DAY)
     assert call(*words) == 0
     out = capsys.readouterr().out
-    assert "small: 6 scores added; 1 forecasts published, 1 of them waited for bars" in out
+    assert "small: 6 scores added; 1 forecasts published, 1 of them were waiting for bars" in out
     assert re.search(r"live, 90 days +1 +1 +3 ", out)
-    assert "too few to tell luck from skill" in out
+    assert "is missing where there are too few of them" in out

@@ -43,8 +43,11 @@ def something_that_answers(body: bytes) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"<html>hello</html>", "is taken by something that is no Prefect server: end it, or choose another"),
-        (b'"3.0.0"', f"is a Prefect server 3.0.0, and this is {prefect.__version__}: end it, or choose"),
+        (
+            b"<html>hello</html>",
+            "is used by a program that is not a Prefect server: stop it, or choose another",
+        ),
+        (b'"3.0.0"', f"has version 3.0.0, not {prefect.__version__}: stop it, or choose"),
     ],
 )
 def test_a_port_that_something_else_has_is_refused(body: bytes, reason: str) -> None:

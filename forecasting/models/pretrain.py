@@ -30,7 +30,7 @@ from forecasting.models.simulation.samples import KINDS, Sample
 # Numbers of the samples that are kept out of training.
 _WATCHED, _PAST, _SEEN, _JUDGED = 10**6, 10**6 + 1, 10**6 + 2, 10**6 + 3
 # Number of samples for the evaluation, and of series for the seer, which needs many more futures of each.
-_JUDGED_SAMPLES = 8
+_JUDGED_SAMPLES = 4
 _SEER_SERIES = 200
 # The loss on fresh markets is recorded every so many rounds.
 _WATCH_EVERY = 5

@@ -38,7 +38,7 @@ class Recipe:
     """
 
     units: tuple[int, ...] = (32, 16)
-    rounds: int = 120
+    rounds: int = 60
     batch_size: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3

@@ -46,13 +46,14 @@ def judge(quantiles: np.ndarray, sample: Sample) -> Judgement:
     over a quarter and a year, which is known at the origin.
     """
     usual = np.exp(sample.at_origin[:, _USUAL].mean(axis=1, dtype=np.float64))
+    levels = LEVELS.astype(np.float32)
     losses = np.empty(len(sample))
     inside = {80: np.zeros(len(STEPS_AHEAD)), 90: np.zeros(len(STEPS_AHEAD))}
     for start in range(0, len(sample), _BATCH):
         rows = slice(start, start + _BATCH)
-        futures, fans = sample.futures[rows], quantiles[rows, None]
+        futures, fans = sample.futures[rows], quantiles[rows, None].astype(np.float32)
         error = futures[..., None] - fans
-        pinball = 2 * np.maximum(LEVELS * error, (LEVELS - 1) * error).mean(axis=(1, 3))
+        pinball = 2 * np.maximum(levels * error, (levels - 1) * error).mean(axis=(1, 3))
         losses[rows] = (pinball / np.sqrt(STEPS_AHEAD)).mean(axis=1) / usual[rows]
         for cover, place in ((80, 1), (90, 0)):
             hit = (fans[..., place] <= futures) & (futures <= fans[..., -1 - place])

@@ -23,7 +23,7 @@ class Laws:
             components give the slow decay of the autocorrelation of absolute changes (Corsi, "A simple
             approximate long-memory model of realized volatility", 2009; Chernov et al., "Alternative models
             for stock price dynamics", 2003).
-        volatility_spread: stationary standard deviation of log volatility; uniform, divided at random over
+        volatility_spread: stationary standard deviation of log volatility; log-uniform, divided at random over
             components.
         reaction_share, reaction: how much of the volatility's shocks is the size of the last change, as in
             GARCH, and not noise of its own (Nelson, "Conditional heteroskedasticity in asset returns", 1991);
@@ -60,19 +60,19 @@ class Laws:
     volatility_spread: Range = (0.1, 0.8)
     reaction_share: float = 0.7
     reaction: Range = (0.0, 0.8)
-    leverage_share: float = 0.5
-    leverage: Range = (-0.7, 0.7)
+    leverage_share: float = 0.7
+    leverage: Range = (-0.9, 0.9)
     tail_least: float = 2.6
     tail_mean: float = 6.0
     tail_most: float = 40.0
     skew_share: float = 0.3
     skew: float = 0.08
-    jump_share: float = 0.4
+    jump_share: float = 0.2
     jump_rate: Range = (0.0005, 0.02)
     jump_size: Range = (2.0, 10.0)
-    break_share: float = 0.4
+    break_share: float = 0.2
     break_rate: Range = (1 / 3000, 1 / 300)
-    break_size: Range = (0.3, 1.5)
+    break_size: Range = (0.2, 0.9)
     pull_share: float = 0.08
     pull: Range = (10.0, 400.0)
     drift_share: float = 0.25
@@ -153,7 +153,7 @@ class Worlds:
         tail = np.minimum(laws.tail_least + rng.exponential(laws.tail_mean, count), laws.tail_most)
         parameters = {
             "decay": np.stack([0.5 ** (1 / log_uniform(limits)) for limits in laws.half_lives]),
-            "spread": uniform(laws.volatility_spread) * np.sqrt(parts),
+            "spread": log_uniform(laws.volatility_spread) * np.sqrt(parts),
             "reaction": some(laws.reaction_share, uniform(laws.reaction)),
             "leverage": some(laws.leverage_share, uniform(laws.leverage)),
             "tail": tail,

@@ -150,7 +150,7 @@ def print_backtest(panel: Panel, result: BacktestResult) -> None:
     series, windows = result.table[0].series, result.table[0].windows
     print(
         f"\n{panel.name}: {len(result.cutoffs)} cutoffs from {first} to {last}, {series} series, "
-        f"{windows} windows of {panel.forecast.horizon} bars; {result.unscored} more lack a whole target"
+        f"{windows} windows of {panel.forecast.horizon} bars; {result.unscored} more have no complete target"
     )
     columns = (
         *("", "MASE", "MASE ratio", "SQL", "SQL ratio", "arithmetic", "skill", "skill to EWMA walk"),

@@ -1,4 +1,4 @@
-"""Maintenance of a panel's part of the store: what may go is removed, and its growing tables compacted."""
+"""Maintenance of a panel's part of the store: remove what retention does not keep, and compact the tables."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,14 +15,15 @@ from forecasting.storage import Storage
 
 @dataclass(frozen=True)
 class MaintenanceReport:
-    """What became of a panel's part of the store.
+    """The result of maintaining a panel's part of the store.
 
     Attributes:
-        panel: its name.
-        removed: what was removed, or in a dry run what would be.
-        forecasts: how many committed forecasts are left; versions: how many versions of its model.
+        panel: the panel's name.
+        removed: the removed folders; in a dry run, those that would be removed.
+        forecasts: number of committed forecasts left.
+        versions: number of versions of the panel's model left.
         compactions: the tables that were rewritten.
-        swept: how many replaced files of each other table were deleted, by its path.
+        swept: for each other table, its path and the number of replaced files that were deleted.
     """
 
     panel: str
@@ -34,12 +35,12 @@ class MaintenanceReport:
 
 
 def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = False) -> MaintenanceReport:
-    """Remove what `[retention]` lets go and compact the tables; in a dry run, only list what would go.
+    """Remove what `[retention]` does not keep, and compact the tables. A dry run only lists what would go.
 
-    Runs of the panel at the same time are safe, and so are its readers. `now` is a time in UTC.
+    Runs and readers of the panel may work at the same time. `now` is in UTC.
 
     Raises:
-        StoreError: the pointer to the newest forecast is damaged, or a table is not ours.
+        StoreError: the pointer to the newest forecast is damaged, or a table was not written by this package.
         ModelError: a decision is damaged.
     """
     old = removable_forecasts(panel, storage, now)
@@ -61,9 +62,9 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
 
 
 def maintenance_rows(report: MaintenanceReport, at_most: int) -> list[dict[str, str]]:
-    """What became of a panel's part of the store, as a table's rows: panel, what, why and where.
+    """Return the result as a table's rows, with the columns panel, what, why and where.
 
-    Of more than `at_most` removals the last row but those of the tables says how many are not shown.
+    At most `at_most` removals have a row; one more row then says how many are not shown.
     """
     shown, more = report.removed[:at_most], len(report.removed[at_most:])
     rows = [

@@ -1,4 +1,4 @@
-"""A backtest's files in the store: every prediction, the report, and a summary that is written last."""
+"""Write a backtest to the store: all predictions, the report, and last the summary."""
 
 import json
 from dataclasses import asdict
@@ -19,9 +19,10 @@ SUMMARY = "_summary.json"
 
 
 def write_backtest(panel: Panel, storage: Storage, result: BacktestResult) -> str:
-    """Write them; their folder, named by a digest of all that the predictions follow from.
+    """Write a backtest's files, and return their folder.
 
-    The same backtest again writes the same predictions to the same place.
+    The folder is named by a digest of the backtest's inputs: the same backtest writes the same predictions to
+    the same folder.
     """
     folder = f"backtests/{panel.name}/{result.identity}"
     objects = {

@@ -1,4 +1,4 @@
-"""Findings as tables: the file beside the report, and the rows that a person looks at first."""
+"""Findings as tables: the Parquet file beside the report, and rows for people."""
 
 from collections.abc import Iterable
 
@@ -19,12 +19,12 @@ _WORST_FIRST = list(reversed(Severity))
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings by severity, the worst first, then by code and series."""
+    """Sort findings by severity, the worst first, then by code and series."""
     return sorted(findings, key=lambda f: (_WORST_FIRST.index(f.severity), f.code, f.unique_id))
 
 
 def findings_file(findings: Iterable[Finding]) -> bytes:
-    """The findings as Parquet, the worst first: one row each, with what its code means.
+    """Return the findings as a Parquet file, the worst first: one row each, with the code's explanation.
 
     Columns: `code`, `name`, `severity`, `action`, `unique_id` (empty for the panel), `detail`,
     `explanation`, `rows`. The same findings give the same bytes.
@@ -47,6 +47,6 @@ def finding_row(finding: Finding) -> dict[str, str]:
 
 
 def finding_rows(findings: Iterable[Finding], most: int) -> list[dict[str, str]]:
-    """Return the rows of the `most` worst findings, each with what its code means."""
+    """Return the rows of the `most` worst findings, each with the code's explanation."""
     worst = worst_first(findings)[:most]
     return [finding_row(one) | {"meaning": RULES[one.code].explanation} for one in worst]

@@ -304,4 +304,4 @@ def test_score_prints_what_forecasts_turned_out_to_be_worth(
     out = capsys.readouterr().out
     assert "small: 6 scores added; 1 forecasts published, 1 of them were waiting for bars" in out
     assert re.search(r"live, 90 days +1 +1 +3 ", out)
-    assert "too few to tell luck from skill" in out
+    assert "is missing where there are too few of them" in out

@@ -44,7 +44,7 @@ def test_a_fresh_panel_is_a_row_and_exit_0(store: Storage, capsys: pytest.Captur
     assert header.split()[:2] == ["panel", "state"]
     assert row.split()[:2] == ["tiny", "fresh"]
     assert "ewma_walk" in row
-    assert "a baseline stands in" in row
+    assert "a baseline publishes instead of a model" in row
     assert err == ""
 
 
@@ -56,7 +56,7 @@ def test_a_failed_run_is_its_line_and_exit_1(store: Storage, capsys: pytest.Capt
     assert status(store) == 1
     out, err = capsys.readouterr()
     assert "tiny   failed" in out
-    assert err.startswith("nightcast: 1 of 1 panels not fresh: tiny failed: the run due ")
+    assert err.startswith("nightcast: 1 of 1 panels are not fresh: tiny failed: the run due at ")
     assert err.endswith(" UTC: no file at x\n")
     assert len(err.splitlines()) == 1
 

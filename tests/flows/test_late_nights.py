@@ -134,7 +134,7 @@ def test_a_late_training_publishes_twice_and_the_final_one_counts(
 ) -> None:
     folder, manifest = late_night
     early, final = published(folder, "2026-10-29")
-    assert early.provisional == "the training was not done by the deadline, 2026-10-30 07:00 UTC"
+    assert early.provisional == "the training had not finished by the deadline, 2026-10-30 07:00 UTC"
     assert early.model == "ewma_walk"
     assert final.forecast_id == manifest.forecast_id != early.forecast_id
     assert final.provisional is None
@@ -154,7 +154,7 @@ def test_report_and_summary_of_an_early_forecast_say_that_it_is_provisional(
         next((folder / "store").rglob(f"id={one.forecast_id}/_report.html")).read_text(encoding="utf-8")
         for one in published(folder, "2026-10-29")
     )
-    line = "Provisional: the training was not done by the deadline, 2026-10-30 07:00 UTC."
+    line = "Provisional: the training had not finished by the deadline, 2026-10-30 07:00 UTC."
     assert line in early
     assert line not in final
     with get_client(sync_client=True) as client:
@@ -194,9 +194,9 @@ def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands
     assert published(night, "2026-10-30") == before
     assert published(night, "2026-10-31") == []
     assert manifest.forecast_id == before[-1].forecast_id
-    line = "Nothing new: the prices up to 2026-10-30 and the model are those of forecast "
-    line += manifest.forecast_id
+    line = f"Nothing new: forecast {manifest.forecast_id}, published "
     assert standing_line(manifest).startswith(line)
+    assert standing_line(manifest).endswith("from the same prices up to 2026-10-30 with the same model.")
     with get_client(sync_client=True) as client:
         shown = {one.key: one.data for one in client.read_latest_artifacts()}
     assert line in shown["forecast-tiny"]

@@ -74,7 +74,7 @@ def test_a_dry_run_removes_nothing(folder: Path) -> None:
     assert run(folder, dry_run=True) == {"tiny": 1, "twin": 1}
     assert old(folder) == ["tiny", "twin"]
     assert [row["why"] for row in shown() if row["what"] == "old forecast"] == [
-        "more than 100 days before 2100-01-01, the newest"
+        "more than 100 days older than the newest, 2100-01-01"
     ] * 2
 
 

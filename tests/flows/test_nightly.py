@@ -35,6 +35,7 @@ from forecasting.selection.promotion import promote, rollback
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 
+NEXT_BARS = {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}
 BARS = {"AAA": 400, "BBB": 400, "C/C": 400, "NEW": 70, "DEAD": 30}
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -129,23 +130,23 @@ def test_how_the_run_ended_is_recorded(night: Path) -> None:
 
 def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, Manifest], tmp_path: Path) -> None:
     folder, manifest = first_night
-    again = nightly(panel=str(folder / "tiny.toml"), store=str(tmp_path / "other"))
+    again = nightly(panel=str(folder / "tiny.toml"), store=str(tmp_path / "other")).manifest
     assert again.forecast_id == manifest.forecast_id
     assert again.objects["forecast.parquet"] == manifest.objects["forecast.parquet"]
 
 
 def test_the_next_day_loads_the_model_and_moves_on(night: Path) -> None:
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     before = json.loads((night / "store" / "latest" / "tiny.json").read_text())
     manifest = run(night)
-    assert manifest.as_of == "2026-10-31" > before.as_of
+    assert manifest.as_of == "2026-10-31" > before["as_of"]
     assert len(list((night / "store" / "models" / "tiny").glob("*/model.keras"))) == 1
     assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-31"
 
 
 def test_a_night_compacts_prices(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.compact.compact", partial(compact, spare=0))
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     run(night)
     files = DeltaTable(night / "store" / "prices" / "tiny").file_uris()
     assert sorted(Path(file).parent.name for file in files) == ["year=2025", "year=2026"]
@@ -159,7 +160,7 @@ def test_a_compaction_or_a_scoring_that_fails_does_not_stop_the_night(
         raise DeltaError("no room left")
 
     monkeypatch.setattr(f"{module}.{work}", broken)
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     assert run(night).as_of == "2026-10-31"
     (warning,) = [record for record in caplog.records if record.name == module]
     assert warning.levelname == "WARNING"
@@ -179,7 +180,7 @@ def test_a_night_after_maintenance_of_years_later_finds_its_own_result(night: Pa
 
 
 def test_the_next_night_scores_what_the_last_one_forecast(night: Path) -> None:
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     run(night)
     tally = read_tally(Storage(str(night / "store")), "tiny")
     assert tally[["origin", "unique_id", "rows"]].to_numpy().tolist() == [
@@ -229,17 +230,18 @@ def test_a_version_that_the_gate_refused_publishes_every_night_once_it_is_promot
     panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
     log = DecisionLog(storage, "tiny")
     standing = log.all()[-1]
-    # The gate chose a baseline, so that no verdict has the trained version as its publisher.
+    # The gate chose a baseline at once: no decision has the trained version as its publisher.
+    storage.delete(storage.list("models/tiny/promotions"))
     log.append(replace(standing, model="ewma_walk", version="0", verdict=None))
     assert promote(panel, storage, standing.challenger).verdict is None
-    write_prices(night / "prices.csv", BARS, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     manifest = run(night, mode="load")
     assert (manifest.as_of, manifest.model_version) == ("2026-10-31", standing.challenger)
 
 
 def test_prices_are_known_when_they_were_read_and_not_when_the_run_was_due(night: Path) -> None:
     began = datetime.now(UTC)
-    write_prices(night / "prices.csv", BARS, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     due = datetime(2026, 11, 1, 6, tzinfo=UTC)
     parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
     with get_client(sync_client=True) as client:
@@ -308,7 +310,8 @@ def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, Manifest
     assert summary.type == "markdown"
     assert "![AAA](data:image/png;base64," in summary.data
     assert re.search(
-        r"The gate, on \d+ windows from \d+ dates, .*: stacked_lstm [0-9a-f]{16} to ", summary.data
+        r"The gate compared losses on \d+ windows from \d+ dates\..*: stacked_lstm [0-9a-f]{16} against ",
+        summary.data,
     )
     assert "The next challenger is due after 2026-1" in summary.data
     assert {row["Series"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
@@ -322,6 +325,6 @@ def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, Manifest
 
 def test_a_store_on_s3_gives_the_same_bytes(first_night: tuple[Path, Manifest], s3_storage: Storage) -> None:
     folder, manifest = first_night
-    on_s3 = nightly(panel=str(folder / "tiny.toml"), store=s3_storage.uri)
+    on_s3 = nightly(panel=str(folder / "tiny.toml"), store=s3_storage.uri).manifest
     assert on_s3.objects["forecast.parquet"] == manifest.objects["forecast.parquet"]
     assert set(reader.latest("tiny", s3_storage.uri)["forecast_id"]) == {manifest.forecast_id}

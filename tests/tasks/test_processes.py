@@ -88,7 +88,7 @@ def test_one_that_dies_is_a_crash_and_the_next_task_has_another(program: Path, s
     parent, (_, alone), (crashed, error), (completed, process) = json.loads(out.splitlines()[-1])
     assert alone == str(parent)
     assert (crashed, completed) == ("CRASHED", "COMPLETED")
-    assert "its process died" in error
+    assert "the task's process died" in error
     assert process != str(parent)
 
 

@@ -160,7 +160,7 @@ def test_a_date_that_fails_does_not_stop_the_others(night: Path, monkeypatch: py
     monkeypatch.setattr(gallery, "draw_gallery", broken)
     with pytest.raises(
         BackfillError,
-        match=r"^1 of 3 dates of panel tiny not published \(2026-10-28: the disk is full\); mend that",
+        match=r"^1 of 3 dates of panel tiny not published \(2026-10-28: the disk is full\); fix that",
     ):
         run(night, 27, 29)
     monkeypatch.undo()

@@ -13,11 +13,12 @@ from forecasting.as_of import to_instant
 from forecasting.contract import SeriesForecast
 from forecasting.errors import StoreError
 from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.parquet import table_to_bytes
 from forecasting.prices.bars import Bars
 from forecasting.prices.ingest import ingest
-from forecasting.prices.snapshot import Snapshot, take_snapshot
+from forecasting.prices.snapshot import Snapshot, read_bars, take_snapshot
 from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
@@ -141,6 +142,43 @@ def test_a_random_walk_that_publishes_has_no_mood_but_the_stand_in_of_short_seri
     found = dict(zip(outlook["unique_id"].to_pylist(), outlook["mood"].to_pylist(), strict=True))
     assert found["LONG"] is None
     assert found["SHORT"] in {"calm", "usual", "nervous"}
+
+
+class Network:
+    """Forecasts ranges as wide as the scale, and keeps the origins that it was asked for."""
+
+    name = "stacked_lstm"
+
+    def __init__(self) -> None:
+        self.origins = np.empty(0, dtype=np.int64)
+
+    def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
+        assert windows.has_context[origins].all()
+        self.origins = np.concatenate([self.origins, origins])
+        return windows.scale[origins, None, None] * np.linspace(-1, 1, 11) * np.ones((1, windows.horizon, 1))
+
+
+def test_a_network_is_compared_with_its_own_ranges_from_complete_contexts(
+    tiny_panel: Path, local_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network()
+    monkeypatch.setattr("forecasting.reports.outlook.open_forecaster", lambda *_: network)
+    monkeypatch.setattr("forecasting.reports.outlook._BLOCK", 5 * 11 * 7)  # seven windows at a time
+    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 130, "BBB": 400})
+    panel = panel_of(tiny_panel)
+    snapshot = ingested(panel, local_storage)
+    windows = build_windows(panel, read_bars(panel, local_storage, snapshot), panel.calendar)
+    widths = 2 * np.sinh(0.8 * windows.scale)
+    forecast = normal_forecast(
+        panel, snapshot, deviation=0.8 * windows.scale[129] / NormalDist().inv_cdf(0.9)
+    )
+    who = decision(network.name)
+    first = make_outlook(panel, local_storage, snapshot, who, forecast).to_pylist()[0]
+    # AAA: bars 0 to 129. The last is the origin of tonight's range; earlier ones need 20 bars before them.
+    earlier = np.arange(124, 19, -5)
+    assert network.origins[network.origins < 130].tolist() == earlier.tolist()
+    assert first["width"] == pytest.approx(widths[129])
+    assert first["width_percentile"] == pytest.approx(100 * np.mean(widths[earlier] < widths[129]))
 
 
 def test_odds_are_those_of_the_published_distribution(tiny_panel: Path, local_storage: Storage) -> None:

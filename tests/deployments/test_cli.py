@@ -56,7 +56,7 @@ def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
     done = start(tiny_panel.parent, "run", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "training: step 20/20" in done.stdout
-    assert "Against the random walk" in done.stdout
+    assert "against the random walk; " in done.stdout
     report = next(line for line in done.stdout.splitlines() if line.startswith("Report: "))
     assert (tiny_panel.parent / report.removeprefix("Report: ")).is_file()
     assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]

@@ -153,7 +153,7 @@ def test_pools_for_containers_are_made_without_their_workers_packages(panels: Pa
         (
             ["--pool", "set", "--image", "x:1"],
             "store",
-            "is a folder of this machine, which a container does not see",
+            "is a folder on this machine, and containers cannot access it",
         ),
         (
             ["--pool", "set", "--secret", "NO_ONE"],

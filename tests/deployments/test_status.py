@@ -57,7 +57,7 @@ def test_a_failed_run_is_its_line_and_exit_1(store: Storage, capsys: pytest.Capt
     out, err = capsys.readouterr()
     assert "tiny   failed" in out
     assert err.startswith("nightcast: 1 of 1 panels are not fresh: tiny failed: the run due at ")
-    assert err.endswith(" UTC: no file at x\n")
+    assert err.endswith(" UTC ended with: no file at x\n")
     assert len(err.splitlines()) == 1
 
 
@@ -67,7 +67,9 @@ def test_max_age_makes_an_older_forecast_stale(store: Storage, capsys: pytest.Ca
     store.put("latest/tiny.json", json.dumps(pointer).encode())
     assert status(store, "--max-age", "3") == 0
     assert status(store, "--max-age", "1.5") == 1
-    assert "tiny is stale: its forecast is 2 h 0 min old" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "tiny is stale: its forecast, as of " in err
+    assert " is 2 h 0 min old, more than 1 h 30 min" in err
     assert status(store, "--max-age", "0") == 1
     assert "--max-age" in capsys.readouterr().err
 

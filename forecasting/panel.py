@@ -125,11 +125,33 @@ class BarSettings(_Section):
 
 
 class ForecastSettings(_Section):
-    """The target column, its transform and the horizon, in bars."""
+    """The target column, its transform, the horizon in bars, and the moves whose odds the report shows.
+
+    `odds` are shares of the last price under `log`, and price units under `diff`, where no default fits.
+    """
 
     horizon: Annotated[int, Field(ge=1, le=250)] = 72
     transform: Literal["log", "diff"] = "log"
     target: PriceColumn = "close"
+    odds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        (0.01, 0.05, 0.10), max_length=5
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _price_units_have_no_default_odds(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("transform") == "diff":
+            return {"odds": (), **given}
+        return given
+
+    @model_validator(mode="after")
+    def _odds_are_in_order(self) -> Self:
+        listed = json.dumps(list(self.odds))
+        if list(self.odds) != sorted(set(self.odds)):
+            raise ValueError(f"odds = {listed} must increase; write odds = {sorted(set(self.odds))}")
+        if self.transform == "log" and self.odds and self.odds[-1] >= 1:
+            raise ValueError(f"odds = {listed} must be shares below 1; for 5% of the last price write 0.05")
+        return self
 
 
 class AuditSettings(_Section):
@@ -319,7 +341,7 @@ class Panel(_Section):
             include={
                 "name": True,
                 "bars": True,
-                "forecast": True,
+                "forecast": {"horizon", "transform", "target"},
                 "audit": {"min_bars", "stale_bars", "flat_bars", "max_gap_bars", "max_left_out"},
                 "model": True,
                 "retrain": {"holdout"},

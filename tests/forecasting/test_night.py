@@ -34,7 +34,7 @@ def test_a_night_publishes_and_the_same_night_again_changes_nothing(
     assert (first.manifest.as_of, first.manifest.model) == ("2026-10-30", EwmaWalk.name)
     frame = reader.latest("tiny", local_storage.uri)
     assert set(frame["forecast_id"]) == {first.manifest.forecast_id}
-    assert {"_report.html", "_charts/AAA.png"} <= first.manifest.objects.keys()
+    assert {"_report.html", "_outlook.parquet", "_charts/AAA.png"} <= first.manifest.objects.keys()
 
 
 def test_a_night_for_a_past_date_is_backfilled(panel: Panel, local_storage: Storage) -> None:

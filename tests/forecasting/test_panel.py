@@ -144,6 +144,9 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         ),
         ('[schedule]\ncron = "0 25 * * *"\n', "schedule.cron: '0 25 * * *' is not a cron line"),
         ('[schedule]\ntimezone = "Berlin"\n', "schedule.timezone: no time zone 'Berlin'; use an IANA name"),
+        ("[forecast]\nodds = [0.05, 0.01]\n", "odds = [0.05, 0.01] must increase; write odds = [0.01, 0.05]"),
+        ("[forecast]\nodds = [1, 5]\n", "forecast: odds = [1.0, 5.0] must be shares below 1; for 5% of"),
+        ("[forecast]\nodds = [0]\n", "forecast.odds.0 = 0 is not allowed: input should be greater than 0"),
         ('[model]\nloss = "mse"\n', "model.loss = 'mse' is not allowed: input should be 'pinball', 'mae' or"),
     ],
 )
@@ -175,12 +178,29 @@ def test_the_lecture_preset_brings_its_own_windows(tmp_path: Path) -> None:
         ("[model]\nseed = 1\n", False),
         ('[model]\nloss = "mae"\n', False),
         ("[audit]\nflat_bars = 10\n", False),
+        ("[forecast]\nodds = [0.02]\n", True),
     ],
 )
 def test_the_digest_follows_the_keys_that_change_a_result(tmp_path: Path, change: str, same: bool) -> None:
     before = Panel.load(write(tmp_path, MINIMAL)).digest
     after = Panel.load(write(tmp_path, MINIMAL + change)).digest
     assert (before == after) is same
+
+
+def test_odds_belong_neither_to_the_result_nor_to_the_model(tmp_path: Path) -> None:
+    panel = Panel.load(write(tmp_path, MINIMAL + "[forecast]\nodds = [0.02]\n"))
+    expected = {"horizon": 72, "transform": "log", "target": "close"}
+    assert panel.result_keys()["forecast"] == panel.model_keys()["forecast"] == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "odds"),
+    [("", (0.01, 0.05, 0.10)), ('transform = "diff"', ()), ('transform = "diff"\nodds = [2, 10]', (2, 10))],
+)
+def test_odds_default_to_shares_and_in_price_units_to_none(
+    tmp_path: Path, keys: str, odds: tuple[float, ...]
+) -> None:
+    assert Panel.load(write(tmp_path, f"{MINIMAL}[forecast]\n{keys}\n")).forecast.odds == odds
 
 
 def test_where_the_prices_lie_does_not_change_the_digest(tmp_path: Path) -> None:

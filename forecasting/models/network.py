@@ -67,6 +67,11 @@ class Network:
             raise ModelError(f"the stored network is damaged ({type(error).__name__}: {error})") from error
 
     @property
+    def inputs_at_origin(self) -> int:
+        """Number of inputs at the origin."""
+        return len(self.hidden[0]) - len(self.lstm[-1][1])
+
+    @property
     def digest(self) -> str:
         """A digest of the weights."""
         return digest_arrays(*(array for layer in self.lstm for array in layer), *self.hidden, *self.out)

@@ -23,8 +23,8 @@ class Laws:
             components give the slow decay of the autocorrelation of absolute changes (Corsi, "A simple
             approximate long-memory model of realized volatility", 2009; Chernov et al., "Alternative models
             for stock price dynamics", 2003).
-        volatility_spread: stationary standard deviation of log volatility; log-uniform, divided at random over
-            components.
+        volatility_spread: stationary standard deviation of log volatility; log-uniform, divided at random
+            over components.
         reaction_share, reaction: how much of the volatility's shocks is the size of the last change, as in
             GARCH, and not noise of its own (Nelson, "Conditional heteroskedasticity in asset returns", 1991);
             uniform.

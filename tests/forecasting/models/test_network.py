@@ -15,6 +15,9 @@ from forecasting.models.pretraining import build_network
 from forecasting.models.shipped import FOLDER, NETWORK, shipped_network, shipped_pretraining
 from forecasting.models.simulation.samples import Sample
 
+# Keras saves its variables by a way that numpy 2 warns of.
+SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
@@ -27,6 +30,7 @@ def stored(model: Any, folder: Path) -> bytes:
     return path.read_bytes()
 
 
+@SAVES
 @pytest.mark.parametrize("units", [(32, 16), (5,), (4, 3, 2)])
 def test_numpy_says_what_keras_says(units: tuple[int, ...], sample: Sample, tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
@@ -62,6 +66,7 @@ def test_the_metadata_are_of_the_shipped_weights() -> None:
     assert shipped_pretraining().weights_digest == shipped_network().digest
 
 
+@SAVES
 @pytest.mark.parametrize("damage", ["not a zip", "no weights", "other layers"])
 def test_a_damaged_file_is_named_as_such(damage: str, tmp_path: Path) -> None:
     if damage == "not a zip":

@@ -12,6 +12,7 @@ from forecasting.errors import ModelError
 from forecasting.evaluation.scores import Score
 from forecasting.evaluation.verdict import BEST, CHAMPION, Verdict
 from forecasting.findings import Action, Finding
+from forecasting.formats import format_percent
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
@@ -69,6 +70,7 @@ def gather_report(
             "Digest of the panel": panel.digest,
             "Decided as of": decision.as_of,
             "Package version": __version__,
+            **_regression(decision),
         },
         loss_curve=_loss_curve(Registry(storage, panel.name), decision.challenger),
         scores=summarise_scores(panel, try_tally(storage, panel.name, until=as_of)),
@@ -120,6 +122,12 @@ def _contender(score: Score, verdict: Verdict) -> Contender:
         coverage_80=score.coverage_80,
         coverage_90=score.coverage_90,
     )
+
+
+def _regression(decision: Decision) -> dict[str, str]:
+    """The weight of the volatility regression beside a pretrained network, where one publishes."""
+    weight = decision.regression_weight
+    return {} if weight is None else {"Weight of the volatility regression": format_percent(weight)}
 
 
 def _loss_curve(registry: Registry, version: str) -> bytes | None:

@@ -4,17 +4,18 @@ The defaults below are the product's; `docs/panel.md` lists every key.
 """
 
 import codecs
-import difflib
 import json
 import os
 import tomllib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
+import numpy as np
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,18 +25,26 @@ from pydantic import (
     model_validator,
 )
 
-from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
+from forecasting.calendar import (
+    BarCalendar,
+    bar_calendar,
+    bar_step,
+    check_calendar,
+    check_frequency,
+    is_intraday,
+)
 from forecasting.digests import digest_record
 from forecasting.errors import PanelError
+from forecasting.panel_errors import explain
 from forecasting.schedule import check_cron, due_times, last_due
+from forecasting.time_formats import check_time_format, has_hour
 
-Frequency = Literal["1D", "1h", "15min", "5min", "1min"]
 PriceColumn = Literal["open", "high", "low", "close", "volume"]
 
 DEFAULT_FOLDER = "deployments/panels"
 
 _SQLITE = "sqlite:///"
-_BARS_A_DAY = {"1h": 24, "15min": 96, "5min": 288, "1min": 1440}
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 # The windows of the lecture that this project comes from: 720 bars sampled every 6th.
 LECTURE_CONTEXT = 120
@@ -51,8 +60,9 @@ class Source(_Section):
     """Where the prices come from, and how to read them. What is empty here is found in the source."""
 
     uri: str = Field(min_length=1)
-    layout: Literal["wide", "long"] = "long"
-    time_column: str = "ds"
+    layout: Literal["wide", "long", "grid"] = "long"
+    column_names: tuple[str, ...] = ()
+    time_column: str | Annotated[tuple[str, ...], Field(min_length=1)] = "ds"
     id_column: str = "unique_id"
     id_in_file_name: str = "*"
     columns: dict[PriceColumn, str] = {}
@@ -86,10 +96,21 @@ class Source(_Section):
         except LookupError as error:
             raise ValueError(f'no encoding {name!r}; use one such as "cp1252", or leave it out') from error
 
+    @field_validator("time_format")
+    @classmethod
+    def _time_format_is_readable(cls, form: str) -> str:
+        check_time_format(form)
+        return form
+
     @field_validator("time_zone")
     @classmethod
     def _time_zone_exists(cls, name: str) -> str:
         return _check_time_zone(name) if name else name
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The columns that hold the time: one, or the date and the time of day."""
+        return (self.time_column,) if isinstance(self.time_column, str) else self.time_column
 
     @field_validator("query")
     @classmethod
@@ -102,8 +123,20 @@ class Source(_Section):
 class BarSettings(_Section):
     """How far apart the bars are, and on which days they exist."""
 
-    freq: Frequency = "1D"
+    freq: Annotated[str, AfterValidator(check_frequency)] = "1D"
     calendar: str = "24/7"
+    extra_sessions: tuple[date, ...] = ()
+    extra_holidays: tuple[date, ...] = ()
+
+    @property
+    def intraday(self) -> bool:
+        """Whether bars are shorter than a day, so that times of day count."""
+        return is_intraday(self.freq)
+
+    @property
+    def step(self) -> np.timedelta64:
+        """The length of a bar."""
+        return bar_step(self.freq)
 
     @field_validator("calendar")
     @classmethod
@@ -135,6 +168,7 @@ class AuditSettings(_Section):
     max_shrink: Annotated[float, Field(gt=0, le=1)] = 0.5
     spike_scales: Annotated[float, Field(gt=1)] = 20
     split_scales: Annotated[float, Field(gt=0)] = 3
+    revision_tolerance: Annotated[float, Field(ge=0, lt=0.01)] = 1e-6
     adjust_splits: bool = False
     readjust: bool = True
 
@@ -244,31 +278,37 @@ class Panel(_Section):
     @model_validator(mode="before")
     @classmethod
     def _count_intraday_bars(cls, given: Any) -> Any:
-        """Give intraday panels the audit's defaults in days: a holiday is no seam, and a night no end."""
+        """Count the audit's defaults of intraday panels in days, so that holidays are not long gaps."""
         match given:
-            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY and isinstance(
-                given.get("audit", {}), dict
-            ):
-                day = _BARS_A_DAY[freq]
+            case {"bars": {"freq": str() as freq}} if isinstance(given.get("audit", {}), dict):
+                day = _bars_a_day(freq)
+                if day is None:
+                    return given
                 defaults = {"stale_bars": 2 * day, "flat_bars": 2 * day + day // 2, "max_gap_bars": 5 * day}
                 return {**given, "audit": {**defaults, **given.get("audit", {})}}
         return given
 
     @model_validator(mode="after")
     def _times_of_day_are_intraday(self) -> Self:
-        # A database may hold instants, whose date is that in the zone stated.
-        keys = ("stamp",) if self.source.query else ("stamp", "time_zone")
-        for key in keys:
-            if self.bars.freq == "1D" and getattr(self.source, key) != Source.model_fields[key].default:
-                raise ValueError(
-                    f"source.{key} has no say over daily bars, whose date counts as it is written; "
-                    "remove it, or set bars.freq"
-                )
+        if not self.bars.intraday and self.source.stamp == "end":
+            raise ValueError(
+                'source.stamp = "end" is for bars shorter than a day, and has no effect on bars of '
+                f"{self.bars.freq}; remove it, or set bars.freq"
+            )
+        form = self.source.time_format
+        if self.bars.intraday and form and not has_hour(form):
+            raise ValueError(
+                f'source.time_format = "{form}" has no hour, which bars of {self.bars.freq} need; add it, '
+                "such "
+                'as " %H:%M:%S" (where date and time are in two columns, set source.time_column to both, '
+                "such "
+                'as ["Date", "Time"])'
+            )
         return self
 
     def result_keys(self) -> dict[str, Any]:
         """The settings that can change a forecast; not where the prices lie, nor when the run starts."""
-        return self.model_dump(
+        keys = self.model_dump(
             mode="json",
             include={
                 "name": True,
@@ -279,6 +319,10 @@ class Panel(_Section):
                 "retrain": {"holdout"},
             },
         )
+        for key in ("extra_sessions", "extra_holidays"):
+            if not keys["bars"][key]:  # so that panels without them keep their identity
+                del keys["bars"][key]
+        return keys
 
     def model_keys(self) -> dict[str, Any]:
         """The settings that a trained model depends on: a model with other ones does not fit this panel."""
@@ -301,7 +345,8 @@ class Panel(_Section):
         Raises:
             PanelError: there is none of that name for bars of that frequency.
         """
-        return bar_calendar(self.bars.calendar, self.bars.freq)
+        bars = self.bars
+        return bar_calendar(bars.calendar, bars.freq, bars.extra_sessions, bars.extra_holidays)
 
     @property
     def digest(self) -> str:
@@ -357,13 +402,15 @@ class Panel(_Section):
         """
         path = _find(str(reference), panels_folder(folder))
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            given = tomllib.loads(_text(path))
+        except UnicodeDecodeError as error:
+            raise PanelError(f"{path}: not text in UTF-8 ({error}); save it as UTF-8") from error
+        except tomllib.TOMLDecodeError as error:
             raise PanelError(f"{path}: not valid TOML ({error}); correct that line") from error
         try:
             panel = cls.model_validate(given)
         except ValidationError as error:
-            raise PanelError(f"{path}: {_explain(error)}") from error
+            raise PanelError(f"{path}: {explain(error, cls)}") from error
         source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
         loaded = panel.model_copy(update={"source": source})
         loaded._file = path.resolve()  # noqa: SLF001 - its own class
@@ -411,24 +458,16 @@ def _absolute(uri: str, folder: Path) -> str:
     return str((folder / Path(uri).expanduser()).resolve())
 
 
-def _explain(error: ValidationError) -> str:
-    """One line for the first thing wrong: the key, what is wrong with it, and what to write instead."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        section = _section_at(first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), section, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(section)}"
-        return f"unknown key {key!r}; {hint}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing; add it"
-    if first["type"] == "value_error":
-        return ": ".join(filter(None, (key, str(first["ctx"]["error"]))))
-    return f"{key} = {first['input']!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}"
+def _text(path: Path) -> str:
+    """The text of a panel file: UTF-8 with or without a byte order mark, or UTF-16 with one."""
+    data = path.read_bytes()
+    return data.decode("utf-16" if data.startswith(_UTF16_MARKS) else "utf-8-sig")
 
 
-def _section_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Panel
-    for part in location:
-        model = model.model_fields[str(part)].annotation
-    return list(model.model_fields)
+def _bars_a_day(freq: str) -> int | None:
+    """The bars of a day of 24 hours; None for longer bars, or where there is no such frequency."""
+    try:
+        check_frequency(freq)
+    except ValueError:
+        return None
+    return int(np.timedelta64(1, "D") // bar_step(freq)) if is_intraday(freq) else None

@@ -29,6 +29,9 @@ FEATURE_HALF_LIVES = (5, 60, 250)
 # fades to nothing, and the first move after it would count as thousands of scales.
 SCALE_FLOOR = 0.1
 
+# The largest change of a logarithm that a price can have, e^600: exp overflows at 709, and prices reach 1e30.
+MOST_CHANGE = 600.0
+
 # Of `Windows.features`: the first column with the logarithm of a volatility, the scale's, and how many have.
 LOG_SCALE = 1
 VOLATILITIES = 2 + len(FEATURE_HALF_LIVES)
@@ -107,7 +110,7 @@ class Windows:
     def to_price(self, origins: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Prices after a change of `level` from each origin; `change` is (W, ...)."""
         base = self.bars.y[origins].reshape(-1, *[1] * (change.ndim - 1))
-        return base * np.exp(change) if self.log else base + change
+        return base * np.exp(np.clip(change, -MOST_CHANGE, MOST_CHANGE)) if self.log else base + change
 
 
 def gather(values: np.ndarray, origins: np.ndarray, context_bars: int, sampling_step: int) -> np.ndarray:
@@ -169,7 +172,7 @@ def feature_count(panel: Panel) -> int:
 
 
 def _has_calendar_waves(panel: Panel) -> bool:
-    return panel.bars.freq != "1D"
+    return panel.bars.intraday
 
 
 def _run_lengths(bars: Bars, position: np.ndarray, max_gap_bars: int) -> np.ndarray:

@@ -87,8 +87,13 @@ def _bar_numbers(series: np.ndarray, ds: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def same_as_before(table: pa.Table) -> np.ndarray:
-    """(N,) bool; whether each row has the same values as the row before. Null equals null."""
+def same_as_before(table: pa.Table, tolerance: float = 0.0) -> np.ndarray:
+    """(N,) bool; whether each row has the same values as the row before. Null equals null.
+
+    Args:
+        table: with the columns `schema.VALUES`.
+        tolerance: relative difference up to which two values are the same.
+    """
     same = np.zeros(table.num_rows, dtype=bool)
     same[1:] = True
     for name in VALUES:
@@ -96,7 +101,12 @@ def same_as_before(table: pa.Table) -> np.ndarray:
             continue
         values = table[name].to_numpy()
         both_null = np.isnan(values[1:]) & np.isnan(values[:-1])
-        same[1:] &= (values[1:] == values[:-1]) | both_null
+        alike = values[1:] == values[:-1]
+        if tolerance:
+            least = tolerance * np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
+            with np.errstate(invalid="ignore"):  # infinities are of no size
+                alike |= np.abs(values[1:] - values[:-1]) <= np.where(np.isfinite(least), least, 0)
+        same[1:] &= alike | both_null
     return same
 
 

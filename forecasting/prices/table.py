@@ -71,7 +71,7 @@ class PriceTable:
         if not cls.exists(storage, panel.name):
             # Partition columns are plain integers, which every reader of Delta tables supports. A partition
             # holds a year of daily bars, or a month of intraday bars.
-            partition_by = ["year"] if panel.bars.freq == "1D" else ["year", "month"]
+            partition_by = ["year", "month"] if panel.bars.intraday else ["year"]
             parts = pa.schema([(name, pa.int32()) for name in partition_by])
             schema, name = pa.schema([*PRICES, *parts]), f"{_BARS_OF}{panel.bars.freq}"
             create_table(storage, _path(panel.name), schema, partition_by, name)

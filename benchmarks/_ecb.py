@@ -1,4 +1,4 @@
-"""What the benchmarks share: the bundled panel and its bars, and the lecture's numbers."""
+"""The bundled panel and its bars, for benchmarks."""
 
 import pyarrow as pa
 
@@ -11,11 +11,11 @@ BATCH = 256
 
 
 def ecb_panel(**model: object) -> Panel:
-    """The bundled panel, with these settings of its model."""
+    """Load the bundled panel with changed model settings."""
     panel = Panel.load("ecb_fx")
     return Panel.model_validate(panel.model_dump(exclude={"model"}) | {"model": model})
 
 
 def ecb_bars(panel: Panel) -> Bars:
-    """The bars of the bundled file, as it is."""
+    """Read all bars of the bundled file."""
     return Bars.from_table(pa.concat_tables(read_source(panel)), "close")

@@ -1,4 +1,4 @@
-"""What the benchmarks of prices share: made-up prices, and work measured in processes of its own."""
+"""Synthetic prices, and measurements in separate processes, for the benchmarks of prices."""
 
 import json
 import resource
@@ -19,12 +19,12 @@ DAY = np.timedelta64(1, "D")
 
 
 def daily_panel(uri: str | Path) -> Panel:
-    """A panel of daily bars, every day of the week, from a long file."""
+    """Create a panel of daily bars, seven days a week, from a long file."""
     return Panel.model_validate({"name": "bench", "source": {"uri": str(uri)}})
 
 
 def closes(series: int, bars: int, first: int = 0) -> pa.Table:
-    """Closes of so many series, by series and time; `first` is the day of the first bar."""
+    """Create closes of `series` series, sorted by series and time; `first` is the day of the first bar."""
     days = FIRST_DAY + (first + np.arange(bars)) * DAY
     ids = np.array([f"S{number:06}" for number in range(series)])
     steps = np.random.default_rng(first).normal(0, 0.01, (series, bars))
@@ -38,17 +38,17 @@ def closes(series: int, bars: int, first: int = 0) -> pa.Table:
 
 
 def measured(module: str, part: str, *words: object) -> tuple[float, float]:
-    """Seconds and the whole process' peak memory in MB of `module`'s part, run by `run_part` in a process."""
+    """Run a part of `module` in a process; return its seconds and the process' peak memory in MB."""
     command = [sys.executable, "-m", module, part, *map(str, words)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - this very program
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - a benchmark of ours
     seconds, megabytes = json.loads(output.splitlines()[-1])
     return seconds, megabytes
 
 
 def run_part(work: Callable[[], object], times: int = 1) -> None:
-    """Do the work so many times, and print what `measured` reads: the seconds of the fastest.
+    """Do the work `times` times, and print the fastest time and the peak memory for `measured`.
 
-    Peak memory is that of this process or of the largest that it started.
+    The peak memory is that of this process or of its largest child.
     """
     seconds = min(_seconds(work) for _ in range(times))
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -56,9 +56,9 @@ def run_part(work: Callable[[], object], times: int = 1) -> None:
 
 
 def start(main: Callable[[], None], parts: Mapping[str, Callable[..., object]], times: int = 1) -> None:
-    """Run a benchmark: all of it, or in a process of its own the part that the command line names.
+    """Run the whole benchmark, or the part that the command line names.
 
-    The part gets the folder and the numbers after its name, and is done `times` times, unless it writes.
+    A part gets the folder and the numbers after its name, and runs `times` times unless it writes.
     """
     if len(sys.argv) == 1:
         main()

@@ -1,4 +1,4 @@
-"""The audit: rows and series, next to what pyarrow takes to sort the same rows and pandas to group them."""
+"""The audit of rows and series, against sorting the rows with pyarrow and grouping them with pandas."""
 
 import time
 import tracemalloc
@@ -20,7 +20,7 @@ NOW = np.datetime64("2026-10-31T12:00", "us")
 
 
 def offered_rows(series: int, bars: int) -> pa.Table:
-    """Random walks with OHLCV, `series` of them, `bars` days each, in a shuffled order of the series."""
+    """Create `series` random walks with OHLCV, `bars` days each, with the series in random order."""
     random = np.random.default_rng(0)
     order = random.permutation(series)
     close = 100 * np.exp(random.normal(0, 0.01, (series, bars)).cumsum(axis=1)).ravel()
@@ -40,7 +40,7 @@ def offered_rows(series: int, bars: int) -> pa.Table:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The fastest of a few runs."""
+    """Return the seconds of the fastest of a few runs."""
     taken = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -50,7 +50,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def peak(work: Callable[[], object]) -> float:
-    """Peak memory of numpy and Python, MB."""
+    """Return the peak memory of numpy and Python in MB."""
     tracemalloc.start()
     work()
     _, most = tracemalloc.get_traced_memory()
@@ -59,14 +59,14 @@ def peak(work: Callable[[], object]) -> float:
 
 
 def changes(rows: pa.Table) -> object:
-    """What any audit of series with pandas begins with: each series' changes and their median."""
+    """Compute each series' changes and their median with pandas, as any audit would."""
     frame = rows.select(["unique_id", "ds", "close"]).to_pandas().sort_values(["unique_id", "ds"])
     change = frame.groupby("unique_id")["close"].pct_change().abs()
     return change.groupby(frame["unique_id"]).median()
 
 
 def compare(series: int, bars: int) -> None:
-    """Print the audit's times, and their ratios to pyarrow's and pandas' ones."""
+    """Print the times of the audit, and their ratios to pyarrow and pandas."""
     panel = Panel.model_validate({"name": "bench", "source": {"uri": "nowhere.csv"}})
     calendar = panel.calendar
     rows = offered_rows(series, bars)
@@ -95,7 +95,7 @@ def compare(series: int, bars: int) -> None:
 
 
 def main() -> None:
-    """Print both sizes."""
+    """Run the benchmark for both sizes."""
     for series, bars in SIZES:
         compare(series, bars)
 

@@ -1,4 +1,4 @@
-"""The model's whole path, bars to forecasts, for 10,000 series x 750 bars: each part in its own process."""
+"""From bars to forecasts for 10,000 series x 750 bars: time and memory of each part, in a process each."""
 
 import sys
 import tempfile
@@ -38,7 +38,7 @@ PARTS = (
 
 
 class Case:
-    """One panel, what is made of it once it is asked for, and a folder that keeps its bars and network."""
+    """A panel with its bars, windows and network, which are created when first used and kept in a folder."""
 
     def __init__(self, folder: str, series: int, bars: int) -> None:
         self._folder, self._shape = Path(folder), (series, bars)
@@ -46,13 +46,13 @@ class Case:
         self.end = training_end(self.panel.calendar, FIRST_DAY + (bars - 1) * DAY, self.panel.retrain.holdout)
 
     def write(self) -> None:
-        """Leave the bars in the folder."""
+        """Write the bars to the folder."""
         bars = Bars.from_table(closes(*self._shape), "close")
         np.savez(self._folder / BARS, ids=np.array(bars.ids), offsets=bars.offsets, ds=bars.ds, y=bars.y)
 
     @cached_property
     def bars(self) -> Bars:
-        """Those written."""
+        """The bars in the folder."""
         with np.load(self._folder / BARS) as arrays:
             return Bars(
                 ids=tuple(arrays["ids"].tolist()), **{key: arrays[key] for key in ("offsets", "ds", "y")}
@@ -60,23 +60,23 @@ class Case:
 
     @cached_property
     def windows(self) -> Windows:
-        """Of those bars."""
+        """The windows of the bars."""
         return build_windows(self.panel, self.bars, self.panel.calendar)
 
     @cached_property
     def network(self) -> Forecaster:
-        """As training left it, and compiled."""
+        """The trained network, compiled."""
         network = load_network(self.panel, (self._folder / NETWORK).read_bytes(), {})
         network.predict(self.windows, self.bars.last[:1])
         return network
 
     def train(self) -> None:
-        """Train as the nightly run does, in one more process, and leave the network in the folder."""
+        """Train as the nightly run does, in another process, and write the network to the folder."""
         trained = train_network(self.panel, self.bars, self.end, silent)
         (self._folder / NETWORK).write_bytes(trained.model_bytes)
 
     def work(self, part: str) -> Callable[[], object]:
-        """One part; all that it begins with is there already."""
+        """Run one part; its inputs exist already."""
         if part in ("write", "train", "nothing"):
             return {"write": self.write, "train": self.train, "nothing": lambda: None}[part]
         bars = self.bars
@@ -102,7 +102,7 @@ class Case:
 
 
 def report(series: int, bars: int) -> None:
-    """Print what each part takes, by what training takes."""
+    """Print the time of each part relative to training."""
     print(f"{series:,} series x {bars:,} bars")
     with tempfile.TemporaryDirectory() as folder:
         measured(MODULE, "write", folder, series, bars)
@@ -113,7 +113,7 @@ def report(series: int, bars: int) -> None:
 
 
 def main() -> None:
-    """Print them."""
+    """Run the benchmark."""
     report(SERIES, COUNT)
 
 

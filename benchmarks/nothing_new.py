@@ -1,4 +1,4 @@
-"""A `load` run with nothing new to do: what it takes besides Prefect, against reading the source alone."""
+"""A `load` run with nothing new to do, without Prefect, against reading the source."""
 
 import subprocess
 import sys
@@ -32,14 +32,14 @@ TARGET_SECONDS = 2.0
 
 
 class Clock:
-    """Seconds of each named step, printed as they end."""
+    """Measures named steps, and prints the seconds of each."""
 
     def __init__(self) -> None:
         self.total = 0.0
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
+        """Measure the seconds of the `with` block."""
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
@@ -48,7 +48,7 @@ class Clock:
 
 
 def first_night(panel: Panel, storage: Storage) -> None:
-    """Train a little, and publish, so that there is nothing left to do."""
+    """Train briefly and publish, so that the next run has nothing to do."""
     ingested = ingest(panel, storage, to_instant(NOW))
     snapshot = take_snapshot(panel, storage, None, NOW)
     decision = retrain(panel, storage, snapshot, plan_training(panel, storage, snapshot), silent)
@@ -58,7 +58,7 @@ def first_night(panel: Panel, storage: Storage) -> None:
 
 
 def second_night(panel: Panel, storage: Storage) -> float:
-    """The same night again, in the steps of `flows/nightly.py`; the seconds it takes."""
+    """Run the same night again, in the steps of `flows/nightly.py`, and return the seconds."""
     clock = Clock()
     with clock.step("ingest prices"):
         ingest(panel, storage, to_instant(NOW))
@@ -81,7 +81,7 @@ def second_night(panel: Panel, storage: Storage) -> float:
 
 
 def timed_night(root: Path) -> None:
-    """Print the seconds of the second night, and how often the source could be read in them.
+    """Print the seconds of the second night, and their ratio to reading the source.
 
     For a process of its own, as `nightcast run` is: nothing is imported before, and no calendar built.
     """
@@ -99,7 +99,7 @@ def timed_night(root: Path) -> None:
 
 
 def main() -> None:
-    """Make a store with a first night in it, then time the second one."""
+    """Create a store with a first night, then measure the second night."""
     if len(sys.argv) > 1:
         timed_night(Path(sys.argv[1]))
         return

@@ -1,4 +1,4 @@
-"""A long CSV from the source to the price table: ours against pyarrow and deltalake alone; and its memory."""
+"""Ingest of a long CSV into the price table, against plain pyarrow and deltalake; and its memory."""
 
 import tempfile
 from pathlib import Path
@@ -14,33 +14,33 @@ from forecasting.storage import Storage
 
 MODULE = "benchmarks.prices_ingest"
 SERIES, BARS = 1_000, 2_500
-# The same rows in ten times the series.
+# The same number of rows in ten times as many series.
 MANY_SERIES, FEW_BARS = 10_000, 250
 REPEATS = 2
 NOW = FIRST_DAY + np.timedelta64(5000, "D")
 
 
 def write_csv(folder: str, series: int, bars: int) -> None:
-    """The source, whose dates are written as dates."""
+    """Write the source file, with dates in ISO format."""
     rows = closes(series, bars)
     rows = rows.set_column(1, "ds", rows["ds"].cast(pa.timestamp("us")).cast(pa.date32()))
     pa.csv.write_csv(rows, f"{folder}/prices.csv")
 
 
 def ingest_ours(folder: str) -> None:
-    """Source, audit, table."""
+    """Ingest the file: source, audit, price table."""
     with tempfile.TemporaryDirectory(dir=folder) as store:
         ingest(daily_panel(f"{folder}/prices.csv"), Storage(store), NOW)
 
 
 def ingest_plain(folder: str) -> None:
-    """Read and append, with nothing between."""
+    """Read the file and append it to a table, without an audit."""
     with tempfile.TemporaryDirectory(dir=folder) as table:
         write_deltalake(table, pa.csv.read_csv(f"{folder}/prices.csv"), mode="append")
 
 
 def compared(root: str, series: int, bars: int) -> float:
-    """Print seconds and memory of both; the ratio of the seconds."""
+    """Print seconds and memory of both, and return the ratio of the seconds."""
     folder = Path(root) / str(series)
     folder.mkdir()
     measured(MODULE, "write", folder, series, bars)
@@ -56,7 +56,7 @@ def compared(root: str, series: int, bars: int) -> float:
 
 
 def main() -> None:
-    """Print the ratio, and how memory grows."""
+    """Print the ratio, and the growth of memory."""
     with tempfile.TemporaryDirectory() as root:
         compared(root, 100, BARS)
         compared(root, MANY_SERIES, FEW_BARS)

@@ -1,4 +1,4 @@
-"""The nightly increment: one new bar of each series onto stores of one, two and three years; its memory."""
+"""The nightly ingest: one new bar per series, into stores of one, two and three years; and its memory."""
 
 import shutil
 import tempfile
@@ -20,7 +20,7 @@ NOW = FIRST_DAY + np.timedelta64(5000, "D")
 
 
 def write_store(folder: str, series: int, bars: int) -> None:
-    """A store of so many bars a series, and a file with the next bar of each."""
+    """Write a store with `bars` bars per series, and a file with the next bar of each series."""
     rows = closes(series, bars)
     for name in GOOD.names:
         if name not in rows.column_names:
@@ -30,13 +30,13 @@ def write_store(folder: str, series: int, bars: int) -> None:
 
 
 def ingest_night(folder: str) -> None:
-    """The new bars."""
+    """Ingest the new bars."""
     report = ingest(daily_panel(f"{folder}/prices.parquet"), Storage(f"{folder}/store"), NOW)
     assert report.appended == report.offered
 
 
 def nights(root: Path, series: int, bars: int) -> tuple[float, float]:
-    """Seconds and memory of a night on such a store, the best of its repeats on copies of it."""
+    """Return seconds and memory of a night on copies of such a store, the best of several."""
     folder = Path(root) / f"{series}-{bars}"
     folder.mkdir()
     measured(MODULE, "write", folder, series, bars)

@@ -1,4 +1,4 @@
-"""Reading prices ready for windows: ours against `pyarrow.dataset` reading the same files; and its memory."""
+"""Reading prices for windows, against `pyarrow.dataset` reading the same files; and its memory."""
 
 import tempfile
 from pathlib import Path
@@ -15,13 +15,13 @@ from forecasting.storage import Storage
 
 SERIES, BARS = 10_000, 750
 REPEATS = 2
-# In one process: memory that a virtual machine's host has to find first costs more than the work itself.
+# Repeated in one process: on virtual machines, getting memory from the host costs more than the work itself.
 TIMES = 3
 NOW = FIRST_DAY + np.timedelta64(5000, "D")
 
 
 def write_store(folder: str, series: int) -> None:
-    """A store with a price table. In a process of its own too: a child inherits the peak of its parent."""
+    """Write a store with a price table, in its own process: children inherit their parent's peak memory."""
     rows = closes(series, BARS)
     for name in GOOD.names:
         if name not in rows.column_names:
@@ -30,19 +30,19 @@ def write_store(folder: str, series: int) -> None:
 
 
 def read_ours(folder: str) -> Bars:
-    """The bars as a run takes them."""
+    """Read the bars as a run does."""
     rows = PriceTable(Storage(folder), "bench").newest(values=["close"])
     return Bars.from_table(rows, "close")
 
 
 def read_plain(folder: str) -> object:
-    """The same columns of the same files, in no order."""
+    """Read the same columns of the same files, unsorted."""
     files = DeltaTable(f"{folder}/prices/bench").file_uris()
     return ds.dataset(files).to_table(columns=["unique_id", "ds", "close", "known_at"])
 
 
 def main() -> None:
-    """Print the ratio, and how memory grows."""
+    """Print the ratio, and the growth of memory."""
     with tempfile.TemporaryDirectory() as root:
         for series in (100, SERIES):
             folder = Path(root) / str(series)

@@ -1,6 +1,5 @@
-"""A night's scoring: 1,000 series, 72 forecasts that each wait for their next bar."""
+"""Scoring of one night: 1,000 series, and 72 forecasts that each wait for their next bar."""
 
-import io
 import shutil
 import tempfile
 import time
@@ -14,6 +13,7 @@ from forecasting import contract
 from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.windows import build_windows
+from forecasting.parquet import table_from_bytes
 from forecasting.prices.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
@@ -32,7 +32,7 @@ PANEL = daily_panel("nowhere.csv")
 
 
 def add_bars(storage: Storage, bars: int, first: int) -> None:
-    """So many prices of each series."""
+    """Create `bars` prices of each series."""
     rows = closes(SERIES, bars, first)
     for name in GOOD.names:
         if name not in rows.column_names:
@@ -41,11 +41,11 @@ def add_bars(storage: Storage, bars: int, first: int) -> None:
 
 
 def publish_nights(storage: Storage, nights: range) -> None:
-    """A forecast for each night, of the EWMA walk as it was at the first one: its width does not matter."""
+    """Publish a forecast per night, all from the EWMA walk of the first night: its width does not matter."""
     bars = Bars.from_table(PriceTable(storage, PANEL.name).newest(values=["close"]), "close")
     past = bars.until(FIRST_DAY + (PAST - 1) * DAY)
     walks = walks_file(build_windows(PANEL, past, PANEL.calendar))
-    table = pq.read_table(io.BytesIO(walks))
+    table = table_from_bytes(walks)
     said = np.column_stack([table[name].to_numpy() for name in walk_columns(EwmaWalk.name)]).astype(float)
     quantiles = np.sort(said, axis=1).reshape(SERIES, HORIZON, -1)
     prices = bars.y.reshape(SERIES, -1)
@@ -68,7 +68,7 @@ def publish_nights(storage: Storage, nights: range) -> None:
 
 
 def main() -> None:
-    """Print the night's time against a plain read of the forecasts that wait."""
+    """Print the night's time against a plain read of the open forecasts."""
     with tempfile.TemporaryDirectory() as root:
         storage = Storage(f"{root}/store")
         add_bars(storage, PAST + NIGHTS - 1, 0)

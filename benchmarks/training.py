@@ -1,4 +1,4 @@
-"""Training: windows a second of the lecture network and of ours, against Keras `fit` out of the box."""
+"""Training speed of both networks, in windows per second, against plain Keras `fit`."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._ecb import BATCH, HISTORY, HORIZON, STEP, ecb_bars, ecb_panel
-from forecasting.models.training import network_module
+from forecasting.models.presets import preset_of
 from forecasting.models.windows import build_windows
 
 REPEATS = 3
@@ -21,9 +21,9 @@ END = np.datetime64("2025-10-30", "us")
 
 @cache
 def keras_fit() -> Callable[[], float]:
-    """The lecture's code on in-memory arrays: Keras as it comes, in a process that knows nothing of ours."""
+    """Run the lecture's code: plain Keras `fit` on in-memory arrays, in a process without our settings."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import keras  # noqa: PLC0415 - not before the process has its settings
+    import keras  # noqa: PLC0415 - only after the process has its settings
 
     network = keras.Sequential(
         [
@@ -49,15 +49,15 @@ def keras_fit() -> Callable[[], float]:
 
 @cache
 def ours(preset: str) -> Callable[[], float]:
-    """Our training on the ECB's windows, gathering included."""
+    """Run our training on the windows of the bundled panel, including the gathering."""
     panel = ecb_panel(preset=preset, training_steps=STEPS, batch_size=BATCH)
-    module = network_module(panel)
+    module = preset_of(panel).module
     windows = build_windows(panel, ecb_bars(panel), panel.calendar)
 
     def repeat() -> float:
         clock: list[tuple[int, float]] = []
         module.train(windows, END, panel, lambda done, *_: clock.append((done, time.perf_counter())))
-        # Up to the first report it also compiled; before the last one it judged the network.
+        # Leave out the time before the first report (compilation) and before the last one (validation).
         (first, begin), (last, end) = clock[0], clock[-2]
         return (last - first) * BATCH / (end - begin)
 
@@ -65,12 +65,12 @@ def ours(preset: str) -> Callable[[], float]:
 
 
 def measure(make: Callable[..., Callable[[], float]], *which: str) -> float:
-    """Windows a second, once."""
+    """Measure windows per second once."""
     return make(*which)()
 
 
 def main() -> None:
-    """Print windows a second of the three, alternating, each the median of its repeats."""
+    """Measure the three in turn, and print the median windows per second of each."""
     spawn: Any = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as theirs, ProcessPoolExecutor(1, spawn) as mine:
         rounds = [

@@ -1,4 +1,4 @@
-"""Feeding windows: ours against the lecture's Python loop, and how much memory their index takes."""
+"""Gathering of windows, against the lecture's Python loop; and the memory of their index."""
 
 import time
 import tracemalloc
@@ -17,7 +17,7 @@ REPEATS = 5
 
 
 def lecture_loop(series: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lecture's `multivariate_data`: one window at a time, appended to a list."""
+    """The lecture's `multivariate_data`: it appends one window at a time to a list."""
     data, labels = [], []
     for i in starts:
         indices = range(i - HISTORY, i, STEP)
@@ -27,7 +27,7 @@ def lecture_loop(series: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np
 
 
 def speed(panel: Panel, bars: Bars) -> None:
-    """Print windows a second, alternating, each the median of its repeats."""
+    """Measure in turn, and print the median windows per second of each."""
     windows = build_windows(panel, bars, panel.calendar)
     default = build_windows(ecb_panel(), bars, panel.calendar)
     standard = StandardWindows(windows, Standardiser.of(windows, bars.ds.max()))
@@ -47,7 +47,7 @@ def speed(panel: Panel, bars: Bars) -> None:
 
 
 def memory(panel: Panel, bars: Bars) -> None:
-    """Print the peak memory of building the windows of a part of the bars, and of all."""
+    """Print the peak memory of building the windows of some and of all bars."""
     for share in (0.25, 0.5, 1.0):
         some = bars.select(list(bars.ids[: round(share * len(bars.ids))]))
         tracemalloc.start()
@@ -70,7 +70,7 @@ def _windows_per_second(way: Callable[[np.ndarray], object], batches: np.ndarray
 
 
 def main() -> None:
-    """Print both."""
+    """Run both benchmarks."""
     lecture = ecb_panel(preset="lecture")
     bars = ecb_bars(lecture)
     speed(lecture, bars)

@@ -1,1 +1,1 @@
-"""What runs, when and where: panels, settings and the command line."""
+"""Deployments: what runs when and where, and the command line."""

@@ -1,8 +1,8 @@
-"""Automations: the Prefect server itself posts to a webhook when a run fails or a forecast grows stale.
+"""Automations: the Prefect server posts to a webhook when a run fails or a forecast becomes stale.
 
-They need a server that stays up, and hear of what a process that died cannot tell. Where the server has one
-for an event, runs that report to it leave that event to it, so that nobody hears twice: `NIGHTCAST_WEBHOOK`
-in the environment of runs is for those that have no such server.
+Automations need a server that stays up. They also report crashed runs, which cannot report themselves. If the
+server has an automation for an event, runs do not post that event themselves, so nobody hears of it twice.
+`NIGHTCAST_WEBHOOK` in a run's environment is for runs without such a server.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from tasks.events import BREAKER, CRASHED, FAILED, STALE, STANDS_IN, automation_name
 
 _BLOCK = "nightcast-notifications"
-# Slack shows `text`; the rest is for whoever reads JSON.
+# Slack shows `text`; the other keys are for programs.
 _PAYLOAD = """\
 {"text": {{ event.payload.text | tojson }}, "event": {{ event.event | tojson }},
 "panel": {{ event.payload.panel | tojson }}, "payload": {{ event.payload | tojson }}}"""
@@ -26,7 +26,7 @@ _CRASH_PAYLOAD = """\
 {"text": {{ ("Nightcast: the run " ~ flow_run.name ~ " crashed: " ~ flow_run.state.message) | tojson }},
 "event": {{ event.event | tojson }}, "flow_run_id": {{ flow_run.id | string | tojson }}}"""
 
-# What is told of, and how long a panel is then left alone: the freshness flow finds it stale every hour.
+# The events to post, and how long a panel is then left alone: the freshness flow finds it stale every hour.
 _ALARMS = {
     FAILED: timedelta(0),
     BREAKER: timedelta(0),
@@ -36,14 +36,14 @@ _ALARMS = {
 
 
 def apply_automations(webhook: str, flows: Iterable[str]) -> list[str]:
-    """Have the server post to `webhook` what people should hear of; `docs/operations.md` lists it.
+    """Create or update the automations that post to `webhook`; `docs/failures.md` lists the events.
 
-    Called again, it changes what has changed and adds nothing; what a person has switched off stays off.
-    The address is a secret: the server keeps it, encrypted, in the block `nightcast-notifications` alone.
+    A second call updates the automations and adds none. An automation that a person switched off stays off.
+    The address is a secret: the server keeps it only in the block `nightcast-notifications`, encrypted.
 
     Args:
-        webhook: the address.
-        flows: the names of the flows whose crashes to tell of: all that are deployed.
+        webhook: the webhook's address.
+        flows: the names of the flows whose crashes are posted: all deployed flows.
 
     Returns:
         the automations' names.
@@ -54,7 +54,7 @@ def apply_automations(webhook: str, flows: Iterable[str]) -> list[str]:
         for automation in wanted:
             standing = client.read_automations_by_name(automation.name)
             if standing:
-                # The client sends what counts as set, and the server wants all of it but the owner.
+                # The client sends only set fields, and the server requires all fields but the owner.
                 whole = AutomationCore.model_validate(automation.model_dump(exclude={"owner_resource"}))
                 whole.enabled = standing[0].enabled
                 client.update_automation(standing[0].id, whole)
@@ -64,7 +64,7 @@ def apply_automations(webhook: str, flows: Iterable[str]) -> list[str]:
 
 
 def notifications(block_id: UUID, flows: Iterable[str]) -> list[AutomationCore]:
-    """The automations that call the webhook of that block."""
+    """The automations that call the webhook in the block `block_id`."""
     ours = ResourceSpecification(
         {"prefect.resource.role": "flow", "prefect.resource.name": sorted(set(flows))}
     )
@@ -82,7 +82,7 @@ def _notification(trigger: EventTrigger, action: CallWebhook) -> AutomationCore:
     (event,) = trigger.expect
     return AutomationCore(
         name=automation_name(event),
-        description="Posts to the webhook in the block nightcast-notifications; see docs/operations.md.",
+        description="Posts to the webhook in the block nightcast-notifications; see docs/failures.md.",
         enabled=True,
         trigger=trigger,
         actions=[action],

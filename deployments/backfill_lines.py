@@ -1,4 +1,4 @@
-"""What `nightcast backfill` prints: a line for each date, and below them a bar where there is a terminal."""
+"""The output of `nightcast backfill`: a line for each date and, on a terminal, a progress bar below."""
 
 import logging
 import sys
@@ -13,19 +13,19 @@ from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
 
-# The steps of every date would be ten lines each; the run in the UI has them.
-_WORTH_A_LINE = ("flows", "tasks.outcomes", "tasks.ingest", "tasks.panel_slot")
+# The steps of a date would be ten lines; the run's log in the UI has them.
+_WORTH_A_LINE = ("flows", "tasks.backfill_outcomes", "tasks.ingest", "tasks.panel_slot")
 
 
 def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
-    """Each missing date on a line of its own, then how many."""
+    """Print each missing date on its own line, then their number."""
     for as_of in missing.as_ofs:
         print(as_of)
     print(f"{panel.name}: {missing.summary}")
 
 
 def print_published(panel: Panel, published: Sequence[Manifest]) -> None:
-    """How many, and how to read one."""
+    """Print how many dates were published, and how to read one."""
     print(f"\n{panel.name}: {len(published)} dates published")
     if published:
         last = published[-1].as_of
@@ -34,8 +34,8 @@ def print_published(panel: Panel, published: Sequence[Manifest]) -> None:
 
 @contextmanager
 def shown(title: str) -> Iterator[None]:
-    """Show the lines of a backfill; on a terminal with a bar below them, which names the step at work."""
-    with environment.lines_where(_is_worth_a_line):
+    """Show the lines of a backfill and, on a terminal, a progress bar that names the present step."""
+    with environment.show_only(_is_worth_a_line):
         if not sys.stdout.isatty():
             yield
             return
@@ -60,7 +60,7 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 
 
 class _BarHandler(logging.Handler):
-    """Moves the bar by what is logged of each date, and shows what its steps log."""
+    """Updates the bar from the log line of each date, and shows the log lines of its steps."""
 
     def __init__(self, progress: Progress, title: str) -> None:
         super().__init__()

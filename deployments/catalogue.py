@@ -1,4 +1,4 @@
-"""The catalogue: every deployment there is, from the panels; `serve` and `deploy` both start here."""
+"""The catalogue of all deployments, made from the panels. Both `serve` and `deploy` use it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from forecasting.panel import Panel
 
 @dataclass(frozen=True)
 class Entry:
-    """A flow that is deployed: for each panel where it has a parameter `panel`, and else once for all.
+    """A flow to deploy: once per panel if it has a parameter `panel`, else once for all panels.
 
     Attributes:
-        flow: it takes `store` and `panels` besides.
-        cron: when it starts by itself: `NIGHTLY`, a cron line, or "" for what is only started by hand. In
-            the panel's time zone; in UTC where it is for all.
+        flow: the flow. It also takes `store` and `panels`.
+        cron: the schedule: `NIGHTLY`, a cron line, or "" for a flow that is only started by hand. The time
+            zone is the panel's, or UTC for a deployment for all panels.
     """
 
     flow: Flow[..., Any]
@@ -35,12 +35,12 @@ class Entry:
 
     @property
     def is_per_panel(self) -> bool:
-        """Whether each panel has a deployment of its own."""
+        """Whether each panel has its own deployment."""
         return "panel" in self.flow.parameters.properties
 
 
-NIGHTLY = "nightly"  # by the panel's own [schedule]
-# One line for each flow, in the order in which a newcomer meets them.
+NIGHTLY = "nightly"  # the panel's own [schedule]
+# One line per flow, in the order in which a newcomer meets the flows.
 CATALOGUE = (
     Entry(nightly, cron=NIGHTLY),
     Entry(retrain),
@@ -48,12 +48,12 @@ CATALOGUE = (
     Entry(backtest),
     Entry(score),
     Entry(freshness, cron="20 * * * *"),
-    Entry(maintenance, cron="40 3 * * 0"),  # Sundays, when markets rest and most nightly runs do
+    Entry(maintenance, cron="40 3 * * 0"),  # Sunday, when markets and most nightly runs rest
 )
 
 
 def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:
-    """The deployments of these panels, which lie in `folder`, on a store; nothing is registered yet."""
+    """Make the deployments of these panels of `folder` on a store. Nothing is registered yet."""
     parameters, made = {"store": store, "panels": folder}, []
     for entry in CATALOGUE:
         if entry.is_per_panel:
@@ -85,15 +85,15 @@ def _deployment(
         tags=[f"panel:{name}"],
         parameters=parameters,
         schedule=schedule,
-        # By module, so that it runs from any folder in which the package is installed.
+        # By module, so that it runs from any working directory.
         entrypoint_type=EntrypointType.MODULE_PATH,
         enforce_parameter_schema=True,
     )
-    return cast("RunnerDeployment", made)  # which it is, outside an event loop
+    return cast("RunnerDeployment", made)  # outside an event loop it is no coroutine
 
 
 def _narrow(form: dict[str, dict[str, Any]], panels: list[str]) -> None:
-    """Have the form ask what a person can answer, in words, and offer the panels to choose from."""
+    """Adapt the form for people: hide the deployment's own parameters, add titles, and list the panels."""
     for parameter in ("store", "panels"):  # the deployment's own
         del form[parameter]
     for parameter, field in form.items():
@@ -103,5 +103,5 @@ def _narrow(form: dict[str, dict[str, Any]], panels: list[str]) -> None:
 
 
 def _form(deployment: RunnerDeployment) -> dict[str, dict[str, Any]]:
-    """The fields of the form that the UI shows for a deployment, by parameter."""
+    """The fields of a deployment's form in the UI, by parameter."""
     return deployment._parameter_openapi_schema.properties  # noqa: SLF001 - Prefect has no public way to it

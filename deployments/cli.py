@@ -1,6 +1,6 @@
-"""The command line: it parses, calls a flow or the library, and prints.
+"""The command line: parses arguments, calls a flow or the library, and prints the result.
 
-Exit 0: the command did what it says. Exit 1: it did not, with one clear line why.
+Exit code 0: the command did its work. Exit code 1: it did not, and one line says why.
 """
 
 import sys
@@ -23,7 +23,7 @@ from deployments.commands.score import score
 from deployments.commands.serve import serve
 from deployments.commands.status import status
 from forecasting import __version__
-from forecasting.errors import NightcastError, first_line
+from forecasting.errors import NightcastError, first_line, one_line
 
 app = App(
     name="nightcast",
@@ -37,14 +37,14 @@ for command in COMMANDS:
 
 
 def main(words: Sequence[str] | None = None) -> Never:
-    """Run the command in `words` (else the program's arguments), and exit: 1 when it cannot be done."""
+    """Run the command in `words` (default: the program's arguments) and exit, with code 1 if it fails."""
     environment.prepare()
     try:
         with environment.own_lines_only():
             app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
     except (NightcastError, CycloptsError) as error:
         _fail(str(error))
-    except Exception as error:  # noqa: BLE001 - nobody expects a traceback; it is kept for whoever asks
+    except Exception as error:  # noqa: BLE001 - users get one line; the traceback goes to a file
         with NamedTemporaryFile("w", prefix="nightcast-", suffix=".log", delete=False) as log:
             traceback.print_exc(file=log)
         _fail(f"unexpected {type(error).__name__}: {first_line(error)}; the traceback is in {log.name}")
@@ -52,5 +52,5 @@ def main(words: Sequence[str] | None = None) -> Never:
 
 
 def _fail(reason: str) -> Never:
-    print(f"nightcast: {' '.join(reason.split())}", file=sys.stderr)
+    print(f"nightcast: {one_line(reason)}", file=sys.stderr)
     sys.exit(1)

@@ -1,6 +1,6 @@
-"""The process' environment: what must be set before Prefect is imported, and where things are by default.
+"""The process's environment: settings that are needed before Prefect is imported, and default locations.
 
-Only defaults: whatever the user has set stands.
+These are only defaults: the user's own settings win.
 """
 
 import logging
@@ -12,24 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from deployments.json_lines import line_format
+from forecasting.child_process import SAFE_PATH_VARIABLE
 from forecasting.panel import DEFAULT_FOLDER
 
-LOGGING = {
+# What every run needs, wherever a worker starts it.
+RUN_ENVIRONMENT = {
+    # Prefect starts runs with `python -m`, which would import from the working directory first.
+    SAFE_PATH_VARIABLE: "1",
     # The library's and the tasks' lines belong to the run, in the UI too.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "forecasting,tasks,flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
 _DEFAULTS = {
-    # A temporary server takes 10 to 20 s to start on a small machine; Prefect gives up after 20.
+    # A temporary server takes 10 to 20 s to start on a small machine; Prefect's default timeout is 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    # Neither the server nor the client tells anyone that it is used.
+    # Neither the server nor the client sends usage statistics.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    # The default keeps leases in memory: a server that restarts forgets them, and their slots stay taken.
+    # Prefect's default keeps leases in memory: a restarted server forgets them, and their slots stay taken.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    # What late lines leave of runs that the maintenance flow has removed; runs themselves are its affair.
+    # Remove leftovers of runs that the maintenance flow has removed. It removes the runs itself.
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
-    **LOGGING,
+    **RUN_ENVIRONMENT,
 }
 BUNDLED_PANELS = Path(__file__).parent / "panels"
 _OUR_LOGGERS = ("forecasting", "tasks", "flows", "deployments")
@@ -44,9 +48,9 @@ def prepare() -> None:
 
 
 class _OwnLines(logging.StreamHandler[Any]):
-    """Writes to whatever is standard output at the time: a progress bar puts itself in its place.
+    """Writes to the present standard output, because a progress bar replaces it.
 
-    Where none is there, only our own lines are wanted.
+    If there is none, it writes to the original one.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -55,8 +59,8 @@ class _OwnLines(logging.StreamHandler[Any]):
 
 
 @contextmanager
-def lines_where(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
-    """Within `own_lines_only`, show fewer lines."""
+def show_only(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """Within `own_lines_only`, show only the lines that pass `is_shown`."""
     shown = {one for name in _OUR_LOGGERS for one in logging.getLogger(name).handlers}
     handlers = [handler for handler in shown if isinstance(handler, _OwnLines)]
     for handler in handlers:
@@ -70,10 +74,10 @@ def lines_where(is_shown: Callable[[logging.LogRecord], bool]) -> Iterator[None]
 
 @contextmanager
 def own_lines_only() -> Iterator[None]:
-    """Show our own lines on the terminal in place of Prefect's: for a person who runs one command.
+    """Show only our own log lines on the terminal, not Prefect's, while a person runs one command.
 
-    Errors are shown once, by the command line; the UI has all lines either way. The temporary server that
-    Prefect starts inherits this, and it is chatty.
+    The command line shows errors once. The UI always has all lines. The temporary server that Prefect starts
+    inherits this setting, and would log a lot without it.
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     handler = _OwnLines()

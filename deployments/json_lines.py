@@ -1,4 +1,4 @@
-"""Log lines for machines: one JSON object a line, with the run and the panel that it is of."""
+"""JSON log lines: one JSON object per line, with the run and the panel."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from flows.parameters import panel_of
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as JSON; a thread that Prefect does not know has the run of the last one it did."""
+    """Formats a record as JSON. In a thread without a Prefect context, it uses the last run it has seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,14 +35,14 @@ class JsonLines(logging.Formatter):
 
 
 def line_format(text: str) -> logging.Formatter:
-    """How to print a record: by the format `text`, or as JSON where `NIGHTCAST_LOG` is `json`."""
+    """The formatter for log lines: the format `text`, or JSON if `NIGHTCAST_LOG` is `json`."""
     if os.environ.get("NIGHTCAST_LOG") == "json":
         return JsonLines()
     return logging.Formatter(text, datefmt="%H:%M:%S")
 
 
 def _run_facts() -> dict[str, str]:
-    """The run that the record is of; none where nothing has imported Prefect, which takes seconds."""
+    """The name, id and panel of the present run. Empty if Prefect is not imported: that takes seconds."""
     prefect = sys.modules.get("prefect.context")
     context = prefect.FlowRunContext.get() if prefect else None
     if context is None or context.flow_run is None:

@@ -1,4 +1,4 @@
-"""The Prefect server that `nightcast serve` uses: the one configured, the one found, or one of its own."""
+"""The Prefect server for `nightcast serve`: the configured one, one found on the port, or a new one."""
 
 import logging
 import os
@@ -16,6 +16,7 @@ import prefect
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from forecasting.child_process import SAFE_PATH, SAFE_PATH_VARIABLE
 from forecasting.errors import ServerError
 
 _log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ class Server:
 
     Attributes:
         api: the address of its API.
-        process: it, where this process has started it.
-        is_configured: whether Prefect's settings name it, as they do for commands in another shell then.
+        process: the server's process if this process started it.
+        is_configured: whether Prefect's settings name the server, so that other shells use it too.
     """
 
     api: str
@@ -42,24 +43,24 @@ class Server:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process has started it, so that all runs on it are this machine's.
+        """Whether this process started the server, so that all runs on it are on this machine.
 
-        An address does not tell: behind a port of this machine may be a tunnel to another one's server.
+        The address does not say so: a port of this machine may be a tunnel to a server elsewhere.
         """
         return self.process is not None
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was started here and is no more."""
+        """Whether this process started the server and it has ended."""
         return self.process is not None and self.process.poll() is not None
 
 
 @contextmanager
 def prefect_server(port: int) -> Iterator[Server]:
-    """A server to serve from, which Prefect's settings name meanwhile: see the module.
+    """Find or start a server, and let Prefect's settings name it meanwhile.
 
     Raises:
-        ServerError: it does not answer, or the port is taken by something else.
+        ServerError: the server does not answer, or another program uses the port.
     """
     configured = PREFECT_API_URL.value()
     if configured:
@@ -80,7 +81,7 @@ def _configured(api: str) -> Server:
         raise ServerError(
             f"no Prefect server answers at {api}: start it, or unset PREFECT_API_URL to have one started here"
         )
-    _log.info("prefect: using the server at %s, which PREFECT_API_URL names", api)
+    _log.info("prefect: using the server at %s (PREFECT_API_URL)", api)
     return Server(api, is_configured=True)
 
 
@@ -89,14 +90,14 @@ def _found(port: int) -> Server | None:
         if probe.connect_ex((_HOST, port)) != 0:
             return None
     version = _version(port)
-    other = "end it, or choose another port with --port"
+    other = "stop it, or choose another port with --port"
     if version is None:
-        raise ServerError(f"port {port} is taken by something that is no Prefect server: {other}")
+        raise ServerError(f"port {port} is used by a program that is not a Prefect server: {other}")
     if version != prefect.__version__:
         raise ServerError(
-            f"on port {port} is a Prefect server {version}, and this is {prefect.__version__}: {other}"
+            f"the Prefect server on port {port} has version {version}, not {prefect.__version__}: {other}"
         )
-    _log.info("prefect: using the server found on port %d, which was started by someone else", port)
+    _log.info("prefect: using the server that already runs on port %d", port)
     return Server(f"http://{_HOST}:{port}/api")
 
 
@@ -104,7 +105,7 @@ def _version(port: int) -> str | None:
     try:
         answer = httpx.get(f"http://{_HOST}:{port}/api/admin/version", timeout=20, trust_env=False)
         return str(answer.json()) if answer.status_code == _HTTP_OK else None
-    except (httpx.HTTPError, ValueError):  # it does not speak HTTP, or not JSON
+    except (httpx.HTTPError, ValueError):  # the answer is not HTTP, or not JSON
         return None
 
 
@@ -117,13 +118,14 @@ def _started(port: int) -> Iterator[Server]:
     _log.info("prefect: starting a server on this machine, which takes 10 to 30 seconds")
     environment = {
         **os.environ,
+        SAFE_PATH_VARIABLE: "1",
         "PREFECT_SERVER_UI_API_URL": f"{address}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
-    command = [sys.executable, "-m", "deployments.server_process", str(port)]
+    command = [sys.executable, SAFE_PATH, "-m", "deployments.server_process", str(port)]
     with (
         log.open("wb") as lines,
-        # In a session of its own: Ctrl-C is for this process, which ends the server last.
+        # In its own session, so that Ctrl-C reaches only this process, which stops the server last.
         subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
             command,
             env=environment,
@@ -145,9 +147,11 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) 
     deadline = time.monotonic() + _START_SECONDS
     while _version(port) is None:
         if process.poll() is not None:
-            raise ServerError(f"the Prefect server ended while it started; its last words are in {log}")
+            raise ServerError(f"the Prefect server ended during startup; see its log, {log}")
         if time.monotonic() > deadline:
-            raise ServerError(f"the Prefect server does not answer after {_START_SECONDS} s; look at {log}")
+            raise ServerError(
+                f"the Prefect server does not answer after {_START_SECONDS} s; see its log, {log}"
+            )
         time.sleep(0.5)
 
 

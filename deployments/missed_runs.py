@@ -1,7 +1,7 @@
-"""Missed runs: which due times passed while nothing served them, and what becomes of them. Knows no Prefect.
+"""Missed runs: what to do about due times that passed while nothing served them. Does not use Prefect.
 
-The newest due time runs; the ones before it do not, since they would run one after another on prices that
-have moved on. A backfill fills them, with the prices of then.
+Only the newest due time runs. Runs for older ones would use prices that arrived later. A backfill fills those
+dates from the prices known then.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,17 +17,17 @@ from forecasting.panel import Panel
 
 
 class Stage(Enum):
-    """How far a run has come."""
+    """How far a run has got."""
 
     WAITING = auto()  # never started
-    ALIVE = auto()  # it is running
-    OVER = auto()  # it came to an end of its own, good or bad, or someone cancelled it
-    LOST = auto()  # it was stopped half-way by the end of its process
+    ALIVE = auto()  # is running
+    OVER = auto()  # ended by itself, with or without success, or was cancelled by a person
+    LOST = auto()  # its process ended before it did
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that a schedule has made, or that made up for one: its id and when it was due."""
+    """A run that a schedule or a catch-up has made."""
 
     id: str
     due: datetime
@@ -39,10 +39,10 @@ class Plan:
     """What to do about missed runs.
 
     Attributes:
-        create: the due time for which a run has to be made; None where there is one, or none is due.
-        cancel: ids of the waiting runs that must not start.
-        skipped: the due times that nothing has run for, nor will, oldest first.
-        newest: the due time up to which all is settled then; None where nothing was due.
+        create: the due time to create a run for; None if it has a run, or nothing is due.
+        cancel: the ids of the waiting runs that must not start.
+        skipped: the due times without a run, now and later, oldest first.
+        newest: the newest due time; None if nothing was due.
     """
 
     create: datetime | None = None
@@ -57,13 +57,13 @@ def plan_nightly(
     now: datetime,
     runs: Sequence[Run],
 ) -> Plan:
-    """What becomes of a panel's nightly runs that are due by `now`.
+    """Plan what to do about a panel's nightly runs that are due by `now`.
 
     Args:
-        due_times: the due times after one instant, up to another.
-        deployed: when the deployment was made: before, nothing was due.
-        now: waiting runs due later are left alone.
-        runs: the deployment's runs by schedule. Older than the newest one that started, they may lack.
+        due_times: returns the due times after one instant, up to another.
+        deployed: when the deployment was created. Nothing was due before.
+        now: the present. Waiting runs that are due later are left alone.
+        runs: the deployment's scheduled runs. Runs older than the newest started one may be absent.
     """
     due_runs = [run for run in runs if run.due <= now]
     started = [run.due for run in due_runs if run.stage in (Stage.ALIVE, Stage.OVER)]
@@ -84,7 +84,7 @@ def plan_nightly(
 
 
 def plan_others(now: datetime, runs: Sequence[Run]) -> Plan:
-    """What becomes of runs that look only at the present: the newest waiting one runs."""
+    """Plan what to do about runs that depend only on the present: only the newest waiting one runs."""
     waiting = sorted((run for run in runs if run.stage is Stage.WAITING and run.due <= now), key=_due)
     return Plan(cancel=tuple(run.id for run in waiting[:-1]))
 
@@ -107,7 +107,7 @@ def fill_command(panel: Panel, plan: Plan, store: str, server: str | None = None
 
 
 def _as_of(panel: Panel, due: datetime) -> np.datetime64:
-    """What a run due then would have been for, had its source been complete."""
+    """The `as_of` of a run due at `due`, if its source was complete."""
     return panel.calendar.newest_closed(to_instant(due))
 
 

@@ -1,4 +1,4 @@
-"""The file that Prefect's own `prefect deploy` reads, from the same deployments as `nightcast deploy`."""
+"""The file for Prefect's own `prefect deploy`, with the same deployments as `nightcast deploy`."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,8 +12,8 @@ from deployments.registration import Pool, assign
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 
-# `prefect deploy` puts the environment in their place, and an empty text for what is not set, with which
-# the workers would write to a folder that is thrown away after the run; so a step before it stops there.
+# `prefect deploy` replaces these by the environment's values, or by empty text if a variable is not set. With
+# empty text, workers would write to a folder that is deleted after the run. So a build step fails then.
 _PLACES = {"store": "NIGHTCAST_STORE", "panels": "NIGHTCAST_PANELS"}
 _HEADER = """\
 # Made from the panels; change those, not this file: nightcast deploy --yaml deployments/prefect.yaml
@@ -27,10 +27,10 @@ _HEADER = """\
 
 
 def prefect_file(panels: Sequence[Panel], pool: Pool) -> str:
-    """The file's text for these panels' deployments in a pool; the same panels give the same text.
+    """The text of the file for these panels' deployments in a pool. The same panels give the same text.
 
     Raises:
-        NightcastError: a deployment, or the pool, has what such a file cannot say.
+        NightcastError: the pool has secrets, which such a file cannot keep secret.
     """
     if pool.secrets:
         raise NightcastError(
@@ -46,7 +46,7 @@ def prefect_file(panels: Sequence[Panel], pool: Pool) -> str:
             for name in _PLACES.values()
         ],
         "push": [],
-        "pull": [],  # the code is installed where the workers are
+        "pull": [],  # the workers have the code installed
         "deployments": [_entry(one) for one in made],
     }
     return _HEADER + "\n" + yaml.safe_dump(content, sort_keys=False, width=110, allow_unicode=True)

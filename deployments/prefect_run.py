@@ -1,4 +1,4 @@
-"""Run a flow from the command line, in this process, and leave nothing of it behind."""
+"""Run a flow from the command line, in this process."""
 
 import logging
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from forecasting.selection.challenger import Mode
 
 _log = logging.getLogger("flows")
 
-# A temporary server that is left at once drops its last events and prints cancellation tracebacks.
+# Without a pause, a temporary server drops its last events and prints tracebacks when it ends.
 _DRAIN_SECONDS = 15
 
 
@@ -31,7 +31,7 @@ def run_nightly(
     """Run the nightly flow once, and return what it published.
 
     Raises:
-        NightcastError: the run could not publish, and why.
+        NightcastError: the run could not publish; the message says why.
     """
     when = to_datetime(as_of) if as_of is not None else None
     with _served(panel):
@@ -49,7 +49,7 @@ def run_backfill(**parameters: Any) -> BackfillResult:
     """Run the backfill flow with its own parameters, and return what it did.
 
     Raises:
-        NightcastError: it could not begin, or some dates could not be published, and why.
+        NightcastError: the backfill could not begin, or some dates were not published; the message says why.
     """
     with _served(parameters["panel"]):
         return backfill(**parameters)
@@ -60,7 +60,7 @@ def _served(panel: str) -> Iterator[None]:
     if PREFECT_API_URL.value() is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     try:
-        # As the runs of its deployments: maintenance goes by that.
+        # The tag that the deployments' runs have; maintenance selects runs by it.
         with tags(f"panel:{panel_of({'panel': panel})}"):
             yield
     finally:

@@ -1,6 +1,6 @@
-"""Registration: the catalogue's deployments on a Prefect server, for the workers of a pool to run.
+"""Registration: register the catalogue's deployments with a work pool on a Prefect server.
 
-Registering again changes what has changed, and nothing else.
+Registering again updates what has changed, and nothing else.
 """
 
 import asyncio
@@ -22,23 +22,23 @@ from prefect.settings import PREFECT_API_URL
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
 from deployments.automations import apply_automations
-from deployments.environment import LOGGING
+from deployments.environment import RUN_ENVIRONMENT
 from forecasting.errors import NightcastError
 
 PoolType = Literal["process", "docker", "kubernetes"]
 _KUBERNETES_TEMPLATE = Path(__file__).parent / "kubernetes" / "base-job-template.json"
-_PAGE = 200  # the most that the server gives at once
+_PAGE = 200  # the server's maximum
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Where deployments go.
+    """The work pool for the deployments.
 
     Attributes:
-        name: the work pool's.
-        type: what its workers start for a run. None: whatever the pool is; process where it is to be made.
-        image: what containers start from; None for processes.
-        secrets: environment variables of a run that it gets from Prefect's Secret blocks.
+        name: the pool's name.
+        type: what the pool's workers start for a run. None: the existing type; `process` for a new pool.
+        image: the image of the containers; None for processes.
+        secrets: the environment variables that runs get from Prefect's Secret blocks.
     """
 
     name: str
@@ -47,22 +47,22 @@ class Pool:
     secrets: tuple[str, ...] = ()
 
     def job_variables(self) -> dict[str, Any]:
-        """What each run of a deployment in this pool is started with; it never holds a secret itself."""
+        """The job variables of the deployments in this pool. They never contain a secret itself."""
         blocks = {name: f"{{{{ prefect.blocks.secret.{block_name(name)} }}}}" for name in self.secrets}
-        return {"env": {**LOGGING, **blocks}, **({"image": self.image} if self.image else {})}
+        return {"env": {**RUN_ENVIRONMENT, **blocks}, **({"image": self.image} if self.image else {})}
 
 
 @dataclass(frozen=True)
 class Registered:
-    """What there is now.
+    """The result of a registration.
 
     Attributes:
-        server: its API's address.
+        server: the API address of the server.
         pool_type: what the pool's workers start.
-        pool_is_new: whether the pool was made.
-        names: of the deployments, `flow/deployment`.
-        left_over: deployments in the pool of panels, or flows, that are no more.
-        automations: those that notify the webhook.
+        pool_is_new: whether the pool was created.
+        names: the names of the deployments, `flow/deployment`.
+        left_over: deployments in the pool whose panel or flow does not exist any more.
+        automations: the names of the automations that post to the webhook.
     """
 
     server: str
@@ -74,7 +74,7 @@ class Registered:
 
 
 def block_name(variable: str) -> str:
-    """The Secret block that holds an environment variable: `AWS_REGION` is in `aws-region`."""
+    """The name of the Secret block for an environment variable: `aws-region` for `AWS_REGION`."""
     return variable.lower().replace("_", "-")
 
 
@@ -88,13 +88,17 @@ def assign(deployments: Sequence[RunnerDeployment], pool: Pool) -> None:
 def register(
     deployments: Sequence[RunnerDeployment], pool: Pool, webhook: str | None = None, *, prune: bool
 ) -> Registered:
-    """Register them in the pool, which is made where it is missing; `prune` removes what is left over there.
+    """Register the deployments with a work pool.
 
-    With a webhook, the server notifies it of what people should hear of.
+    Args:
+        deployments: the deployments.
+        pool: the pool. A missing one is created.
+        webhook: an address that the server posts events to; None for no posts.
+        prune: whether to remove deployments whose panel or flow does not exist any more.
 
     Raises:
-        NightcastError: no server is named, it does not answer or lets nobody in, the pool is of another type,
-            or a secret's block is missing.
+        NightcastError: no server is configured, it does not answer or refuses access, the pool has another
+            type, or the block of a secret is missing.
     """
     server = _server()
     with _clear_errors(server), get_client(sync_client=True) as client:
@@ -120,33 +124,33 @@ def _server() -> str:
     if address is None:
         raise NightcastError(
             "no Prefect server to register with; set PREFECT_API_URL, such as http://127.0.0.1:4200/api "
-            "(on one machine, nightcast serve needs no such thing)"
+            "(on one machine, nightcast serve needs no server)"
         )
     return str(address)
 
 
 @contextmanager
 def _clear_errors(server: str) -> Iterator[None]:
-    """Tell in a line what keeps a server from doing as asked."""
+    """Turn errors of the server into one-line errors."""
     try:
         yield
     except PrefectHTTPStatusError as error:
         if error.response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             raise NightcastError(
-                f"the Prefect server {server} does not let us in; set PREFECT_API_AUTH_STRING to what the "
-                "server has as PREFECT_SERVER_API_AUTH_STRING"
+                f"the Prefect server {server} refuses access; set PREFECT_API_AUTH_STRING to the value of "
+                "PREFECT_SERVER_API_AUTH_STRING on the server"
             ) from error
         raise NightcastError(f"the Prefect server {server} refused: {error}") from error
     except DeploymentApplyError as error:
         raise NightcastError(f"the Prefect server {server} refused a deployment: {error}") from error
     except httpx.TransportError as error:
         raise NightcastError(
-            f"the Prefect server {server} does not answer ({error}); is it up, and PREFECT_API_URL right?"
+            f"the Prefect server {server} does not answer ({error}); check that it runs, and PREFECT_API_URL"
         ) from error
 
 
 def _check_secrets(client: SyncPrefectClient, pool: Pool) -> None:
-    """A block that is missing would fail every run, at night."""
+    """Check that each secret has its block: without it, every run would fail."""
     for variable in pool.secrets:
         name = block_name(variable)
         try:
@@ -159,7 +163,7 @@ def _check_secrets(client: SyncPrefectClient, pool: Pool) -> None:
 
 
 def _find_or_make(client: SyncPrefectClient, pool: Pool) -> tuple[str, bool]:
-    """The pool's type, and whether it had to be made."""
+    """Find or create the pool; return its type and whether it is new."""
     try:
         found = client.read_work_pool(pool.name)
     except ObjectNotFound:
@@ -191,7 +195,7 @@ def _check_image(pool: Pool, pool_type: str) -> None:
 
 
 def _base_job_template(pool_type: PoolType) -> dict[str, Any]:
-    """What a run is started from: Prefect's own, but on Kubernetes ours, which has runs read a Secret."""
+    """The pool's job template: Prefect's own or, on Kubernetes, ours, which lets runs read a Secret."""
     if pool_type == "kubernetes":
         template: dict[str, Any] = json.loads(_KUBERNETES_TEMPLATE.read_text(encoding="utf-8"))
         return template
@@ -204,7 +208,7 @@ def _base_job_template(pool_type: PoolType) -> dict[str, Any]:
 
 
 def _keep_paused(client: SyncPrefectClient, made: RunnerDeployment) -> None:
-    """What a person has paused in the UI stays so; Prefect would start it again."""
+    """Keep a deployment paused that a person has paused in the UI: Prefect would resume it."""
     try:
         standing = client.read_deployment_by_name(made.full_name)
     except ObjectNotFound:
@@ -215,7 +219,7 @@ def _keep_paused(client: SyncPrefectClient, made: RunnerDeployment) -> None:
 
 
 def _in_pool(client: SyncPrefectClient, pool: Pool) -> dict[str, DeploymentResponse]:
-    """The deployments of ours in the pool, by name: others may use it too."""
+    """Our deployments in the pool, by name. Other projects may use the pool too."""
     only = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool.name]))
     flows: dict[Any, str] = {}
     found: dict[str, DeploymentResponse] = {}

@@ -1,4 +1,4 @@
-"""What `nightcast score` prints."""
+"""The output of `nightcast score`."""
 
 from deployments.terminal import print_table
 from forecasting.reports.score_summary import COLUMNS, EXPLANATION, ScoreSummary, span_cells
@@ -6,13 +6,13 @@ from forecasting.scoring.scorer import ScoreReport
 
 
 def print_scores(report: ScoreReport, summary: ScoreSummary | None) -> None:
-    """What was scored now, and what all scores come to."""
+    """Print what was scored now, and the summary of all scores."""
     print(
         f"{report.panel}: {report.scored} scores added; {report.forecasts} forecasts published, "
-        f"{report.open} of them waited for bars"
+        f"{report.open} of them were waiting for bars"
     )
     if summary is None:
-        print("Nothing is scored yet: no bar has come since the first forecast.")
+        print("Nothing is scored yet: no bar has arrived since the first forecast.")
         return
     print()
     print_table([column.name for column in COLUMNS], map(span_cells, summary.spans))

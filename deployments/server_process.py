@@ -1,6 +1,6 @@
 """The Prefect server of one machine: `python -m deployments.server_process PORT`, started by `local_server`.
 
-It ends when its standard input does, so that a parent that is killed leaves no server behind.
+The server ends when its standard input closes, so that a killed parent leaves no server behind.
 """
 
 import sys
@@ -11,7 +11,7 @@ from forecasting.child_process import end_with_parent
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Run the server until it is stopped."""
     end_with_parent()
     sys.argv = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", sys.argv[1]]
     app()

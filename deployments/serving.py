@@ -1,4 +1,4 @@
-"""Serve: every panel's deployments on one machine, from a server to the runs, until told to end."""
+"""Serve every panel's deployments on one machine: start a server if needed, and run what is due."""
 
 import asyncio
 import logging
@@ -26,9 +26,9 @@ from prefect.runner import Runner
 
 from deployments.automations import apply_automations
 from deployments.catalogue import deployments_of
-from deployments.catching_up import Deployed, end_lost_runs, pause_left_over, settle_missed_runs
 from deployments.local_server import Server, prefect_server
-from deployments.run_news import RunNews
+from deployments.recovery import Deployed, end_lost_runs, pause_left_over, resolve_missed_runs
+from deployments.run_watcher import RunWatcher
 from flows.nightly import nightly
 from forecasting.errors import ServerError
 from forecasting.panel import Panel
@@ -47,10 +47,10 @@ class Serving:
     """What to serve.
 
     Attributes:
-        panels: all there are in `folder`.
+        panels: all panels in `folder`.
         store: the store's URI.
-        folder: the panels' folder, an absolute path.
-        limit: how many runs go on at once.
+        folder: the panels folder, an absolute path.
+        limit: how many runs may be at work at the same time.
     """
 
     panels: Sequence[Panel]
@@ -59,24 +59,28 @@ class Serving:
     limit: int
 
 
-def serve_until_told(serving: Serving, port: int) -> None:
-    """Serve until SIGTERM or SIGINT, then end what was started; a server on `port` too if none is configured.
+def serve_until_stopped(serving: Serving, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, then stop the runs and the server.
+
+    Args:
+        serving: what to serve.
+        port: the port of the Prefect server that is started if none is configured.
 
     Raises:
-        ServerError: Prefect's server does not answer, cannot be started, or has ended.
+        ServerError: the Prefect server does not answer, cannot be started, or has ended.
     """
     os.environ.setdefault("PREFECT_LOGGING_SETTINGS_PATH", str(_LOGGING))
     deployments = deployments_of(serving.panels, serving.store, serving.folder)
-    # Ctrl-C reaches every process of a terminal: blocked here, and so in what is started here, it is waited
-    # for by one thread, and this process ends the others in their order.
+    # Ctrl-C reaches every process of a terminal. It is blocked here, and so in all child processes. A thread
+    # waits for it, and this process then stops the others in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    # Where the server is gone, Prefect prints tracebacks; what there is to say is in the error below.
+    # If the server is gone, Prefect prints tracebacks; the error raised below says enough.
     with prefect_server(port) as server, redirect_stdout(None):
         asyncio.run(_serve(deployments, serving, server))
 
 
 class _Runner(Runner):
-    """Prefect's runner, but for SIGTERM: its own handler stops it from a thread with another event loop."""
+    """Prefect's runner with our SIGTERM handler: Prefect's own uses a thread with another event loop."""
 
     def on_sigterm(self, end: Callable[[], Any]) -> None:
         self._end = end
@@ -95,26 +99,26 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
             for one in deployments
         ]
         flows = sorted({one.flow_name or "" for one in deployments})
-        await _have_it_notify(flows)
+        await _apply_notifications(flows)
         await pause_left_over(client, deployed, flows, serving.folder)
         if server.is_ours:
             await end_lost_runs(client, deployed)
         api = None if server.is_configured else server.api  # other shells know a configured server
-        active = [one for one in deployed if await settle_missed_runs(client, one, serving.store, api)]
-        _tell_schedules(active)
-        _log.info("serving %d deployments, %d runs at a time; Ctrl-C ends it", len(active), serving.limit)
-        await _run(runner, RunNews(client, [one.id for one in deployed]), server, end)
+        active = [one for one in deployed if await resolve_missed_runs(client, one, serving.store, api)]
+        _log_schedules(active)
+        _log.info("serving %d deployments, %d runs at a time; stop with Ctrl-C", len(active), serving.limit)
+        await _run(runner, RunWatcher(client, [one.id for one in deployed]), server, end)
 
 
-async def _have_it_notify(flows: Sequence[str]) -> None:
-    """Where a webhook is set, have the server post to it, also of the runs that a kill has left."""
+async def _apply_notifications(flows: Sequence[str]) -> None:
+    """If a webhook is set, let the server post to it, also about runs that a kill has left behind."""
     if webhook := os.environ.get(WEBHOOK):
         applied = await asyncio.to_thread(apply_automations, webhook, flows)
         _log.info("notifying the webhook of NIGHTCAST_WEBHOOK: %d automations", len(applied))
 
 
 async def _register(client: PrefectClient, runner: _Runner, deployment: RunnerDeployment) -> UUID:
-    """Make the deployment, or bring it up to date: active and without a work pool, but paused if it was."""
+    """Create or update the deployment, without a work pool. A paused deployment stays paused."""
     known = await client.read_deployments(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[deployment.flow_name or ""])),
         deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment.name])),
@@ -125,32 +129,32 @@ async def _register(client: PrefectClient, runner: _Runner, deployment: RunnerDe
     return await runner.aadd_deployment(deployment)
 
 
-async def _run(runner: _Runner, news: RunNews, server: Server, end: asyncio.Event) -> None:
+async def _run(runner: _Runner, watcher: RunWatcher, server: Server, end: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     runner.on_sigterm(lambda: loop.call_soon_threadsafe(end.set))
     running = asyncio.create_task(runner.start())
-    others = [asyncio.create_task(news.tell_for_ever()), asyncio.create_task(_wait_for_end(end, server))]
+    others = [asyncio.create_task(watcher.watch()), asyncio.create_task(_wait_for_end(end, server))]
     try:
         done, _ = await asyncio.wait([running, *others], return_when=asyncio.FIRST_COMPLETED)
         if runner.started and not server.has_ended:
-            _log.info("ending")
+            _log.info("stopping")
             await _stop(runner, running)
         for task in done:
             task.result()
-        await news.tell()
+        await watcher.report()
     finally:
         for task in others:
             task.cancel()
 
 
 async def _stop(runner: _Runner, running: asyncio.Task[None]) -> None:
-    """End the runs, each of which has half a minute to do so itself."""
+    """Stop the runs. Each has half a minute to end by itself."""
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await runner.astop()
             await running
     except TimeoutError:
-        _log.error("not all runs have ended after %d s; they are killed", _STOP_SECONDS)
+        _log.error("not all runs have ended after %d s; killing the others", _STOP_SECONDS)
         running.cancel()
 
 
@@ -162,7 +166,7 @@ async def _wait_for_end(end: asyncio.Event, server: Server) -> None:
 
 
 def _end_event() -> asyncio.Event:
-    """Set by SIGINT."""
+    """An event that SIGINT sets."""
     end, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def wait() -> None:
@@ -170,7 +174,7 @@ def _end_event() -> asyncio.Event:
         loop.call_soon_threadsafe(end.set)
 
     threading.Thread(target=wait, daemon=True).start()
-    # For a thread of a library that was there before the signal was blocked: Python hands it on to this one.
+    # A library thread from before the signal was blocked may get it: Python then calls this handler.
     signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(end.set))
     return end
 
@@ -179,11 +183,11 @@ def _nightly_of(deployment: RunnerDeployment, panels: Mapping[str, Panel]) -> Pa
     return panels[deployment.name] if deployment.flow_name == nightly.name else None
 
 
-def _tell_schedules(deployed: Sequence[Deployed]) -> None:
+def _log_schedules(deployed: Sequence[Deployed]) -> None:
     now = datetime.now(UTC)
     for one in deployed:
         if one.nightly_of is not None:
             zone = one.nightly_of.schedule.timezone
             due = next(one.nightly_of.due_times(now, now + _YEAR), None)
             when = f"{due.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}" if due else "not within a year"
-            _log.info("%s: due next %s", one.name, when)
+            _log.info("%s: next due %s", one.name, when)

@@ -1,4 +1,4 @@
-"""What commands print."""
+"""The output of the commands."""
 
 import sys
 import time
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from forecasting.as_of import as_of_label
 from forecasting.commands import command
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
@@ -29,15 +28,15 @@ from forecasting.storage import Storage
 
 _SECONDS_BETWEEN_LINES = 2.0
 
-# A log file or a pipe has no width of its own, and should not be wrapped at 80.
+# A log file or a pipe has no width, and must not be wrapped at 80 columns.
 _console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 
 
 class ProgressLines:
-    """A `forecasting.progress.Progress` that prints a line now and then.
+    """A `forecasting.progress.Progress` that prints a line at most every two seconds.
 
     Args:
-        title: what is under way, one word.
+        title: the name of the work, one word.
     """
 
     def __init__(self, title: str) -> None:
@@ -45,7 +44,7 @@ class ProgressLines:
         self._printed = 0.0
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """Print `message`, unless a line was just printed and there is more to come."""
+        """Print `message`, unless a line was just printed and the work is not done."""
         if done == total or time.monotonic() - self._printed >= _SECONDS_BETWEEN_LINES:
             print(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {self._title}: {message}", flush=True)
             self._printed = time.monotonic()
@@ -59,22 +58,22 @@ def print_run(storage: Storage, result: NightResult) -> None:
 
 
 def print_ingest(report: IngestReport) -> None:
-    """What became of the rows of a source."""
+    """Print how many rows of a source were new, stored already, refused or not closed yet."""
     print(
         f"{report.panel}: {report.offered} rows offered; "
         f"{report.appended} new, of which {report.revised} revise a bar; "
-        f"{report.identical} there already, {report.repaired} repeated, {report.quarantined} refused, "
-        f"{report.pending} of a bar not closed yet"
+        f"{report.identical} already stored, {report.repaired} repeated, {report.quarantined} refused, "
+        f"{report.pending} of bars that are not closed yet"
     )
     if report.readjusted:
-        print(f"{report.readjusted} older bars changed with them: the source re-adjusted those series")
+        print(f"{report.readjusted} older bars changed too, because the source re-adjusted those series")
     print_findings(report.findings)
 
 
 def print_models(
     panel: Panel, storage: Storage, versions: Sequence[Version], decisions: Sequence[Decision]
 ) -> None:
-    """Every version, then every decision, the newest of both at the end."""
+    """Print every version, then every decision, oldest first."""
     if not versions and not decisions:
         print(f"{panel.name} has no model yet; run: {command('run', panel, store=storage.uri)}")
         return
@@ -87,7 +86,7 @@ def print_models(
 
 
 def print_decision(decision: Decision) -> None:
-    """A decision by hand, and what becomes of it."""
+    """Print a decision by hand, and what happens next."""
     print(f"From {decision.as_of} on, {decision.model} {decision.version} publishes. {decision.reason}")
     print(f"The next run publishes with it. {decision.next_step}")
 
@@ -121,7 +120,7 @@ def _decision_row(decision: Decision) -> tuple[str, ...]:
 
 
 def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
-    """What the audit says of rows and series."""
+    """Print what the audit found in rows and series."""
     print(
         f"As of {snapshot.as_of}: {len(snapshot.network_ids)} series for the model, "
         f"{len(snapshot.baseline_ids)} for a baseline, {len(snapshot.left_out)} left out"
@@ -130,13 +129,13 @@ def print_audit(snapshot: Snapshot, row_findings: Sequence[Finding]) -> None:
 
 
 def print_freshness(found: Sequence[Freshness]) -> None:
-    """A row a panel; times are UTC."""
+    """Print a row per panel. Times are UTC."""
     rows = freshness_rows(found)
     print_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """A table of findings, the worst first, and what their codes mean; nothing where there are none."""
+    """Print a table of findings, worst first, and what their codes mean. No findings print nothing."""
     found = worst_first(findings)
     if found:
         print_table(FINDING_COLUMNS, [tuple(finding_row(one).values()) for one in found])
@@ -146,12 +145,12 @@ def print_findings(findings: Iterable[Finding]) -> None:
 
 
 def print_backtest(panel: Panel, result: BacktestResult) -> None:
-    """Each candidate's line, all on the same windows."""
-    first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
+    """Print a line per candidate. All are scored on the same windows."""
+    first, last = (panel.label(cutoff) for cutoff in result.cutoffs[[0, -1]])
     series, windows = result.table[0].series, result.table[0].windows
     print(
         f"\n{panel.name}: {len(result.cutoffs)} cutoffs from {first} to {last}, {series} series, "
-        f"{windows} windows of {panel.forecast.horizon} bars; {result.unscored} more lack a whole target"
+        f"{windows} windows of {panel.forecast.horizon} bars; {result.unscored} more have no complete target"
     )
     columns = (
         *("", "MASE", "MASE ratio", "SQL", "SQL ratio", "arithmetic", "skill", "skill to EWMA walk"),
@@ -181,11 +180,12 @@ def _score_row(score: Score) -> tuple[str, ...]:
 
 
 def _print_tests(result: BacktestResult) -> None:
-    columns = ("", "against", "difference", "give or take", "Diebold-Mariano", "p", "verdict")
+    columns = ("", "against", "difference", "standard error", "Diebold-Mariano", "p", "verdict")
     print_table(columns, [_test_row(test) for test in result.tests])
     print(
         "Difference: of the losses, as a share of the series' random-walk loss, mean over series and then\n"
-        f"over {len(result.cutoffs)} cutoffs. Below zero is better; p is how often so large a one is luck."
+        f"over {len(result.cutoffs)} cutoffs. Below zero is better; p is the probability of a difference\n"
+        "this large by chance."
     )
 
 
@@ -202,7 +202,7 @@ def _test_row(test: DieboldMariano) -> tuple[str, ...]:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under their headings, with no lines between."""
+    """Print rows under their headings, without rules."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name != "detail")

@@ -1,4 +1,4 @@
-"""The backfill: the forecasts that a panel's schedule would have made between two dates, and did not."""
+"""The backfill: publish the forecasts that a panel's schedule should have made between two dates."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,9 @@ from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tasks.backfill import decide_past, find_missing_dates, publish_past
+from tasks.backfill_outcomes import Outcome, Outcomes, show_missing
 from tasks.compact import compact_prices
 from tasks.ingest import ingest_prices
-from tasks.outcomes import Outcome, Outcomes, show_missing
 from tasks.panel_slot import panel_slot
 from tasks.processes import Start, task_processes
 from tasks.score import score_forecasts
@@ -46,27 +46,27 @@ def _run_name() -> str:
 
 
 @flow(name="backfill", flow_run_name=_run_name, **ALARMED)
-def backfill(  # noqa: PLR0913 - its form's fields
+def backfill(  # noqa: PLR0913 - the fields of its form
     panel: str = PANEL,
     *,
-    start: date = Field(description="The first date that may be missing."),
-    end: date = Field(description="The last one. It must not lie in the future."),
+    start: date = Field(description="The first date to check for a missing forecast."),
+    end: date = Field(description="The last date to check. It must not be in the future."),
     force: bool = Field(
         default=False,
-        description="Also the dates that have a forecast: each gets one more where that differs.",
+        description="Also make forecasts for dates that have one. A different result is published beside it.",
     ),
     dry_run: bool = Field(
-        default=False, description="Only list what is missing, as an artifact of this run."
+        default=False, description="Only list the missing dates, as an artifact of this run."
     ),
-    parallel: Annotated[int, Field(ge=1, le=8)] = Field(  # bounds that stand below would not reach the form
-        1, description="How many forecasts are made at once, 1 to 8, each in a process of its own."
+    parallel: Annotated[int, Field(ge=1, le=8)] = Field(  # bounds in the type hold for every caller
+        1, description="How many forecasts to make at the same time, 1 to 8, each in its own process."
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,
 ) -> BackfillResult:
-    """Publish every past forecast that is missing, oldest first, each from what was known then.
+    """Publish every missing past forecast, oldest first, each from the prices known at that time.
 
-    Running it again does the rest: what is published stays as it is.
+    A second run publishes only what is still missing.
     """
     settings = Panel.load(panel, panels)
     root = Storage(store).uri
@@ -76,7 +76,7 @@ def backfill(  # noqa: PLR0913 - its form's fields
     if not dry_run:
         with panel_slot(settings.name, gives_way=True):
             ingest_prices(settings, root)
-            compact_prices(settings, root, return_state=True)  # a failure of this alone fails nothing else
+            compact_prices(settings, root, return_state=True)  # its failure does not fail the run
     missing = find_missing_dates(settings, root, start, end, now, force=force)
     _log.info("backfill: %s", missing.summary)
     if dry_run:
@@ -84,16 +84,16 @@ def backfill(  # noqa: PLR0913 - its form's fields
         return BackfillResult(missing=missing.as_ofs)
     outcomes = _publish_all(settings, root, missing.as_ofs, parallel, now) if missing.as_ofs else None
     with panel_slot(settings.name, gives_way=True):
-        score_forecasts(settings, root, return_state=True)  # nor does one of this
+        score_forecasts(settings, root, return_state=True)  # neither does this one's
     return BackfillResult(published=tuple(outcomes.close()) if outcomes is not None else ())
 
 
 def _publish_all(panel: Panel, store: str, as_ofs: Sequence[str], parallel: int, now: datetime) -> Outcomes:
-    """Publish each; what became of it."""
+    """Publish each date and collect the outcomes."""
     outcomes = Outcomes(panel, as_ofs)
     with task_processes(parallel) as start:
         for first in range(0, len(as_ofs), parallel):
-            # Between two slots it is the turn of whoever waits: of a night, above all.
+            # Between two slots, waiting runs go first: above all the nightly run.
             with panel_slot(panel.name, gives_way=True):
                 for outcome in _publish(panel, store, as_ofs[first : first + parallel], now, start):
                     outcomes.add(outcome)
@@ -103,7 +103,7 @@ def _publish_all(panel: Panel, store: str, as_ofs: Sequence[str], parallel: int,
 def _publish(
     panel: Panel, store: str, as_ofs: Sequence[str], now: datetime, start: Start
 ) -> Iterator[Outcome]:
-    """Decide one after the other; those that are decided are published meanwhile."""
+    """Decide the dates one after the other, and publish decided dates meanwhile."""
     pending = []
     for as_of in as_ofs:
         decided = decide_past(panel, store, as_of, now, return_state=True)

@@ -1,4 +1,4 @@
-"""The backtest: what a panel's model would have been worth, walking forward over the past."""
+"""The backtest: how well a panel's model would have forecast past dates (walk-forward test)."""
 
 from typing import Annotated
 
@@ -20,27 +20,31 @@ def _run_name() -> str:
     return f"backtest-{panel_of(flow_run.parameters)}"
 
 
-# The bounds are in the types: those in a default show in the form, but a call from Python passes them by.
+# The bounds are in the types: the form shows bounds in a default, but a call from Python skips them.
 @flow(name="backtest", flow_run_name=_run_name, **ALARMED)
 def backtest(
     panel: str = PANEL,
     cutoffs: Annotated[int, Field(ge=1, le=500)] = Field(
-        12, description="From how many dates of the past to forecast, and compare with what then came."
+        12,
+        description="How many past dates to forecast from. Each forecast is compared with later bars.",
     ),
     stride: Annotated[int, Field(ge=1, le=5000)] = Field(
-        72, description="How many bars lie between one such date and the next."
+        72, description="How many bars lie between one of these dates and the next."
     ),
     refit: Annotated[int, Field(ge=1, le=500)] | None = Field(
         None,
-        description="Train the model again at every so many of these dates. Empty: once, at the first. Each "
-        "training takes as long as one of the nightly run.",
+        description="Train the model again after this many dates. Empty: train once, at the first date. "
+        "Each training takes as long as in a nightly run.",
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,
 ) -> str:
-    """Compare the panel's model with both random walks on dates of the past; the folder of what came of it.
+    """Compare the panel's model with both random walks on past dates.
 
-    It publishes nothing and changes no model. The artifact shows the scores; the report has every chart.
+    This flow publishes nothing and changes no model. The artifact shows the scores, the report all charts.
+
+    Returns:
+        the folder of the report and the predictions in the store.
     """
     settings = Panel.load(panel, panels)
     storage = Storage(store)

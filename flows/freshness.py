@@ -1,4 +1,4 @@
-"""The freshness flow: when a forecast is not the one that it should be, someone gets to hear of it."""
+"""The freshness flow: raise an alarm when a panel's newest forecast is not the one that is due."""
 
 from prefect import flow
 from pydantic import Field
@@ -7,7 +7,7 @@ from flows.hooks import ALARMED
 from flows.parameters import PANELS, STORE
 from forecasting.operations.freshness import require_fresh
 from forecasting.storage import Storage
-from tasks.freshness import assess_freshness, tell_of_stale
+from tasks.freshness import alarm_stale, assess_freshness
 
 
 @flow(name="freshness", flow_run_name="freshness", **ALARMED)
@@ -15,13 +15,13 @@ def freshness(
     max_age_hours: float | None = Field(
         None,
         gt=0,
-        description="A forecast published longer ago than so many hours is stale in any case. "
-        "Empty: only by each panel's own schedule and calendar.",
+        description="A forecast published longer ago than this many hours is always stale. "
+        "Empty: only each panel's own schedule and calendar count.",
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,
 ) -> None:
-    """Look whether every panel's newest forecast is the one that it should be, and fail when one is not."""
+    """Check that every panel's newest forecast is the one that is due, and fail if one is not."""
     found = assess_freshness(panels, Storage(store).uri, max_age_hours)
-    tell_of_stale(found)
+    alarm_stale(found)
     require_fresh(found)

@@ -1,4 +1,4 @@
-"""Hooks: what is done once a run has ended, well or not. A hook that fails is logged, and fails no run."""
+"""Hooks: what happens when a run has ended. A failing hook is logged and does not fail the run."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,12 +14,12 @@ from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.events import BREAKER, CRASHED, FAILED, alarm, notify
 
-# How a night ended that did nothing, as it started after a later one was due.
+# The state of a nightly run that did nothing because it started after a later run was due.
 MISSED = "Missed"
 
 
-def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
-    """An alarm that the run failed: of the breaker where that stopped it. What is stale has its own."""
+def alarm_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Raise an alarm that the run failed, or that the breaker stopped it. Staleness has its own alarm."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, StaleError):
         return
@@ -32,21 +32,21 @@ def tell_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
         alarm(FAILED, panel, f"Nightcast: {flow.name} of {panel} failed: {message}", payload)
 
 
-def tell_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
-    """A message that the run crashed; the event is Prefect's own."""
+def notify_crash(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Notify people that the run crashed. Prefect itself emits the event."""
     panel, message = panel_of(run.parameters), first_line(state.message or "no reason known")
     payload = {"flow": flow.name, "message": message, "flow_run_id": str(run.id)}
     notify(CRASHED, panel, f"Nightcast: {flow.name} of {panel} crashed: {message}", payload)
 
 
 def record_run(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
-    """Leave in the store how the run ended; one for a given `as_of`, or missed, says nothing of it."""
+    """Record in the store how a nightly run ended. Runs for a given `as_of` and missed runs are left out."""
     if run.parameters.get("as_of") is not None or state.name == MISSED:
         return
     try:
         panel = Panel.load(run.parameters["panel"], run.parameters.get("panels"))
     except PanelError:
-        return  # `nightcast status` tells of that itself
+        return  # `nightcast status` reports a bad panel file itself
     due_at = run.expected_start_time or datetime.now(UTC)
     record: dict[str, Any] = {
         "panel": panel.name,
@@ -72,17 +72,17 @@ def _failed(state: State[Any]) -> dict[str, Any]:
 
 
 def _error(state: State[Any]) -> tuple[str, str]:
-    """The class and the first line of what a run ended with."""
+    """The class and the first line of the error that ended a run."""
     error = None if state.is_crashed() else state.result(raise_on_failure=False)
     if isinstance(error, Exception):
         return type(error).__name__, first_line(error)
     return state.name or "Failed", first_line(state.message or "no reason known")
 
 
-# For every flow: someone gets to hear that it failed. For the nightly one also: it is recorded how it ended.
-ALARMED: dict[str, Any] = {"on_failure": [tell_failure], "on_crashed": [tell_crash]}
+# Every flow raises an alarm when it fails. The nightly flow also records how each run ended.
+ALARMED: dict[str, Any] = {"on_failure": [alarm_failure], "on_crashed": [notify_crash]}
 WATCHED: dict[str, Any] = {
     "on_completion": [record_run],
-    "on_failure": [record_run, tell_failure],
-    "on_crashed": [record_run, tell_crash],
+    "on_failure": [record_run, alarm_failure],
+    "on_crashed": [record_run, notify_crash],
 }

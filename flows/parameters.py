@@ -1,6 +1,6 @@
-"""Parameters that flows share, with the help texts that their forms in the Prefect UI show.
+"""Parameters that flows share, with the help texts of their forms in the Prefect UI.
 
-A default made by `Field` keeps its help text there; one in `Annotated` would lose it.
+The form shows the description of a `Field` default; it would not show one in `Annotated`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import Field
 
 ALL = "all"
 
-PANEL: Any = Field(description="Which panel: a name, or a path to its TOML file.")
+PANEL: Any = Field(description="The panel: its name, or a path to its TOML file.")
 STORE: Any = Field(None, description="The store's URI. Empty: NIGHTCAST_STORE, or ./store.")
 PANELS: Any = Field(
     None,
@@ -20,5 +20,5 @@ PANELS: Any = Field(
 
 
 def panel_of(parameters: Mapping[str, Any]) -> str:
-    """The name of the panel that a run is of, be it given so or by its file; or `ALL`."""
+    """The name of a run's panel, given by name or by file; `ALL` for a run on all panels."""
     return Path(str(parameters.get("panel") or parameters.get("only_panel") or ALL)).stem

@@ -1,4 +1,4 @@
-"""Retrain: train a challenger now, let the gate decide, and publish with the outcome."""
+"""Retrain: train a challenger now, let the gate decide which model publishes, and publish a forecast."""
 
 from datetime import UTC, datetime
 
@@ -30,15 +30,16 @@ def retrain(
     panel: str = PANEL,
     *,
     publish: bool = Field(
-        default=True, description="Publish a new forecast with the outcome. Off: the next nightly run does."
+        default=True,
+        description="Publish a new forecast with the chosen model. Off: the next nightly run does that.",
     ),
     store: str | None = STORE,
     panels: str | None = PANELS,
 ) -> NightResult | Decision:
-    """Ingest, score, audit and train a challenger on the newest prices; the gate decides who publishes then.
+    """Ingest, score, audit and train a challenger on the newest prices. The gate picks the publisher.
 
-    Returns what was published, or else the decision. A challenger that was trained on exactly
-    these rows before is neither trained nor judged again.
+    Returns what was published, or else the decision. A challenger that was trained on
+    exactly these rows before is neither trained nor judged again.
     """
     settings = Panel.load(panel, panels)
     root = Storage(store).uri
@@ -46,7 +47,7 @@ def retrain(
 
     with panel_slot(settings.name):
         ingested = ingest_prices(settings, root)
-        score_forecasts(settings, root, return_state=True)  # a failure of this task alone fails nothing else
+        score_forecasts(settings, root, return_state=True)  # its failure does not fail the run
         snapshot = audit_prices(settings, root, None, due)
         if publish:
             return publish_forecast(settings, root, snapshot, "retrain", ingested.findings)

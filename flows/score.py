@@ -1,4 +1,4 @@
-"""Scoring: what published forecasts turned out to be worth, by the bars that have come since."""
+"""Score: compare published forecasts with the bars that have arrived since."""
 
 from typing import Any
 
@@ -18,9 +18,12 @@ def _run_name() -> str:
 
 @flow(name="score", flow_run_name=_run_name, **ALARMED)
 def score(panel: str = PANEL, store: str | None = STORE, panels: str | None = PANELS) -> dict[str, Any]:
-    """Score the published forecasts of one panel by the prices that are in the store; what came of it.
+    """Score the published forecasts of one panel with the prices in the store.
 
-    It takes in no prices: the nightly run does, and scores after that. Running it again adds nothing.
+    This flow does not ingest prices: the nightly run does, and scores afterwards. A second run adds nothing.
+
+    Returns:
+        the score report.
     """
     settings = Panel.load(panel, panels)
     return score_forecasts(settings, Storage(store).uri).to_record()

@@ -1,4 +1,4 @@
-"""The steps that several flows share, in their order."""
+"""Sequences of tasks that several flows share."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ParamSpec, TypeVar, cast
 
 from forecasting import night
-from forecasting.errors import AuditError, SourceError, first_line
+from forecasting.errors import AuditError, NightcastError, SourceError, first_line
 from forecasting.findings import Finding
 from forecasting.night import NightResult
 from forecasting.operations.deadline import without_late_training
@@ -33,11 +33,16 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def ingest_by(panel: Panel, store: str, due: datetime, deadline: datetime | None) -> Sequence[Finding]:
-    """Ingest, and ask a late source again until the deadline, an unreadable one too; what the audit found.
+def ingest_until_deadline(
+    panel: Panel, store: str, due: datetime, deadline: datetime | None
+) -> Sequence[Finding]:
+    """Ingest; ask a source that is late or cannot be read again until the deadline.
 
-    The panel's slot is held while it asks, and free for other runs while it waits to ask again. What trips
-    the breaker ends the run at once: somebody should hear of it at once.
+    The run holds the panel's slot while it ingests, and leaves it to other runs while it waits. Prices that
+    trip the breaker end the run at once, so that people hear of it at once.
+
+    Returns:
+        the audit's findings on the ingested rows.
     """
     while True:
         try:
@@ -93,7 +98,8 @@ def _publish_meanwhile(
         if decision is not None:
             _publish(panel, store, snapshot, decision, row_findings)
     except Exception as error:  # noqa: BLE001 - whatever fails here, the training goes on
-        _log.warning("deadline: no stand-in is published: %s", first_line(error) or type(error).__name__)
+        trace = None if isinstance(error, NightcastError) else error
+        _log.warning("deadline: no stand-in is published: %s", first_line(error), exc_info=trace)
 
 
 def _publish(

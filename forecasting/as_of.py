@@ -1,4 +1,4 @@
-"""How an `as_of` is written, in paths, on the command line and in records."""
+"""Labels of an `as_of` date or time, as used in paths, on the command line and in records."""
 
 from datetime import UTC, datetime
 
@@ -12,24 +12,35 @@ _INTRADAY = "%Y-%m-%dT%H%MZ"
 
 
 def to_instant(when: datetime) -> np.datetime64:
-    """`when` as datetime64[us] in UTC; a datetime without a time zone is taken as UTC."""
+    """Convert a datetime to datetime64[us] in UTC. A datetime without a time zone is read as UTC."""
     if when.tzinfo is not None:
         when = when.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(when, "us")
 
 
 def to_datetime(instant: np.datetime64) -> datetime:
-    """`instant` as a datetime in UTC."""
+    """Convert a datetime64 (UTC) to a datetime with the time zone UTC."""
     return instant.astype("datetime64[us]").item().replace(tzinfo=UTC)
 
 
 def as_of_label(as_of: np.datetime64, freq: str) -> str:
-    """`2026-10-30` for daily bars, `2026-10-30T1400Z` for intraday ones."""
+    """Format an instant as a label.
+
+    >>> as_of_label(np.datetime64("2026-10-30"), "1D")
+    '2026-10-30'
+    >>> as_of_label(np.datetime64("2026-10-30T14:00"), "1h")
+    '2026-10-30T1400Z'
+    """
     return to_datetime(as_of).strftime(_INTRADAY if is_intraday(freq) else _DAILY)
 
 
 def parse_as_of(text: str, freq: str) -> np.datetime64:
-    """The `as_of` that `text` names; for intraday bars a bare date means its last instant's bars.
+    """Parse a label. For intraday bars, a date without a time means the last minute of that day (UTC).
+
+    >>> parse_as_of("2026-10-30T1400Z", "1h")
+    np.datetime64('2026-10-30T14:00:00.000000')
+    >>> parse_as_of("2026-10-30", "1h")
+    np.datetime64('2026-10-30T23:59:00.000000')
 
     Raises:
         NightcastError: `text` is neither a date nor, for intraday bars, a UTC time.

@@ -1,6 +1,6 @@
-"""Trading calendars: which bars exist, and from which instant each one may be used.
+"""Trading calendars: which bars exist, and when each bar is closed and may be used.
 
-`docs/calendars.md` says what each kind of calendar means. All times are numpy datetime64[us], UTC.
+`docs/calendars.md` describes each kind of calendar. All times are numpy datetime64[us] in UTC.
 """
 
 import difflib
@@ -22,25 +22,25 @@ from forecasting.errors import PanelError
 ALWAYS_OPEN = "24/7"
 FX_WEEK = "FX"
 
-# The years that every calendar covers, unless its library knows fewer. Fixed, where the libraries' defaults
-# follow today's date: the same question has the same answer on any day. 1970 is where the holiday rules of
-# pandas begin, which exchange_calendars builds on.
+# The years that every calendar covers, unless its library knows fewer. The libraries' own defaults move with
+# today's date; fixed years give the same result on any day. The holiday rules of pandas, which
+# exchange_calendars builds on, begin in 1970.
 FIRST_YEAR = 1970
 LAST_YEAR = 2049
 
-# The FX market has no exchange and so no rule book: that it opens on Sunday and closes on Friday at 17:00
-# New York, where the trading date changes too, is the convention of its dealers and data vendors.
+# The FX market has no exchange and no rule book. By convention of dealers and data vendors it opens on Sunday
+# and closes on Friday at 17:00 New York time, which is also when the trading date changes.
 FX_ZONE = "America/New_York"
 FX_TURN = np.timedelta64(17, "h")
 
-# The reference rates appear "around 16:00 CET on every working day, except on TARGET closing days", says
+# The reference rates appear "around 16:00 CET on every working day, except on TARGET closing days", see
 # https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates/html/index.en.html
 ECB_NAMES = frozenset({"ECB", "XECB", "TAR"})
 ECB_ZONE = "Europe/Berlin"
 ECB_PUBLICATION = np.timedelta64(16, "h")
 
-# exchange_calendars 4.13 lets CMES trade around the clock. Equity index, metals and energy futures stop at
-# 16:00 Chicago for an hour since "Monday, September 21" of 2015, and did at 16:15 before, says
+# In exchange_calendars 4.13, CMES trades around the clock. Equity index, metals and energy futures pause for
+# an hour at 16:00 Chicago time since "Monday, September 21" of 2015, and paused at 16:15 before, see
 # https://ninjatrader.com/Advisories/Advisory25
 CME_CODE = "CMES"
 CME_ZONE = "America/Chicago"
@@ -94,17 +94,17 @@ def bar_step(freq: str) -> np.timedelta64:
 
 @cache
 def calendar_names() -> frozenset[str]:
-    """Every name that a panel's `calendar` may have."""
+    """Return every name that a panel's `calendar` may have."""
     exchanges = exchange_calendars.get_calendar_names(include_aliases=True)
-    # `holidays.list_supported_financial` names the same sets, but imports every one of them first.
+    # `holidays.list_supported_financial` gives the same names, but imports all of their modules.
     return frozenset(exchanges) | frozenset(EntityLoader.get_financial_codes()) | {ALWAYS_OPEN, FX_WEEK}
 
 
 def check_calendar(name: str) -> None:
-    """Check that a calendar of that name exists, without building it.
+    """Check that a calendar exists, without building it.
 
     Raises:
-        ValueError: no such calendar; the text says what to write instead.
+        ValueError: there is no such calendar; the message suggests other names.
     """
     if name in calendar_names():
         return
@@ -126,18 +126,18 @@ def calendar_zone(name: str) -> str:
 
 
 class BarCalendar:
-    """Every bar of one calendar at one frequency; make one with `bar_calendar`.
+    """All bars of one calendar at one frequency; create it with `bar_calendar`.
 
-    It is kept as *spans*: increasing, disjoint stretches of time that bars fill from the start, one every
-    `step`, the last one cut short where the span ends. An intraday span is a session, or a part of one on
-    either side of a lunch break; a daily span is a trading date, and a weekly or monthly one runs from the
-    first session of its week or month to the close of the last. Counting the bars span by span gives each an
-    ordinal, so that no list of all bars is ever held.
+    The calendar is stored as *spans*: increasing, disjoint intervals of time. Bars start at the beginning of
+    a span and follow each other every `step`; the last bar ends with its span, and may be shorter. An
+    intraday span is a session, or the part of a session before or after a lunch break. A daily span is a
+    trading date. A weekly or monthly span runs from the first session of its week or month to the close of
+    the last one. Each bar has an ordinal, counted over all spans, so that no list of all bars is needed.
 
     Attributes:
         name: the calendar's name.
-        begin: datetime64[D]; the first day (UTC) that the calendar knows.
-        end: datetime64[D]; the last one.
+        begin: datetime64[D]; the first day (UTC) that the calendar covers.
+        end: datetime64[D]; the last day (UTC) that the calendar covers.
     """
 
     def __init__(self, name: str, step: np.timedelta64, opens: np.ndarray, closes: np.ndarray) -> None:
@@ -151,10 +151,10 @@ class BarCalendar:
         self._firsts = np.concatenate([[0], np.cumsum(self._counts)])
 
     def bars(self, start: np.datetime64, end: np.datetime64) -> np.ndarray:
-        """The bars with `start <= ds <= end`, increasing.
+        """Return the bars with `start <= ds <= end`, increasing.
 
         Raises:
-            PanelError: the calendar does not know that time.
+            PanelError: the calendar does not cover `start` or `end`.
         """
         self._check_known(start)
         self._check_known(end)
@@ -166,7 +166,7 @@ class BarCalendar:
         """(count,) the next bars, strictly after `cutoff`.
 
         Raises:
-            PanelError: the calendar does not know that far.
+            PanelError: the calendar does not cover all of these bars.
         """
         self._check_known(cutoff)
         first = int(self.position(_after(cutoff)))
@@ -175,15 +175,15 @@ class BarCalendar:
         return self._at(np.arange(first, first + count))
 
     def back(self, ds: np.datetime64, count: int) -> np.datetime64:
-        """The bar so many before `ds`, or the calendar's first."""
+        """Return the bar that is `count` bars before `ds`, or the first bar of the calendar."""
         return np.datetime64(self._at(max(int(self.position(ds)) - count, 0)).item(), "us")
 
     def contains(self, ds: ArrayLike) -> np.ndarray:
-        """Whether each of `ds` is the start of a bar; never so before `begin` or after `end`."""
+        """Return whether each of `ds` is the start of a bar; False before `begin` and after `end`."""
         ds = _instant(ds)
-        # Each time is looked up once: the series of a panel have mostly the same.
+        # Look up each distinct time once: the series of a panel share most of their times.
         codes, times = pd.factorize(ds.ravel())
-        starts = np.append(self._starts(np.asarray(times)), np.False_)  # the last one is that of NaT
+        starts = np.append(self._starts(np.asarray(times)), np.False_)  # code -1, the last entry, is NaT
         found: np.ndarray = starts[codes].reshape(ds.shape)
         return found
 
@@ -194,10 +194,10 @@ class BarCalendar:
         return starts
 
     def closes(self, ds: ArrayLike) -> np.ndarray:
-        """The instant from which each bar is closed, and so usable.
+        """Return the instant at which each bar is closed and may be used.
 
-        A stamp that is off the calendar closes a whole bar later: on a daily calendar at the next
-        midnight, else after one `step`.
+        A timestamp that is not on the calendar counts as a bar of full length: it closes at the next midnight
+        on a daily calendar, and one `step` later on an intraday calendar.
         """
         ds = _instant(ds)
         start = ds.astype("datetime64[D]") if self._step >= _DAY else ds
@@ -205,10 +205,10 @@ class BarCalendar:
         return np.where(self.contains(ds), np.minimum(whole, self._closes[self._span(ds)]), whole)
 
     def newest_closed(self, instant: np.datetime64) -> np.datetime64:
-        """The newest bar that is closed at `instant`.
+        """Return the newest bar that is closed at `instant`.
 
         Raises:
-            PanelError: the calendar does not know that time.
+            PanelError: the calendar does not cover `instant`, or no bar is closed by then.
         """
         self._check_known(instant)
         newest = int(self.position(_after(instant))) - 1
@@ -226,9 +226,9 @@ class BarCalendar:
         return np.where(known, self._opens[place], ds)
 
     def position(self, ds: ArrayLike) -> np.ndarray:
-        """The ordinal (int64) of each bar, counted from the calendar's first: two neighbours differ by 1.
+        """Return the ordinal (int64) of each bar, counted from the calendar's first bar.
 
-        A stamp off the calendar has the ordinal of the next bar, even where that lies beyond `end`.
+        A timestamp that is not on the calendar gets the ordinal of the next bar, even beyond `end`.
         """
         ds = _instant(ds)
         span = self._span(ds)
@@ -237,7 +237,7 @@ class BarCalendar:
         return ordinals
 
     def _span(self, ds: np.ndarray) -> np.ndarray:
-        """The last span that begins at or before each of `ds`, or else the first."""
+        """Return the last span that begins at or before each of `ds`, or the first span."""
         return np.maximum(np.searchsorted(self._opens, ds, side="right") - 1, 0)
 
     def _at(self, ordinals: np.ndarray | int) -> np.ndarray:
@@ -251,7 +251,7 @@ class BarCalendar:
 
     def _unknown(self, what: str) -> PanelError:
         return PanelError(
-            f"calendar {self.name!r} knows {self.begin} to {self.end}, not {what}; "
+            f"calendar {self.name!r} covers {self.begin} to {self.end}, not {what}; "
             "upgrade exchange_calendars, or choose another calendar from docs/calendars.md"
         )
 
@@ -260,7 +260,7 @@ class BarCalendar:
 def bar_calendar(
     name: str, freq: str, extra_sessions: tuple[date, ...] = (), extra_holidays: tuple[date, ...] = ()
 ) -> BarCalendar:
-    """The bars of calendar `name` at `freq`: see `check_frequency`.
+    """Return the bars of calendar `name` at `freq`: see `check_frequency`.
 
     Args:
         name: one of `calendar_names`.
@@ -269,15 +269,23 @@ def bar_calendar(
         extra_holidays: dates to remove.
 
     Raises:
-        ValueError: no calendar or frequency of that name.
+        ValueError: there is no calendar or frequency of that name.
         PanelError: the calendar cannot be built, or has no bars of that frequency.
+
+    Example:
+        >>> nyse = bar_calendar("XNYS", "1D")
+        >>> nyse.future(np.datetime64("2026-11-25", "us"), 2).astype("datetime64[D]").tolist()
+        [datetime.date(2026, 11, 27), datetime.date(2026, 11, 30)]
+        >>> nyse.closes(np.datetime64("2026-11-27", "us")).item()  # a half day in New York
+        datetime.datetime(2026, 11, 27, 18, 0)
     """
     check_calendar(name)
     step = bar_step(check_frequency(freq))
     sessions = _with_changes(_sessions(name), extra_sessions, extra_holidays)
     if step == _DAY:
         opens = _instant(sessions.dates)
-        # A half day in Wellington ends at 12:45, 23:45 UTC of the day before: no bar closes before its `ds`.
+        # A half day in Wellington ends at 12:45, which is 23:45 UTC of the day before. No bar may close
+        # before its `ds`.
         return BarCalendar(name, step, opens, np.clip(sessions.closes, opens + _TICK, opens + _DAY))
     if step > _DAY:
         opens, closes = _periods(sessions, freq)
@@ -312,13 +320,14 @@ def _periods(sessions: "_Sessions", freq: str) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Sessions:
-    """When a calendar trades.
+    """The trading times of a calendar.
 
     Attributes:
         dates: (D,) datetime64[D]; the trading dates, increasing.
-        closes: (D,) when the daily bar of each is complete.
-        part_opens: (P,) when each stretch of unbroken trading begins; P is 0 where only dates are known.
-        part_closes: (P,) when it ends.
+        closes: (D,) datetime64[us]; when the daily bar of each trading date is complete.
+        part_opens: (P,) datetime64[us]; when each uninterrupted part of a session begins. P is 0 if only the
+            dates are known.
+        part_closes: (P,) datetime64[us]; when each of these parts ends.
     """
 
     dates: np.ndarray
@@ -424,12 +433,12 @@ def _exchange_calendar(name: str) -> exchange_calendars.ExchangeCalendar:
 
 
 def _schedule(name: str) -> pd.DataFrame:
-    """One row a session: open, break_start, break_end, close (UTC), of all that the library knows."""
+    """Return one row per session with open, break_start, break_end and close (UTC), for all known years."""
     with warnings.catch_warnings():
-        # exchange_calendars 4.13 still uses what pandas 3 deprecates.
+        # exchange_calendars 4.13 uses features that pandas 3 deprecates.
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         try:
-            recent = _exchange_calendar(name)  # its bounds have no other public way to them
+            recent = _exchange_calendar(name)  # the only public way to its bounds
             start = max(pd.Timestamp(_DATES[0]), recent.bound_min() or pd.Timestamp.min)
             end = min(pd.Timestamp(_DATES[-1]), recent.bound_max() or pd.Timestamp.max)
             schedule: pd.DataFrame = exchange_calendars.get_calendar(name, start=start, end=end).schedule
@@ -442,7 +451,7 @@ def _schedule(name: str) -> pd.DataFrame:
 
 
 def _zoned(local: np.ndarray, zone: str) -> np.ndarray:
-    """Wall-clock times of a time zone, none of them in its night, as UTC."""
+    """Convert local times of a time zone to UTC. None of them may fall into a clock change at night."""
     return pd.DatetimeIndex(local).tz_localize(zone).tz_convert(None).to_numpy("datetime64[us]")
 
 
@@ -451,7 +460,7 @@ def _instant(ds: ArrayLike) -> np.ndarray:
 
 
 def _after(instant: np.datetime64) -> np.ndarray:
-    """The first instant after `instant`."""
+    """Return `instant` plus one microsecond."""
     after: np.ndarray = _instant(instant) + _TICK
     return after
 

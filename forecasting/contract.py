@@ -1,19 +1,18 @@
-"""The forecast contract, version 1: what every reader of a forecast may rely on.
+"""The forecast contract, version 1: the format that readers of a forecast rely on.
 
-One row per series and step, sorted by `unique_id` and `h`. Adding a column keeps the version; removing or
-retyping one raises it. Readers ignore columns and metadata that they do not know. See `docs/contract.md`.
+One row per series and step, sorted by `unique_id` and `h`. Adding a column keeps the version. Removing a
+column or changing its type increases it. Readers ignore unknown columns and metadata. See `docs/contract.md`.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from forecasting import __version__
 from forecasting.errors import ContractError
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.quantiles import COLUMNS, MEDIAN
 
 VERSION = "1"
@@ -37,14 +36,16 @@ _NUMBERS = ("y_cutoff", "y_hat", *COLUMNS)
 
 @dataclass(frozen=True)
 class SeriesForecast:
-    """What was forecast for some series, all from one model.
+    """One model's forecasts of S series.
 
     Attributes:
-        ids: S of them.
-        cutoff: (S,) datetime64[us]; y_cutoff: (S,) the price there.
-        ds: (S, H) datetime64[us]; the target bars.
+        ids: the `unique_id` of each series.
+        cutoff: (S,) datetime64[us]; the last bar that the model used.
+        y_cutoff: (S,) float64; the price at the cutoff.
+        ds: (S, H) datetime64[us]; the forecast bars.
         quantiles: (S, H, 11) prices, non-decreasing in the last axis.
-        model: the model's name; version: its version.
+        model: the model's name.
+        version: the model's version.
     """
 
     ids: tuple[str, ...]
@@ -57,14 +58,14 @@ class SeriesForecast:
 
 
 def to_table(parts: list[SeriesForecast], forecast_id: str) -> pa.Table:
-    """The contract's table of some forecasts of different series, validated.
+    """Combine forecasts of different series into one table of the contract, and validate it.
 
     Raises:
         ContractError: the forecasts break the contract.
     """
     tables = [_part_table(part, forecast_id) for part in parts if part.ids]
     if not tables:
-        raise ContractError("a forecast of no series at all; check the audit's findings")
+        raise ContractError("the forecast contains no series; check the audit's findings")
     table = pa.concat_tables(tables).sort_by([("unique_id", "ascending"), ("h", "ascending")])
     validate(table)
     return table.combine_chunks()
@@ -91,11 +92,11 @@ def _part_table(part: SeriesForecast, forecast_id: str) -> pa.Table:
 
 
 def validate(table: pa.Table) -> None:
-    """Check a table against the contract.
+    """Check that a table follows the contract.
 
     Raises:
-        ContractError: a column is missing or of another type, a value missing or not finite, rows unsorted or
-            doubled, quantiles crossing, or a series' steps not 1..horizon.
+        ContractError: a column is missing or has the wrong type, a value is missing or not finite, rows are
+            unsorted or duplicated, quantiles cross, or the steps of a series are not 1..horizon.
     """
     for field in SCHEMA:
         if field.name not in table.column_names:
@@ -130,22 +131,20 @@ def _validate_rows(table: pa.Table) -> None:
 
 
 def to_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
-    """The table as Parquet with the contract's key-value metadata; the same table gives the same bytes."""
+    """Write a forecast as Parquet, with the contract's metadata. Equal tables give equal bytes."""
     facts = {"contract_version": VERSION, "package_version": __version__, **metadata}
-    buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(facts), buffer, compression="zstd", store_schema=True)
-    return buffer.getvalue()
+    return table_to_bytes(table.replace_schema_metadata(facts), store_schema=True)
 
 
 def from_bytes(data: bytes, where: str) -> pa.Table:
-    """The forecast in Parquet `data`, validated; `where` it came from is for the error.
+    """Read and validate a forecast in Parquet format. Error messages name its path, `where`.
 
     Raises:
-        ContractError: not Parquet, of a newer contract version, or against the contract.
+        ContractError: `data` is not Parquet, has another contract version, or does not follow the contract.
     """
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError) as error:
+        table = table_from_bytes(data)
+    except ValueError as error:
         raise ContractError(f"{where}: not a Parquet file ({error}); publish that forecast again") from error
     version = (table.schema.metadata or {}).get(b"contract_version", b"?").decode()
     if version != VERSION:

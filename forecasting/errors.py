@@ -1,6 +1,7 @@
 """The errors that Nightcast raises on purpose.
 
-Every message is one line that names the thing, the place and the fix; the command line prints it as it is.
+Every message is one line that says what is wrong, where, and how to fix it. The command line prints it
+unchanged.
 """
 
 from collections.abc import Sequence
@@ -10,22 +11,22 @@ from forecasting.findings import Finding
 
 
 class NightcastError(Exception):
-    """Base of all errors below: something a person can act on."""
+    """Base class of all Nightcast errors. Each one is a problem that a user can act on."""
 
 
 class PanelError(NightcastError):
-    """A panel file is missing, malformed, or asks for something that does not exist."""
+    """A panel file is missing or invalid, or names something that does not exist."""
 
 
 class SourceError(NightcastError):
-    """A price source cannot be read, or does not hold what the panel says it holds."""
+    """A price source cannot be read, or its content does not match the panel file."""
 
 
 class AuditError(NightcastError):
-    """The prices as a whole are not fit to forecast from; the last published forecast stands.
+    """The prices are not good enough to forecast from. The last published forecast stays in place.
 
     Attributes:
-        findings: what the audit found that led to it, if that was more than one thing.
+        findings: the audit findings behind the error; empty if the message says everything.
     """
 
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
@@ -34,12 +35,12 @@ class AuditError(NightcastError):
 
     @classmethod
     def of(cls, stop: Finding, others: Sequence[Finding]) -> Self:
-        """For the finding that stops a run; the others led to it, or came with it."""
+        """Create the error for the finding that stops a run, with the other findings of the same audit."""
         return cls(f"{stop.code} {stop.name}: {stop.detail}", [stop, *others])
 
 
 class StoreError(NightcastError):
-    """The store lacks an object, or holds one that it should not."""
+    """The store cannot be used, or an object in it is missing or wrong."""
 
 
 class ModelError(NightcastError):
@@ -47,21 +48,33 @@ class ModelError(NightcastError):
 
 
 class ContractError(NightcastError):
-    """A forecast breaks the contract that its readers rely on."""
+    """A forecast file does not follow the forecast contract."""
 
 
 class BackfillError(NightcastError):
-    """Some past dates got no forecast; what the others got stands."""
+    """Some dates of a backfill got no forecast. The forecasts of the other dates are published."""
 
 
 class ServerError(NightcastError):
-    """Prefect's server does not answer, cannot be started, or is not the one it should be."""
+    """The Prefect server does not answer, cannot be started, or has another version."""
 
 
 class StaleError(NightcastError):
-    """A panel's newest forecast is not the one that there should be by now."""
+    """A panel's newest forecast is older than it should be."""
 
 
 def first_line(text: object) -> str:
-    """The first line of an error, or of what is told of one; empty where there is none."""
-    return (str(text).strip().splitlines() or [""])[0]
+    """The first line of an error or a message: some libraries append a dump of their state.
+
+    An exception without a message gives the name of its type.
+    """
+    lines = str(text).strip().splitlines() or [type(text).__name__ if isinstance(text, BaseException) else ""]
+    return lines[0]
+
+
+def one_line(text: object) -> str:
+    """An error or a message with its lines joined, for messages whose later lines matter too.
+
+    An exception without a message gives the name of its type.
+    """
+    return " ".join(str(text).split()) or first_line(text)

@@ -1,4 +1,4 @@
-"""Findings: what the audit has to say about prices, each with a code that never changes its meaning."""
+"""Findings: the problems that the audit reports, each with a stable code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,40 +8,40 @@ from forecasting.records import Record
 
 
 class Action(StrEnum):
-    """What was done about it."""
+    """What the audit did about a problem."""
 
-    NOTE = "note"  # nothing but saying so
-    REPAIR = "repair"  # put right, and said so
-    REFUSE = "refuse"  # the rows are in the quarantine, not in the prices
+    NOTE = "note"  # reported only
+    REPAIR = "repair"  # corrected and reported
+    REFUSE = "refuse"  # the rows went to the quarantine instead of the price table
     BASELINE = "baseline"  # a baseline forecasts the series
-    LEAVE_OUT = "leave out"  # the series has no forecast in this run
-    STOP = "stop"  # the run stops, the last forecast stands
+    LEAVE_OUT = "leave out"  # the series gets no forecast in this run
+    STOP = "stop"  # the run stops; the last published forecast stays in place
 
 
 class Severity(StrEnum):
-    """How much a person should care."""
+    """How urgent a finding is."""
 
-    INFO = "info"  # good to know
-    WARNING = "warning"  # somebody should look at it
-    ERROR = "error"  # rows or a series did not make it into the forecast
+    INFO = "info"  # for information
+    WARNING = "warning"  # worth a look
+    ERROR = "error"  # rows or a series are missing from the forecast
     CRITICAL = "critical"  # there is no new forecast
 
 
 def name_some(names: Sequence[str], most: int) -> str:
-    """The first of the names, at most so many, with dots where there are more."""
+    """Join the first `most` names with commas; "..." marks that there are more."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that can be wrong with prices.
+    """A problem that prices can have.
 
     Attributes:
-        code: `P0..` concerns rows, `P1..` a series, `P2..` the panel.
+        code: `P0..` for rows, `P1..` for a series, `P2..` for the panel.
         name: two or three words.
-        action: what is done about it.
-        severity: how much a person should care.
-        explanation: what it means, one line.
+        action: what the audit does about it.
+        severity: how urgent it is.
+        explanation: what it means, in one line.
     """
 
     code: str
@@ -53,12 +53,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Finding(Record):
-    """One rule that one series (or the panel: `unique_id` empty) met.
+    """A problem found in one series, or in the whole panel (`unique_id` is empty).
 
     Attributes:
-        rows: how many rows or bars it concerns.
-        detail: one sentence, with the first place and the numbers.
-        severity: how much a person should care.
+        rows: how many rows or bars are affected.
+        detail: one sentence with the first affected bar and the numbers.
+        severity: how urgent it is.
     """
 
     code: str
@@ -76,5 +76,5 @@ class Finding(Record):
 
     @classmethod
     def of(cls, rule: Rule, unique_id: str, rows: int, detail: str) -> "Finding":
-        """A finding under `rule`."""
+        """Create a finding for `rule`."""
         return cls(rule.code, rule.name, rule.action, unique_id, rows, detail, rule.severity)

@@ -1,25 +1,29 @@
-"""Formats: prices, shares and times as a person reads them, the same in charts, report and messages."""
+"""Number and time formats for people, shared by charts, reports and messages."""
 
 import math
 from datetime import datetime
 
 _NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
-# English whatever the locale, so that the same forecast gives the same bytes everywhere.
+# Always English: the same forecast must give the same bytes under any locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-# From this size on a price is quoted with so many decimals; a smaller one with five significant digits.
+# (minimum size, decimals). Prices below the last minimum get five significant digits.
 _DECIMALS = ((10_000, 0), (10, 2), (1, 4))
 
 
 def price_size(price: float, low: float, high: float) -> float:
-    """The size that the decimals of a price suit: near zero they suit its range instead."""
+    """Return the size that sets the decimals of a price. For prices near zero that is their range."""
     return max(abs(price), high - low)
 
 
 def format_price(value: float, size: float) -> str:
-    """A price with the decimals that suit prices of `size`: 0.00050123, 0.86215, 1.0842, 163.21, 17,234."""
+    """Format a price with the decimals usual for prices of `size`.
+
+    >>> [format_price(price, price) for price in (0.00050123, 0.86215, 1.0842, 163.21, 17234.4)]
+    ['0.00050123', '0.86215', '1.0842', '163.21', '17,234']
+    """
     for least, decimals in _DECIMALS:
         if size >= least:
             return format_number(value, decimals)
@@ -27,44 +31,48 @@ def format_price(value: float, size: float) -> str:
 
 
 def format_number(value: float | None, decimals: int) -> str:
-    """A number with thousands separators and a true minus sign; a dash for None or NaN."""
+    """Format a number with thousands separators and a typographic minus sign; a dash for None or NaN."""
     if value is None or math.isnan(value):
         return _NONE
-    value = round(value, decimals) + 0.0  # adding zero: no "-0.0"
+    value = round(value, decimals) + 0.0  # adding zero turns -0.0 into 0.0
     return f"{value:,.{decimals}f}".replace("-", _MINUS)
 
 
 def format_percent(share: float | None, decimals: int = 1, *, signed: bool = False) -> str:
-    """A share (0.013) as a percentage (`1.3%`; signed: `+1.3%`); a dash for None or NaN."""
+    """Format a share as a percentage; a dash for None or NaN.
+
+    >>> format_percent(0.013), format_percent(0.013, signed=True)
+    ('1.3%', '+1.3%')
+    """
     text = format_number(None if share is None else share * 100, decimals)
     return text if text == _NONE else f"{_signed(text) if signed else text}%"
 
 
 def format_p_value(value: float | None) -> str:
-    """`0.012`, and `<0.001` for what is smaller; a dash for None."""
+    """Format a p-value as `0.012`, or as `<0.001` if it is smaller than that; a dash for None."""
     least = 0.001
     return f"<{least}" if value is not None and value < least else format_number(value, 3)
 
 
 def format_change(value: float, start: float) -> str:
-    """The way from price `start` to `value`: in percent, or in price units where `start` is not positive."""
+    """Format the change from `start` to `value` in percent, or in price units if `start` is not positive."""
     if start > 0:
         return format_percent(value / start - 1, signed=True)
     return _signed(format_price(value - start, max(abs(start), abs(value))))
 
 
 def _signed(text: str) -> str:
-    """A formatted number with its sign; zero has none."""
+    """Add a plus sign to a formatted positive number."""
     is_zero = not any(digit in text for digit in "123456789")
     return text if is_zero or text.startswith(_MINUS) else f"+{text}"
 
 
 def format_time(time: datetime, *, daily: bool) -> str:
-    """`2026-10-30`, which sorts as text, and for bars shorter than a day `2026-10-30 14:00`."""
+    """Format a time as `2026-10-30`, or as `2026-10-30 14:00` for intraday bars. Both sort as text."""
     return f"{time:%Y-%m-%d}" if daily else f"{time:%Y-%m-%d %H:%M}"
 
 
 def format_date(time: datetime, *, daily: bool) -> str:
-    """`30 Oct 2026`, and for bars shorter than a day `30 Oct 2026 14:00`."""
+    """Format a time as `30 Oct 2026`, or as `30 Oct 2026 14:00` for intraday bars."""
     date = f"{time.day} {MONTHS[time.month - 1]} {time.year}"
     return date if daily else f"{date} {time:%H:%M}"

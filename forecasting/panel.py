@@ -1,6 +1,6 @@
-"""Panel: a named group of series with one source, frequency, calendar and model, read from TOML.
+"""Panel: a named group of series with one source, frequency, calendar and model, read from a TOML file.
 
-The defaults below are the product's; `docs/panel.md` lists every key.
+`docs/panel.md` describes every key and its default.
 """
 
 import codecs
@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from forecasting.as_of import as_of_label, parse_as_of
 from forecasting.calendar import (
     BarCalendar,
     bar_calendar,
@@ -46,10 +47,17 @@ DEFAULT_FOLDER = "deployments/panels"
 _SQLITE = "sqlite:///"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# The windows of the lecture that this project comes from: 720 bars sampled every 6th.
-LECTURE_CONTEXT = 120
-LECTURE_SAMPLING_STEP = 6
-LECTURE_UNITS = (32, 16)
+# What `preset = "lecture"` sets: the recipe of the lecture that this project comes from, with windows of 720
+# bars sampled every 6th. The panel file may change the training budget, but not the keys in `_LECTURE_FIXED`.
+_LECTURE: dict[str, Any] = {
+    "context": 120,
+    "sampling_step": 6,
+    "units": [32, 16],
+    "training_steps": 2000,
+    "batch_size": 256,
+    "loss": "mae",
+}
+_LECTURE_FIXED = ("context", "sampling_step", "units", "loss")
 
 
 class _Section(BaseModel):
@@ -57,7 +65,7 @@ class _Section(BaseModel):
 
 
 class Source(_Section):
-    """Where the prices come from, and how to read them. What is empty here is found in the source."""
+    """The source of the prices, and how to read it. Empty values are detected from the source."""
 
     uri: str = Field(min_length=1)
     layout: Literal["wide", "long", "grid"] = "long"
@@ -85,7 +93,7 @@ class Source(_Section):
     @classmethod
     def _has_one_place_for_the_id(cls, pattern: str) -> str:
         if pattern.count("*") != 1:
-            raise ValueError(f'{pattern!r} must hold one * where the id stands, as "prices_*_daily" does')
+            raise ValueError(f'{pattern!r} must contain one * in place of the id, such as "prices_*_daily"')
         return pattern
 
     @field_validator("encoding")
@@ -116,12 +124,12 @@ class Source(_Section):
     @classmethod
     def _query_is_incremental(cls, query: str) -> str:
         if query and ":since" not in query:
-            raise ValueError('the query does not hold :since; add a condition such as "where ds >= :since"')
+            raise ValueError('the query does not use :since; add a condition such as "where ds >= :since"')
         return query
 
 
 class BarSettings(_Section):
-    """How far apart the bars are, and on which days they exist."""
+    """The frequency of the bars, and the calendar that they follow."""
 
     freq: Annotated[str, AfterValidator(check_frequency)] = "1D"
     calendar: str = "24/7"
@@ -146,7 +154,7 @@ class BarSettings(_Section):
 
 
 class ForecastSettings(_Section):
-    """What is forecast."""
+    """The target column, its transform and the horizon, in bars."""
 
     horizon: Annotated[int, Field(ge=1, le=72)] = 72
     transform: Literal["log", "diff"] = "log"
@@ -154,10 +162,10 @@ class ForecastSettings(_Section):
 
 
 class AuditSettings(_Section):
-    """When a series, or the whole panel, is not fit to forecast from. All counts are bars of the calendar.
+    """The limits of the audit. All counts are bars of the calendar.
 
-    The defaults are those of daily bars; `Panel` has others for shorter ones. `spike_scales` and
-    `split_scales` count a series' own median absolute change.
+    These defaults are for daily bars; `Panel` sets others for intraday bars. `spike_scales` and
+    `split_scales` are multiples of a series' own median absolute change.
     """
 
     min_bars: Annotated[int, Field(ge=2)] = 60
@@ -174,7 +182,7 @@ class AuditSettings(_Section):
 
 
 class ModelSettings(_Section):
-    """The network and its recipe. `context` counts steps, `sampling_step` the bars from one to the next."""
+    """The network and its training. `context` counts steps, `sampling_step` the bars between two steps."""
 
     preset: Literal["default", "lecture"] = "default"
     context: Annotated[int, Field(ge=8, le=2000)] = 120
@@ -187,32 +195,23 @@ class ModelSettings(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _lecture_is_to_the_letter(cls, given: Any) -> Any:
+    def _apply_lecture_recipe(cls, given: Any) -> Any:
         if not isinstance(given, dict) or given.get("preset") != "lecture":
             return given
-        recipe = {
-            "context": LECTURE_CONTEXT,
-            "sampling_step": LECTURE_SAMPLING_STEP,
-            "units": list(LECTURE_UNITS),
-            "training_steps": 2000,
-            "batch_size": 256,
-            "loss": "mae",
-        }
-        # A fixed seed and a smaller budget do not change what the recipe is; windows, network and loss do.
-        for key in ("context", "sampling_step", "units", "loss"):
-            if key in given and _listed(given[key]) != _listed(recipe[key]):
-                fixed = f"{key} = {json.dumps(recipe[key])}"
+        for key in _LECTURE_FIXED:
+            if key in given and _listed(given[key]) != _listed(_LECTURE[key]):
+                fixed = f"{key} = {json.dumps(_LECTURE[key])}"
                 raise ValueError(f'preset = "lecture" fixes {fixed}; remove {key}, or use preset = "default"')
-        return recipe | given
+        return _LECTURE | given
 
     @property
     def context_bars(self) -> int:
-        """How many bars a window's context spans."""
+        """The length of a context in bars."""
         return self.context * self.sampling_step
 
 
 class RetrainSettings(_Section):
-    """When a model is trained again, and how long that may take."""
+    """When a model is retrained, how many bars are held out, and how long training may take."""
 
     max_age_days: Annotated[int, Field(ge=0)] = 7
     holdout: Annotated[int, Field(ge=1)] = 252
@@ -220,7 +219,7 @@ class RetrainSettings(_Section):
 
 
 class Schedule(_Section):
-    """When the nightly run starts, and by when it must have published something."""
+    """When the nightly run starts, and the deadline by which it must publish a forecast."""
 
     cron: str = "0 6 * * *"
     timezone: str = "UTC"
@@ -239,7 +238,7 @@ class Schedule(_Section):
 
 
 class Scoring(_Section):
-    """How bad published forecasts may turn out to be before the next run retrains."""
+    """How bad the scores of published forecasts may get before the next run retrains."""
 
     days: Annotated[int, Field(ge=1)] = 365
     min_skill: Annotated[float, Field(lt=1)] = -0.1
@@ -248,7 +247,7 @@ class Scoring(_Section):
 
 
 class Retention(_Section):
-    """How long published forecasts and trained versions are kept that nothing needs."""
+    """How long forecasts and model versions are kept after nothing needs them any more."""
 
     forecast_days: Annotated[int, Field(ge=1)] = 730
     superseded_days: Annotated[int, Field(ge=1)] = 30
@@ -256,7 +255,13 @@ class Retention(_Section):
 
 
 class Panel(_Section):
-    """A panel; see `docs/panel.md`."""
+    """A panel; `docs/panel.md` describes every key.
+
+    Example:
+        >>> panel = Panel.model_validate({"name": "mine", "source": {"uri": "prices.csv"}})
+        >>> panel.forecast.horizon, panel.bars.freq, panel.label(np.datetime64("2026-10-30"))
+        (72, '1D', '2026-10-30')
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     source: Source
@@ -278,7 +283,7 @@ class Panel(_Section):
     @model_validator(mode="before")
     @classmethod
     def _count_intraday_bars(cls, given: Any) -> Any:
-        """Count the audit's defaults of intraday panels in days, so that holidays are not long gaps."""
+        """Set the audit's defaults for intraday bars: whole days, so that nights and holidays are no gaps."""
         match given:
             case {"bars": {"freq": str() as freq}} if isinstance(given.get("audit", {}), dict):
                 day = _bars_a_day(freq)
@@ -307,7 +312,7 @@ class Panel(_Section):
         return self
 
     def result_keys(self) -> dict[str, Any]:
-        """The settings that can change a forecast; not where the prices lie, nor when the run starts."""
+        """Return the settings that can change a forecast. Source and schedule are not among them."""
         keys = self.model_dump(
             mode="json",
             include={
@@ -325,40 +330,52 @@ class Panel(_Section):
         return keys
 
     def model_keys(self) -> dict[str, Any]:
-        """The settings that a trained model depends on: a model with other ones does not fit this panel."""
+        """Return the settings that a trained model depends on. A model fits only panels with equal ones."""
         keys = self.result_keys()
         del keys["audit"]
         return keys
 
     def due_times(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """When its nightly run is due, in UTC, oldest first: later than `after`, not later than `until`."""
+        """Yield the due times (UTC) of the nightly run after `after`, up to and including `until`."""
         return due_times(self.schedule.cron, self.schedule.timezone, after, until)
 
     def last_due(self, now: datetime) -> datetime | None:
-        """The newest time, not later than `now`, at which its nightly run was due, in UTC."""
+        """Return the newest due time (UTC) of the nightly run that is not later than `now`."""
         return last_due(self.schedule.cron, self.schedule.timezone, now)
 
     @property
     def calendar(self) -> BarCalendar:
-        """The calendar that the bars follow.
+        """The calendar of the bars.
 
         Raises:
-            PanelError: there is none of that name for bars of that frequency.
+            PanelError: the calendar has no bars of this frequency.
         """
         bars = self.bars
         return bar_calendar(bars.calendar, bars.freq, bars.extra_sessions, bars.extra_holidays)
 
+    def label(self, instant: np.datetime64) -> str:
+        """Format `instant` as the panel's paths and records do: `2026-10-30`, intraday `2026-10-30T1400Z`."""
+        return as_of_label(instant, self.bars.freq)
+
+    def instant(self, label: str) -> np.datetime64:
+        """Parse an `as_of` label; on intraday panels, a bare date means the last minute of that day (UTC).
+
+        Raises:
+            NightcastError: `label` is neither a date nor, on an intraday panel, a UTC time.
+        """
+        return parse_as_of(label, self.bars.freq)
+
     @property
     def digest(self) -> str:
-        """Digest of `result_keys`."""
+        """The digest of `result_keys`."""
         return digest_record(self.result_keys())
 
     @staticmethod
     def names(folder: str | Path | None = None) -> list[str]:
-        """The names of the panels in `folder`, as `load` takes them, sorted; some may not load.
+        """Return the sorted names of the panel files in `folder`. The files are not read.
 
         Raises:
-            PanelError: there is none.
+            PanelError: there are no panel files.
         """
         where = panels_folder(folder)
         found = sorted(path.stem for path in where.glob("*.toml"))
@@ -368,37 +385,42 @@ class Panel(_Section):
 
     @classmethod
     def load_all(cls, folder: str | Path | None = None) -> list[Self]:
-        """Every panel in `folder`, by name.
+        """Load every panel in `folder`, sorted by name.
 
-        `folder` is `NIGHTCAST_PANELS`, or else `deployments/panels`, when not given.
+        Without `folder`, the folder is `NIGHTCAST_PANELS`, or else `deployments/panels`.
 
         Raises:
-            PanelError: there is none, or a file does not hold a valid panel of the file's name.
+            PanelError: there are no panel files, a file is not valid, or a panel and its file have different
+                names.
         """
         return [cls.load_named(name, folder) for name in cls.names(folder)]
 
     @classmethod
     def load_named(cls, name: str, folder: str | Path | None = None) -> Self:
-        """The panel `name` of `folder`, as `load_all` loads it.
+        """Load the panel `name` of `folder`, as `load_all` does.
 
         Raises:
-            PanelError: there is no such file, or it does not hold a valid panel of the file's name.
+            PanelError: there is no such file, it is not valid, or the panel has another name than its file.
         """
         where = panels_folder(folder)
         panel = cls.load(name, where)
         if panel.name != name:
             path = where / f"{name}.toml"
-            raise PanelError(f"{path}: holds the panel {panel.name!r}; rename it to {panel.name}.toml")
+            raise PanelError(f"{path}: contains the panel {panel.name!r}; rename it to {panel.name}.toml")
         return panel
 
     @classmethod
     def load(cls, reference: str | Path, folder: str | Path | None = None) -> Self:
-        """The panel of that name in `folder`, or of the TOML file at that path.
+        """Load a panel by its name in `folder`, or from the path of a TOML file.
 
-        `folder` is `NIGHTCAST_PANELS`, or else `deployments/panels`, when not given.
+        Without `folder`, the folder is `NIGHTCAST_PANELS`, or else `deployments/panels`.
 
         Raises:
-            PanelError: no such file, or it does not hold a valid panel.
+            PanelError: there is no such file, or it is not a valid panel.
+
+        Example:
+            >>> Panel.load("deployments/panels/ecb_fx.toml").name
+            'ecb_fx'
         """
         path = _find(str(reference), panels_folder(folder))
         try:
@@ -424,12 +446,12 @@ def _check_time_zone(name: str) -> str:
 
 
 def _listed(value: Any) -> list[Any]:
-    """`value` as a list, be it one value or several."""
+    """Return a list, a tuple or a single value as a list."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def panels_folder(given: str | Path | None = None) -> Path:
-    """The folder of panels: the one given, or `NIGHTCAST_PANELS`, or else `deployments/panels`."""
+    """Return the folder of panels: `given`, or `NIGHTCAST_PANELS`, or else `deployments/panels`."""
     return Path(given or os.environ.get("NIGHTCAST_PANELS", DEFAULT_FOLDER))
 
 
@@ -445,12 +467,12 @@ def _find(reference: str, folder: Path) -> Path:
     if not folder.is_dir():
         raise PanelError(f"no folder of panels at {folder}; set --panels or NIGHTCAST_PANELS")
     known = sorted(file.stem for file in folder.glob("*.toml"))
-    listing = f"it has: {', '.join(known)}" if known else "it has none"
+    listing = f"known panels: {', '.join(known)}" if known else "it contains no panels"
     raise PanelError(f"no panel {reference!r} in {folder}; {listing}")
 
 
 def _absolute(uri: str, folder: Path) -> str:
-    if uri.startswith(_SQLITE):  # a file too, but for its options
+    if uri.startswith(_SQLITE):  # also a file, but with options
         path, mark, options = uri.removeprefix(_SQLITE).partition("?")
         return f"{_SQLITE}{(folder / path).resolve()}{mark}{options}"
     if "://" in uri:

@@ -1,14 +1,14 @@
-"""How a long piece of work tells how far it is, without knowing who listens."""
+"""Progress callbacks for long-running work."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called now and then during the work."""
+    """A callback that long-running work calls from time to time."""
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """`done` of `total` parts are behind us; `message` is one short line."""
+        """Report that `done` of `total` parts are finished; `message` is one short line."""
 
 
 def silent(done: int, total: int, message: str) -> None:
-    """Listen to nothing."""
+    """Ignore all progress."""

@@ -1,7 +1,8 @@
-"""Storage: everything of ours under one root URI, local or S3.
+"""Storage: the objects and tables of a store, in a local folder or on S3.
 
-Published things are plain objects, each written with one put (`obstore`), so that none is ever half there.
-Growing tables are Delta tables under the same root; `table_uri` and `table_options` say where.
+Published files are plain objects. Each is written with one put (`obstore`), so that a reader never sees half
+an object. Growing tables are Delta tables under the same root; `table_uri` and `table_options` give their
+location.
 """
 
 import os
@@ -18,7 +19,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from forecasting.digests import digest_bytes
-from forecasting.errors import StoreError
+from forecasting.errors import StoreError, first_line
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
@@ -33,18 +34,29 @@ _ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class Storage:
-    """The objects and tables under one root: `uri`, or else `NIGHTCAST_STORE`, or else `./store`.
+    """The objects and tables of one store.
+
+    The root is `uri`, or else the environment variable `NIGHTCAST_STORE`, or else the folder `./store`.
 
     Credentials and endpoint of a remote root come from the environment (`AWS_ACCESS_KEY_ID`,
     `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, ...), as `obstore` and `deltalake` read them.
 
     Args:
         uri: a folder, `file://...`, `s3://bucket/prefix`, ...
-        must_exist: for those who only read: a folder that is not there is an error and not made, and so is a
-            bucket that is not there or not ours.
+        must_exist: for readers. If set, a missing folder is an error and is not created, and a bucket must
+            exist and be readable.
 
     Raises:
-        StoreError: it cannot be opened.
+        StoreError: the store cannot be opened.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> storage = Storage(mkdtemp())
+        >>> storage.put("greetings/first", b"hello")
+        >>> storage.get("greetings/first")
+        b'hello'
+        >>> storage.list("greetings")
+        ['greetings/first']
     """
 
     def __init__(self, uri: str | None = None, *, must_exist: bool = False) -> None:
@@ -56,7 +68,7 @@ class Storage:
             _check_readable(self._objects, self.uri)
 
     def display(self, path: str) -> str:
-        """Where an object lies, as a person would write it."""
+        """Return an object's location for messages: a URI, or a path relative to the working directory."""
         if self.local_root is None:
             return f"{self.uri}/{path}"
         whole = self.local_root / path
@@ -64,11 +76,11 @@ class Storage:
         return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
     def put(self, path: str, data: bytes) -> None:
-        """Write an object in one put: a reader sees the old bytes or the new ones."""
+        """Write an object with one put. Readers see either the old bytes or the new ones."""
         obstore.put(self._objects, path, data)
 
     def put_new(self, path: str, data: bytes) -> bool:
-        """Write an object unless there is one already; whether it was written."""
+        """Write an object unless it exists. Return whether it was written."""
         try:
             obstore.put(self._objects, path, data, mode="create")
         except AlreadyExistsError:
@@ -76,10 +88,10 @@ class Storage:
         return True
 
     def get(self, path: str) -> bytes:
-        """An object's bytes.
+        """Return the bytes of an object.
 
         Raises:
-            StoreError: there is no such object.
+            StoreError: the object does not exist.
         """
         data = self.find(path)
         if data is None:
@@ -89,17 +101,17 @@ class Storage:
         return data
 
     def find(self, path: str) -> bytes | None:
-        """An object's bytes, or None where there is no such object."""
+        """Return the bytes of an object, or None if it does not exist."""
         return self.find_tagged(path)[0]
 
     def find_all(self, paths: Sequence[str]) -> Iterator[bytes | None]:
-        """What `find` finds of each, in their order, a few at a time: a remote store takes its time."""
+        """Yield the result of `find` for each path, in order, reading several at once."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for at in range(0, len(paths), _AT_ONCE):  # no more of them in memory at once
+            for at in range(0, len(paths), _AT_ONCE):  # limits how many objects are in memory
                 yield from pool.map(self.find, paths[at : at + _AT_ONCE])
 
     def find_tagged(self, path: str) -> tuple[bytes | None, str | None]:
-        """An object's bytes and the tag of that state of it for `put_if`; None twice where there is none."""
+        """Return an object's bytes and its version tag for `put_if`; (None, None) if there is none."""
         try:
             found = obstore.get(self._objects, path)
         except FileNotFoundError:
@@ -107,9 +119,12 @@ class Storage:
         return bytes(found.bytes()), found.meta["e_tag"]
 
     def put_if(self, path: str, data: bytes, tag: str | None) -> bool:
-        """Write an object if it is still in the state `tag` (None: absent); whether it was written.
+        """Write an object if its version tag is still `tag` (None: it does not exist yet).
 
-        A local folder has no such condition: there the object is written whatever its state.
+        Local folders have no version tags: there, an existing object is always overwritten.
+
+        Returns:
+            Whether the object was written.
         """
         if tag is None:
             return self.put_new(path, data)
@@ -121,29 +136,29 @@ class Storage:
         return True
 
     def folders(self, prefix: str) -> list[str]:
-        """The paths of the folders right below `prefix`, sorted; no look is taken into them."""
+        """Return the sorted paths of the folders directly below `prefix`. Lists that one level only."""
         found = obstore.list_with_delimiter(self._objects, prefix=prefix)
         return sorted(found["common_prefixes"])
 
     def list(self, prefix: str) -> list[str]:
-        """The paths of all objects below the folder `prefix`, sorted."""
+        """Return the sorted paths of all objects below the folder `prefix`, at any depth."""
         batches = obstore.list(self._objects, prefix=prefix)
         return sorted(meta["path"] for batch in batches for meta in batch)
 
     def list_times(self, prefix: str) -> dict[str, datetime]:
-        """When each object below the folder `prefix` was last written, by path; the clock is the store's."""
+        """Return when each object below `prefix` was last written, by path, on the store's clock."""
         batches = obstore.list(self._objects, prefix=prefix)
         return {meta["path"]: meta["last_modified"] for batch in batches for meta in batch}
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """The names of what lies right in a folder, be it an object or a folder, sorted."""
+        """Return the sorted names of the objects and folders directly in a folder."""
         found = obstore.list_with_delimiter(self._objects, prefix=folder)
         paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
         return tuple(sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths))
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete objects, in any order; those that are not there are left so."""
-        if self.local_root is not None:  # which, unlike S3, complains of them
+        """Delete objects, in any order. Paths that do not exist are ignored."""
+        if self.local_root is not None:  # a local store, unlike S3, rejects paths that do not exist
             paths = [path for path in paths if (self.local_root / path).is_file()]
         try:
             obstore.delete(self._objects, list(paths))
@@ -151,7 +166,7 @@ class Storage:
             self.delete([path for path in paths if self.find(path) is not None])
 
     def table_uri(self, path: str) -> str:
-        """Where a Delta table lies; a local one is a plain path."""
+        """Return the URI of a Delta table, or its path in a local store."""
         return f"{self.uri}/{path}"
 
     @property
@@ -163,7 +178,7 @@ class Storage:
 
 
 def locate(uri: str | None = None) -> tuple[str, Path | None]:
-    """A root's whole URI, and its folder where it is local; given as for `Storage`, and not opened."""
+    """Return the full URI of a store, and its folder if it is local. `uri` is as in `Storage`."""
     uri = uri or os.environ.get("NIGHTCAST_STORE") or DEFAULT_STORE
     if uri.startswith("file://"):
         uri = unquote(uri.removeprefix("file://"))
@@ -180,7 +195,7 @@ def _connect(uri: str, local_root: Path | None) -> ObjectStore:
         client: ClientConfig = {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http() == "true"}
         return from_url(uri, client_options=client)
     except (OSError, ValueError, BaseError) as error:
-        reason = str(error).splitlines()[0]  # the rest is a dump of the client's state
+        reason = first_line(error)
         raise StoreError(
             f"cannot open the store {uri}: {reason}; check --store or NIGHTCAST_STORE"
         ) from error
@@ -190,8 +205,8 @@ def _check_readable(objects: ObjectStore, uri: str) -> None:
     try:
         obstore.list_with_delimiter(objects)
     except BaseError as error:
-        code = _ERROR_CODE.search(str(error))  # in an S3 server's answer
-        reason = code[1] if code else str(error).splitlines()[0]
+        code = _ERROR_CODE.search(str(error))  # S3 servers put the error code there
+        reason = code[1] if code else first_line(error)
         raise StoreError(
             f"cannot read the store {uri}: {reason}; "
             "check store=, --store or NIGHTCAST_STORE, and the credentials"
@@ -199,13 +214,17 @@ def _check_readable(objects: ObjectStore, uri: str) -> None:
 
 
 def _allow_http() -> str:
-    """Plain HTTP is right only for an endpoint that the environment names so, such as a local MinIO."""
+    """Allow plain HTTP only if the configured endpoint uses it, such as a local MinIO."""
     return "true" if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://") else "false"
 
 
 def file_name(unique_id: str) -> str:
-    """A file name for a series that is safe whatever its id: no separator, no `..`, no over-long name."""
+    """Return a safe file name for any series id: no separators, no `..`, at most 200 characters.
+
+    >>> file_name("EUR/USD")
+    'EUR%2FUSD'
+    """
     name = quote(unique_id, safe="=+@ ")
-    if name.startswith("."):  # hidden, or a step up
+    if name.startswith("."):  # would be a hidden file, or the parent folder
         name = f"%2E{name[1:]}"
     return name if len(name) <= _LONGEST_NAME else f"{name[:100]}-{digest_bytes(unique_id.encode())[:16]}"

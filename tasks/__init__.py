@@ -1,1 +1,1 @@
-"""One Prefect task per step, a few lines around a library call."""
+"""Prefect tasks: one per step, each a few lines around a library call."""

@@ -43,6 +43,6 @@ def _announce(storage: Storage, manifest: Manifest) -> None:
 def _tell_of_stand_in(manifest: Manifest) -> None:
     panel, model = manifest.panel, manifest.model
     reason = manifest.decision.reason if manifest.decision else ""
-    text = f"Nightcast: from {manifest.as_of} on, the baseline {model} stands in on {panel}: {reason}"
+    text = f"Nightcast: from {manifest.as_of} on, the baseline {model} publishes for {panel}: {reason}"
     known = {"model": model, "reason": reason, "as_of": manifest.as_of, "forecast_id": manifest.forecast_id}
     alarm(STANDS_IN, panel, text, known)

@@ -1,4 +1,4 @@
-"""Backfill: which past dates are missing, and one of them decided and published.
+"""Backfill: find the missing past dates, and decide and publish one of them.
 
 A past date is two tasks instead of a night's nine: nine tasks for each day of a year would fill Prefect's
 database, and the server's share of the time would show. The steps and their order are those of a night.
@@ -16,7 +16,7 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
-from tasks.policy import STEP, TRAINING
+from tasks.options import STEP, TRAINING
 from tasks.steps import inside_task
 
 
@@ -30,9 +30,9 @@ def find_missing_dates(
 
 @task(name="decide a past date", task_run_name="decide {as_of}", **(STEP | TRAINING))
 def decide_past(panel: Panel, store: str, as_of: str, due: datetime) -> tuple[Snapshot, Decision]:
-    """Audit, plan windows, retrain or load: what the forecast of a past date is made from.
+    """Audit, plan windows, retrain or load for a past date.
 
-    A decision rests on those made for earlier dates, so that these go one after the other, oldest first.
+    A decision depends on the decisions for earlier dates, so dates are decided one by one, oldest first.
     """
     snapshot = audit_prices.fn(panel, store, as_of, due)
     return snapshot, night.decide(panel, Storage(store), snapshot, run=inside_task)
@@ -42,6 +42,6 @@ def decide_past(panel: Panel, store: str, as_of: str, due: datetime) -> tuple[Sn
 def publish_past(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> Manifest:
     """Forecast, draw, report and publish a past date; return its manifest.
 
-    Dates that are decided can be published in any order, and side by side.
+    Decided dates can be published in any order and in parallel.
     """
     return night.make_forecast(panel, Storage(store), snapshot, decision, run=inside_task).manifest

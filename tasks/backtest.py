@@ -1,4 +1,4 @@
-"""Backtest: walk forward over the past, keep every prediction, and show what came of it."""
+"""Backtest: run a walk-forward test, keep every prediction, and show the scores."""
 
 import logging
 
@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
 from forecasting.panel import Panel
 from forecasting.storage import Storage
-from tasks.policy import TRAINING
+from tasks.options import TRAINING
 from tasks.progress import TaskProgress, artifact_key
 
 _log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 @task(name="backtest", **TRAINING)
 def run_backtest(panel: Panel, store: str, plan: BacktestPlan) -> str:
-    """Backtest the panel's model beside both random walks; the folder of its files in the store."""
+    """Backtest the panel's model and both random walks; return the folder of the files in the store."""
     # Both load matplotlib, which takes a second.
     from forecasting.reports.backtest_files import PREDICTIONS, REPORT, write_backtest  # noqa: PLC0415 - above
     from forecasting.reports.backtest_report import backtest_markdown  # noqa: PLC0415 - above
@@ -30,7 +30,7 @@ def run_backtest(panel: Panel, store: str, plan: BacktestPlan) -> str:
         markdown="\n\n".join(
             [backtest_markdown(panel, result), f"Report: `{report}`", f"Every prediction: `{predictions}`"]
         ),
-        description=f"What {result.model} would have been worth for {panel.name}",
+        description=f"How well {result.model} would have forecast {panel.name}",
     )
     _log.info("backtest: %s", report)
     return folder

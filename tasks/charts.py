@@ -1,4 +1,4 @@
-"""Draw charts: one picture a series, in the forecast's folder."""
+"""Draw charts: one image per series, in the forecast's folder."""
 
 from prefect import task
 
@@ -7,7 +7,7 @@ from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 from tasks.progress import TaskProgress
 
 
@@ -15,7 +15,7 @@ from tasks.progress import TaskProgress
 def draw_charts(
     panel: Panel, store: str, snapshot: Snapshot, decision: Decision, address: ForecastAddress
 ) -> None:
-    """Draw every series' forecast beside what an earlier one turned out to be worth."""
+    """Draw each series' forecast, and an earlier forecast with the prices that followed."""
     from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
 
     draw_gallery(panel, Storage(store), snapshot, decision, address, TaskProgress("charts", panel.name))

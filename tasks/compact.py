@@ -1,4 +1,4 @@
-"""Compact prices: the panel's tables in few files, once nightly appends have left many."""
+"""Compact prices: merge the many small files that nightly appends leave in the panel's tables."""
 
 import logging
 from typing import Any
@@ -9,17 +9,17 @@ from prefect.client.schemas.objects import State, TaskRun
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
 
 def _warn(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> None:
-    _log.warning("compaction: not done, and tried again after the next ingest: %s", state.message)
+    _log.warning("compaction: failed, to be tried again after the next ingest: %s", state.message)
 
 
 @task(name="compact prices", on_failure=[_warn], **STEP)
 def compact_prices(panel: Panel, store: str) -> None:
-    """Rewrite what lies in too many files; no read changes, so that a run can do without."""
+    """Merge the files of fragmented tables. Reads stay the same, so a run can go on without it."""
     for done in compact(Storage(store), panel.name):
         _log.info("compaction: %s, from %d files to %d", done.table, done.files_before, done.files_after)

@@ -1,7 +1,7 @@
-"""Events: what happened to a panel, told to the Prefect server, and to people where it needs one.
+"""Events: report what happened to a panel to the Prefect server, and to people where they must act.
 
-Deployments and automations on the server start from them; `docs/contract.md` has their payloads. A failed or
-crashed run has an event of Prefect's own besides.
+Deployments and automations on the server can start from these events; `docs/contract.md` describes their
+payloads. Prefect also emits its own events for failed and crashed runs.
 """
 
 import os
@@ -26,36 +26,36 @@ WEBHOOK = "NIGHTCAST_WEBHOOK"
 
 
 def emit(event: str, panel: str, payload: dict[str, Any]) -> None:
-    """Tell the server that `event` happened to the panel of that name."""
+    """Emit an event about a panel to the server."""
     resource = {"prefect.resource.id": f"nightcast.panel.{panel}", "prefect.resource.name": panel}
     emit_event(event, resource=resource, payload={"panel": panel, **payload})
 
 
 def alarm(event: str, panel: str, text: str, payload: dict[str, Any]) -> None:
-    """The same of what a person should hear of, in one line; `notify` them too."""
+    """Emit an event that people should hear of, and notify them. `text` is one line."""
     emit(event, panel, {"text": text, **payload})
     notify(event, panel, text, payload)
 
 
 def notify(event: str, panel: str, text: str, payload: dict[str, Any]) -> None:
-    """Post `text` to the webhook in `NIGHTCAST_WEBHOOK`, unless the server has the automation for it."""
+    """Post `text` to the webhook in `NIGHTCAST_WEBHOOK`, unless an automation on the server does."""
     url = os.environ.get(WEBHOOK)
     if url and not _server_notifies(event):
         post(url, {"text": text, "event": event, "panel": panel, **payload})
 
 
 def automation_name(event: str) -> str:
-    """The name of the automation on the server that notifies of an event."""
+    """The name of the server's automation that posts an event."""
     return f"nightcast notifies: {event}"
 
 
 def _server_notifies(event: str) -> bool:
-    """Whether a server that outlives this process does: a temporary one never comes to it."""
+    """Whether the server posts the event. A temporary server ends too soon to do so."""
     if PREFECT_API_URL.value() is None:
         return False
     try:
         with get_client(sync_client=True) as client:
             found = client.read_automations_by_name(automation_name(event))
     except (httpx.HTTPError, PrefectHTTPStatusError):
-        return False  # rather twice than never
-    return bool(found)  # also one that a person has switched off
+        return False  # two messages are better than none
+    return bool(found)  # also if a person has switched it off

@@ -1,4 +1,4 @@
-"""Show findings: the table of them in the Prefect UI, also of a run that they stop."""
+"""Show findings: a table of the audit's findings in the Prefect UI, also for a run that they stop."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from forecasting.panel import Panel
 from forecasting.reports.findings_tables import finding_rows
 from tasks.progress import artifact_key
 
-# Artifacts live in Prefect's database; the report and its Parquet file have all of them.
+# Artifacts are stored in Prefect's database. The report and its Parquet file have all findings.
 _SHOWN = 300
 
 
@@ -26,8 +26,8 @@ def show_findings(panel: Panel, findings: Sequence[Finding], when: str) -> None:
 
 
 @contextmanager
-def shown_when_stopped(panel: Panel) -> Iterator[None]:
-    """Show the findings that stop a run, which has no summary; then let it stop."""
+def findings_shown_on_stop(panel: Panel) -> Iterator[None]:
+    """Show the findings that stop a run: a stopped run has no summary. The error goes on."""
     try:
         yield
     except AuditError as error:

@@ -1,4 +1,4 @@
-"""Forecast: the contract's Parquet in the forecast's own folder, not yet committed."""
+"""Forecast: write the forecast's Parquet file to its folder, not yet committed."""
 
 import logging
 
@@ -10,7 +10,7 @@ from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Ingest prices: from the panel's source to its price table."""
+"""Ingest prices: read the panel's source and append what is new to its price table."""
 
 import logging
 from datetime import UTC, datetime
@@ -9,22 +9,22 @@ from forecasting.as_of import to_instant
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
 from forecasting.storage import Storage
-from tasks.findings import shown_when_stopped
-from tasks.policy import STEP
+from tasks.findings import findings_shown_on_stop
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
 
 @task(name="ingest prices", **STEP)
 def ingest_prices(panel: Panel, store: str) -> IngestReport:
-    """Read the source, refuse rows that cannot be right, and append what is new to the price table.
+    """Read the source, refuse invalid rows, and append what is new to the price table.
 
     The store learns the rows when the source is read, however late the run started.
     """
-    with shown_when_stopped(panel):
+    with findings_shown_on_stop(panel):
         report = ingest(panel, Storage(store), to_instant(datetime.now(UTC)))
     _log.info(
-        "ingest: %d rows offered, %d new, %d there already, %d refused",
+        "ingest: %d rows offered, %d new, %d already stored, %d refused",
         report.offered,
         report.appended,
         report.identical,

@@ -31,6 +31,8 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 
+from forecasting.errors import first_line
+
 _log = logging.getLogger(__name__)
 
 # Far longer than a run takes. A run that has waited this long goes on without the slot.
@@ -64,7 +66,7 @@ def panel_slot(panel: str, *, gives_way: bool = False, until: datetime | None = 
             lease = slot.take(gives_way, _longest_wait(until))
         except httpx.HTTPError as error:
             _log.warning(
-                "limit: goes on without the slot, because the Prefect server failed: %s", _line(error)
+                "limit: goes on without the slot, because the Prefect server failed: %s", first_line(error)
             )
             lease = None
         if lease is None:
@@ -312,8 +314,4 @@ def _logged(what: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        _log.warning("limit: %s: %s", what, _line(error))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        _log.warning("limit: %s: %s", what, first_line(error))

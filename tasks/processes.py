@@ -1,4 +1,4 @@
-"""Processes: tasks side by side, each in one of its own, as TensorFlow and matplotlib bear no threads."""
+"""Processes: run tasks in parallel processes, because TensorFlow and matplotlib are not thread-safe."""
 
 import logging
 import multiprocessing
@@ -15,18 +15,20 @@ from prefect.client.schemas.objects import State
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
 
+from forecasting.child_process import SAFE_PATH_VARIABLE
+
 _OUR_LOGGERS = ("forecasting", "tasks")
 
-# Starts a task with these parameters; what that gives waits for the task's final state.
+# Starts a task with parameters and returns a function that waits for the task's final state.
 Start = Callable[..., Callable[[], State[Any]]]
 
 
 @contextmanager
 def task_processes(count: int) -> Iterator[Start]:
-    """Run tasks in up to `count` processes, spawned and never forked; with a count of 1, in this one.
+    """Run tasks in up to `count` spawned processes; with a count of 1, in this process.
 
-    A process that dies takes the tasks then at work with it: their state is Crashed, and the next task has
-    new ones. All end with this process, even if that is killed.
+    If a process dies, the tasks at work end as Crashed, and the next task gets new processes. All processes
+    end with this one, even if it is killed.
     """
     if count == 1:
         yield _run_here
@@ -50,6 +52,8 @@ class _Pool:
 
     def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
         if self._runner is None:
+            # Spawned processes start as `python -c`, which looks for modules in the working directory.
+            os.environ[SAFE_PATH_VARIABLE] = "1"
             levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OUR_LOGGERS}
             self._runner = ProcessPoolTaskRunner(
                 max_workers=self._count, initializer=_begin, initargs=(levels,)
@@ -62,7 +66,7 @@ class _Pool:
                 future.wait()
             except BrokenProcessPool:
                 self.close()
-                return Crashed(message="its process died: out of memory, or killed")
+                return Crashed(message="the task's process died: out of memory, or killed")
             return future.state
 
         return final_state
@@ -74,7 +78,7 @@ class _Pool:
 
 
 def _begin(levels: dict[str, int]) -> None:
-    """Log what the process that started this one logs, and end when it does: a pool's own would wait on."""
+    """Set the parent's log levels, and end with the parent: a pool's process would wait for work instead."""
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""Progress of a long task: lines in the log and a progress artifact in the Prefect UI."""
+"""Progress of a long task: log lines and a progress artifact in the Prefect UI."""
 
 import logging
 import time
@@ -16,27 +16,27 @@ _SECONDS_BETWEEN_UPDATES = 2.0
 
 
 def artifact_key(kind: str, panel: str) -> str:
-    """The key under which the UI keeps the artifacts of one kind of a panel; keys have no underscores."""
+    """The key of a panel's artifacts of one kind in the UI. Keys have no underscores."""
     return f"{kind}-{panel}".replace("_", "-")
 
 
 class ProgressArtifact:
-    """A progress artifact, not moved more often than anyone looks.
+    """A progress artifact, updated at most every two seconds.
 
     Args:
-        title: what is under way, one word.
+        title: the name of the work, one word.
         panel: the panel's name.
     """
 
     def __init__(self, title: str, panel: str) -> None:
         key = artifact_key(title, panel)
-        # Outside an event loop this gives the id itself, as tasks here are not async.
+        # The call returns the id itself, because tasks here are not async.
         artifact = create_progress_artifact(0.0, key=key, description=f"{title}, {panel}")
         self._artifact = cast("UUID", artifact)
         self._updated = time.monotonic()
 
     def move(self, done: int, total: int) -> bool:
-        """Move it, unless that was just done and there is more to come; whether it was moved."""
+        """Update the artifact, unless it was just updated and work remains; return whether it was."""
         if done < total and time.monotonic() - self._updated < _SECONDS_BETWEEN_UPDATES:
             return False
         update_progress_artifact(self._artifact, 100.0 * done / total)
@@ -45,10 +45,10 @@ class ProgressArtifact:
 
 
 class TaskProgress:
-    """A `forecasting.progress.Progress` that logs messages and moves an artifact.
+    """A `forecasting.progress.Progress` that logs messages and updates an artifact.
 
     Args:
-        title: what is under way, one word.
+        title: the name of the work, one word.
         panel: the panel's name.
     """
 
@@ -57,6 +57,6 @@ class TaskProgress:
         self._artifact = ProgressArtifact(title, panel)
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """Log `message` and move the artifact, unless that was just done and there is more to come."""
+        """Log `message` and update the artifact, unless that was just done and the work is not done."""
         if self._artifact.move(done, total):
             _log.info("%s: %s", self._title, message)

@@ -1,4 +1,4 @@
-"""Publish: commit the forecast with its manifest, and move the pointer to it."""
+"""Publish: commit the forecast with its manifest, and point `latest/` to it."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from forecasting.publishing.publish import commit, find_manifest
 from forecasting.reports.summary import standing_line
 from forecasting.storage import Storage
 from tasks.announce import show_latest
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Write the report: one page on the forecast, in its folder."""
+"""Write the report: one HTML page about the forecast, in the forecast's folder."""
 
 import logging
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from forecasting.publishing.address import REPORT, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.reports import report_data
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def write_report(
     address: ForecastAddress,
     row_findings: Sequence[Finding],
 ) -> None:
-    """Render the run's results and findings as one self-contained page, and the findings as a file too."""
+    """Render the results and findings as one self-contained page, and write the findings as a file too."""
     storage = Storage(store)
     report_data.write_report(panel, storage, snapshot, decision, address, row_findings)
     _log.info("report: %s", storage.display(address.path(REPORT)))

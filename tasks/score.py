@@ -1,4 +1,4 @@
-"""Score: what published forecasts turned out to be worth, as their bars arrive."""
+"""Score: compare published forecasts with the bars that have arrived."""
 
 import logging
 from datetime import UTC, datetime
@@ -15,23 +15,23 @@ from forecasting.scoring.scorer import ScoreReport
 from forecasting.scoring.scorer import score_forecasts as score_arrived
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 from tasks.progress import artifact_key
 
 _log = logging.getLogger(__name__)
 
 
 def _warn(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> None:
-    _log.warning("score: not done, and tried again after the next ingest: %s", state.message)
+    _log.warning("score: failed, to be tried again after the next ingest: %s", state.message)
 
 
 @task(name="score forecasts", on_failure=[_warn], **STEP)
 def score_forecasts(panel: Panel, store: str) -> ScoreReport:
-    """Score what has arrived of earlier forecasts, and show what they are worth; a run can do without."""
+    """Score earlier forecasts with the bars that have arrived. A run can go on without it."""
     storage = Storage(store)
     report = score_arrived(panel, storage, to_instant(datetime.now(UTC)))
     _log.info(
-        "score: %d scores added; %d forecasts published, %d of them still open",
+        "score: %d scores added; %d forecasts published, %d of them were waiting for bars",
         report.scored,
         report.forecasts,
         report.open,
@@ -41,11 +41,11 @@ def score_forecasts(panel: Panel, store: str) -> ScoreReport:
         create_markdown_artifact(
             key=artifact_key("scores", panel.name),
             markdown="\n\n".join(score_lines(summary)),
-            description=f"What published forecasts of {panel.name} turned out to be worth",
+            description=f"Scores of the published forecasts of {panel.name}",
         )
         create_table_artifact(
             key=artifact_key("series-scores", panel.name),
             table=series_score_rows(summary),
-            description=f"The same for each series of {panel.name}",
+            description=f"Scores of the published forecasts, for each series of {panel.name}",
         )
     return report

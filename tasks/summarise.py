@@ -1,4 +1,4 @@
-"""Summarise: what a person sees of the run in the Prefect UI."""
+"""Summarise: show the run's results in the Prefect UI."""
 
 import base64
 
@@ -10,7 +10,7 @@ from forecasting.panel import Panel
 from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.storage import Storage
 from tasks.findings import show_findings
-from tasks.policy import STEP
+from tasks.options import STEP
 from tasks.progress import artifact_key
 
 
@@ -23,7 +23,7 @@ def summarise(panel: Panel, store: str, result: NightResult) -> None:
     create_markdown_artifact(
         key=artifact_key("forecast", panel.name),
         markdown="\n\n".join([*lines, *map(_picture, charts)]),
-        description=f"What was forecast for {panel.name} as of {manifest.as_of}",
+        description=f"Forecast of {panel.name} as of {manifest.as_of}",
     )
     create_table_artifact(
         key=artifact_key("series", panel.name),

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of
 from forecasting.contract import SeriesForecast
 from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
@@ -70,15 +69,21 @@ def publish_walk(panel: Panel, storage: Storage, as_of: str, provisional: str = 
 
 
 def publish_by_hand(
-    panel: Panel, storage: Storage, as_of: str, quantiles: Mapping[str, np.ndarray], y_cutoff: float = 100.0
+    panel: Panel,
+    storage: Storage,
+    as_of: str,
+    quantiles: Mapping[str, np.ndarray],
+    y_cutoff: float = 100.0,
+    ds: np.ndarray | None = None,
 ) -> ForecastAddress:
-    """Publish these quantiles (11,) of each series at every step."""
-    cutoff, horizon = parse_as_of(as_of, "1D"), panel.forecast.horizon
+    """Publish these quantiles (11,) of each series at every step: the days after `as_of`, or `ds` (H,)."""
+    cutoff, horizon = panel.instant(as_of), panel.forecast.horizon
+    ds = cutoff + np.arange(1, horizon + 1) * DAY if ds is None else ds
     part = SeriesForecast(
         ids=tuple(quantiles),
         cutoff=np.repeat(cutoff, len(quantiles)),
         y_cutoff=np.full(len(quantiles), y_cutoff),
-        ds=np.tile(cutoff + np.arange(1, horizon + 1) * DAY, (len(quantiles), 1)),
+        ds=np.tile(ds, (len(quantiles), 1)),
         quantiles=np.stack([np.tile(row, (horizon, 1)) for row in quantiles.values()]),
         model="stacked_lstm",
         version="v1",

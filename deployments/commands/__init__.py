@@ -1,1 +1,1 @@
-"""The commands of the command line, a module for each part of the work."""
+"""The commands of the command line, one module per part of the work."""

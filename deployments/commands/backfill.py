@@ -1,4 +1,4 @@
-"""`nightcast backfill`: the forecasts that are missing between two dates."""
+"""`nightcast backfill`: publish the forecasts that are missing between two dates."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -17,22 +17,24 @@ def backfill(
     panel: PanelName,
     /,
     *,
-    start: Annotated[date, Parameter(help="The first date that may be missing, YYYY-MM-DD.")],
-    end: Annotated[date, Parameter(help="The last one.")],
+    start: Annotated[date, Parameter(help="The first date to check for a missing forecast, YYYY-MM-DD.")],
+    end: Annotated[date, Parameter(help="The last date to check.")],
     dry_run: Annotated[
-        bool, Parameter(help="Only list what is missing, by the prices that the store has.", negative="")
+        bool, Parameter(help="Only list the missing dates, based on the prices in the store.", negative="")
     ] = False,
-    force: Annotated[bool, Parameter(help="Also the dates that have a forecast.", negative="")] = False,
+    force: Annotated[
+        bool, Parameter(help="Also make forecasts for dates that have one.", negative="")
+    ] = False,
     parallel: Annotated[
-        int, Parameter(help="How many forecasts are made at once.", validator=Number(gte=1, lte=8))
+        int, Parameter(help="How many forecasts to make at the same time.", validator=Number(gte=1, lte=8))
     ] = 1,
     store: Store = None,
     panels: Panels = None,
 ) -> None:
-    """Publish the forecasts that the schedule would have made, oldest first; again does the rest."""
+    """Publish the forecasts that the schedule should have made, oldest first. Run again for failed dates."""
     settings, storage = Panel.load(panel, panels), Storage(store)
     now = datetime.now(UTC)
-    check_dates(start, end, now)  # a mistake is told at once, not after Prefect has started
+    check_dates(start, end, now)  # report mistakes at once, not after Prefect has started
     if dry_run:
         backfill_lines.print_missing(settings, find_missing(settings, storage, start, end, now, force=force))
         return

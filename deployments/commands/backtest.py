@@ -1,4 +1,4 @@
-"""`nightcast backtest`: what the model and the baselines would have been worth."""
+"""`nightcast backtest`: how well the model and the baselines would have forecast past dates."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,16 +22,18 @@ def backtest(
     panel: PanelName,
     /,
     *,
-    cutoffs: Annotated[int, Parameter(help="How many cutoffs.")] = 12,
-    stride: Annotated[int, Parameter(help="Bars from one cutoff to the next.")] = 72,
-    refit: Annotated[str, Parameter(help="never, or train again every so many cutoffs.")] = "never",
+    cutoffs: Annotated[int, Parameter(help="How many past dates (cutoffs) to forecast from.")] = 12,
+    stride: Annotated[int, Parameter(help="Bars between one cutoff and the next.")] = 72,
+    refit: Annotated[
+        str, Parameter(help="Train again after this many cutoffs; never: train once.")
+    ] = "never",
     output: Annotated[
-        Path | None, Parameter(help="Write every prediction to this Parquet file, and beside it a report.")
+        Path | None, Parameter(help="Write every prediction to this Parquet file, and a report beside it.")
     ] = None,
     store: Store = None,
     panels: Panels = None,
 ) -> None:
-    """Walk forward over the past on common cutoffs, the model beside both random walks."""
+    """Compare the model with both random walks on past dates (walk-forward test)."""
     settings = Panel.load(panel, panels)
     if output is not None:
         _check_output(output)
@@ -45,14 +47,14 @@ def backtest(
 
 
 def _check_output(output: Path) -> None:
-    """Tell of a mistake in it before the work, and make its folder."""
+    """Report a mistake in `--output` before the work starts, and create the folder."""
     if output.is_dir():
         raise NightcastError(
             f"--output {output} is a folder; give a file in it, such as {output / 'backtest.parquet'}"
         )
     if output.suffix == ".html":
         raise NightcastError(
-            f"--output {output} is where the report goes; give the predictions' file, such as "
+            f"--output {output} is the name of the report; give a file for the predictions, such as "
             f"{output.with_suffix('.parquet')}"
         )
     try:

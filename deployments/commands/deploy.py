@@ -1,4 +1,4 @@
-"""`nightcast deploy`: every panel's deployments, registered for workers on other machines."""
+"""`nightcast deploy`: register every panel's deployments for workers on other machines."""
 
 import os
 import shlex
@@ -20,34 +20,38 @@ IMAGE_PANELS = "/nightcast/deployments/panels"  # as deployments/docker/Dockerfi
 
 def deploy(
     *,
-    pool: Annotated[str, Parameter(help="The work pool; it is made where it is missing.")] = "nightcast",
+    pool: Annotated[str, Parameter(help="The work pool. A missing one is created.")] = "nightcast",
     pool_type: Annotated[
         Literal["process", "docker", "kubernetes"] | None,
-        Parameter(name="--type", help="What the pool's workers start. Default: what it is, or process."),
+        Parameter(
+            name="--type",
+            help="What the pool's workers start. Default: the pool's type, or process for a new pool.",
+        ),
     ] = None,
-    image: Annotated[
-        str | None, Parameter(help="The image that Docker and Kubernetes start a run from.")
-    ] = None,
+    image: Annotated[str | None, Parameter(help="The image for runs on Docker and Kubernetes.")] = None,
     secret: Annotated[
         tuple[str, ...],
         Parameter(
-            help="A variable that runs get from the Secret block named like it; may be repeated.", negative=()
+            help="An environment variable that runs get from the Secret block of its name. Repeatable.",
+            negative=(),
         ),
     ] = (),
     worker_panels: Annotated[
         str | None,
-        Parameter(help="Where workers find the panels. Default: the same folder, or the image's."),
+        Parameter(
+            help="The panels folder on the workers. Default: the same folder, or the folder in the image."
+        ),
     ] = None,
     prune: Annotated[
-        bool, Parameter(help="Remove what is left in the pool of panels that are gone.")
+        bool, Parameter(help="Remove deployments in the pool whose panel does not exist any more.")
     ] = False,
     yaml: Annotated[
-        Path | None, Parameter(help="Register nothing; write this file, for prefect deploy --prefect-file.")
+        Path | None, Parameter(help="Only write this file, for prefect deploy --prefect-file.")
     ] = None,
     store: Store = None,
     panels: Panels = None,
 ) -> None:
-    """Register every panel's deployments with a work pool of the server that PREFECT_API_URL names."""
+    """Register every panel's deployments with a work pool on the server that PREFECT_API_URL names."""
     folder = panels_folder(panels).resolve()
     found = Panel.load_all(folder)
     from deployments import registration  # noqa: PLC0415 - Prefect takes seconds to import
@@ -62,17 +66,17 @@ def deploy(
         return
     where = worker_panels or (str(folder) if image is None else IMAGE_PANELS)
     made = deployments_of(found, _store(store, image), where)
-    # A secret, and so no option: those are shown to whoever lists processes.
+    # The address is a secret, so it is no option: other users can see a process's arguments.
     webhook = os.environ.get(WEBHOOK)
     _print(pool, registration.register(made, place, webhook, prune=prune), prune=prune)
 
 
 def _store(store: str | None, image: str | None) -> str:
-    """The store's URI. It is not opened: this machine may have no key to it."""
+    """The store's URI. The store is not opened: this machine may have no access to it."""
     uri, folder = locate(store)
     if image is not None and folder is not None:
         raise NightcastError(
-            f"the store {uri} is a folder of this machine, which a container does not see; "
+            f"the store {uri} is a folder on this machine, and containers cannot access it; "
             "give --store s3://... or NIGHTCAST_STORE"
         )
     return uri

@@ -1,8 +1,7 @@
-"""`nightcast run` and `nightcast demo`: the nightly flow, once."""
+"""`nightcast run` and `nightcast demo`: run the nightly flow once."""
 
 from deployments import environment, terminal
 from deployments.commands.options import AsOf, Mode, PanelName, Panels, Store
-from forecasting.as_of import parse_as_of
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 
@@ -16,9 +15,9 @@ def run(
     store: Store = None,
     panels: Panels = None,
 ) -> None:
-    """The nightly run, once: ingest, audit, retrain or load, forecast, draw, report, publish."""
-    settings = Panel.load(panel, panels)  # a mistake in it is told at once, not after Prefect has started
-    instant = parse_as_of(as_of, settings.bars.freq) if as_of else None
+    """Run the nightly flow once: ingest, audit, retrain or load, forecast, draw, report, publish."""
+    settings = Panel.load(panel, panels)  # report mistakes in it at once, not after Prefect has started
+    instant = settings.instant(as_of) if as_of else None
     storage = Storage(store)
     from deployments.prefect_run import run_nightly  # noqa: PLC0415 - Prefect takes seconds to import
 
@@ -26,7 +25,7 @@ def run(
 
 
 def demo(*, store: Store = None) -> None:
-    """The bundled panel, from raw file to charts, and where to look."""
+    """Run the bundled panel, from the raw file to charts, and say where to look."""
     print("The euro's exchange rates, from the file that the ECB publishes to 72-day forecasts with charts.")
     run("ecb_fx", store=store, panels=str(environment.BUNDLED_PANELS))
     print("\nOpen the report in a browser first. Run it again: it finds its own result and changes nothing.")

@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""Options that commands share."""
 
 from typing import Annotated, Literal
 
@@ -11,9 +11,11 @@ Panels = Annotated[
 ]
 Mode = Annotated[
     Literal["auto", "retrain", "load"],
-    Parameter(help="auto: retrain when it is due. retrain: now. load: use the model there is."),
+    Parameter(help="auto: retrain if retraining is due. retrain: retrain now. load: use the present model."),
 ]
 AsOf = Annotated[
     str | None,
-    Parameter(help="The last date whose bars may be used (intraday: YYYY-MM-DDTHHMMZ). Default: the newest."),
+    Parameter(
+        help="The last date whose bars may be used (intraday: YYYY-MM-DDTHHMMZ). Default: the newest date."
+    ),
 ]

@@ -1,4 +1,4 @@
-"""`nightcast ingest` and `nightcast audit`: prices, before the model."""
+"""`nightcast ingest` and `nightcast audit`: read and check prices."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -27,22 +27,22 @@ def ingest(
     store: Store = None,
     panels: Panels = None,
 ) -> None:
-    """Take what is new from the panel's source into its price table."""
+    """Append what is new in the panel's source to its price table."""
     settings, storage = Panel.load(panel, panels), Storage(store)
-    file = None if export is None else export_file(export)  # a mistake in it is told before the work
+    file = None if export is None else export_file(export)  # report a mistake in it before the work
     terminal.print_ingest(ingest_prices(settings, storage, to_instant(datetime.now(UTC))))
     if file is not None:
         print(f"{export_prices(storage, settings.name, file)} bars, the newest value of each: {file}")
 
 
 def audit(panel: PanelName, /, *, as_of: AsOf = None, store: Store = None, panels: Panels = None) -> None:
-    """Ingest, then print what the audit finds in the rows of the source and in the series as of a date."""
+    """Ingest, then print the audit's findings on the source's rows and on the series as of a date."""
     settings, storage = Panel.load(panel, panels), Storage(store)
     found: tuple[Finding, ...] = ()
     try:
         found = ingest_prices(settings, storage, to_instant(datetime.now(UTC))).findings
         snapshot = take_snapshot(settings, storage, as_of, datetime.now(UTC))
-    except AuditError as error:  # which stops a run, but must not hide what led to it
+    except AuditError as error:  # stops the command, but the findings that led to it are shown
         terminal.print_findings([*found, *error.findings])
         raise
     terminal.print_audit(snapshot, found)

@@ -1,4 +1,4 @@
-"""`nightcast score`: what published forecasts turned out to be worth."""
+"""`nightcast score`: score published forecasts."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from forecasting.storage import Storage
 
 
 def score(panel: PanelName, /, *, store: Store = None, panels: Panels = None) -> None:
-    """Score published forecasts by the prices in the store, and print what they turned out to be worth."""
+    """Score published forecasts with the prices in the store, and print the scores."""
     settings, storage = Panel.load(panel, panels), Storage(store)
     report = score_forecasts(settings, storage, to_instant(datetime.now(UTC)))
     if not report.forecasts:

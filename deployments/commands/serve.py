@@ -1,4 +1,4 @@
-"""`nightcast serve`: all panels' deployments on this machine."""
+"""`nightcast serve`: run all panels' deployments on this machine."""
 
 from typing import Annotated
 
@@ -16,21 +16,21 @@ def serve(
     port: Annotated[
         int,
         Parameter(
-            help="For the Prefect server that is started where none is configured.",
+            help="The port of the Prefect server that is started if none is configured.",
             validator=validators.Number(gte=1, lte=65535),
         ),
     ] = 4200,
     limit: Annotated[
         int | None,
         Parameter(
-            help="How many runs go on at once, those that wait counted. Default: three a panel, and two.",
+            help="How many runs may be active, including waiting ones. Default: three per panel, plus two.",
             validator=validators.Number(gte=1),
         ),
     ] = None,
 ) -> None:
     """Run every panel on its schedule on this machine, with a Prefect server if none is configured."""
-    known, root = Panel.load_all(panels), Storage(store).uri  # a mistake is told before Prefect has started
-    from deployments.serving import Serving, serve_until_told  # noqa: PLC0415 - Prefect takes seconds to import
+    known, root = Panel.load_all(panels), Storage(store).uri  # report mistakes before Prefect has started
+    from deployments.serving import Serving, serve_until_stopped  # noqa: PLC0415 - Prefect takes seconds to import
 
     serving = Serving(
         panels=known,
@@ -38,13 +38,14 @@ def serve(
         folder=str(panels_folder(panels).resolve()),
         limit=limit or default_limit(len(known)),
     )
-    serve_until_told(serving, port)
+    serve_until_stopped(serving, port)
 
 
 def default_limit(panels: int) -> int:
-    """How many runs go on at once by default, of so many panels.
+    """The default limit of simultaneous runs for a number of panels.
 
-    A panel has one run that works, but others may wait for it, for its source, or make a long backfill; and
-    what has a place must not keep other panels' nights, nor the freshness that would tell of them, from one.
+    One run of a panel works while others may wait for it or for its source, or make a long backfill. Waiting
+    runs must not keep the nightly runs of other panels from starting, nor the freshness run that would report
+    them.
     """
     return 3 * panels + 2

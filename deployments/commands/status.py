@@ -1,4 +1,4 @@
-"""`nightcast status`: whether every panel's forecast is fresh, with no server to ask."""
+"""`nightcast status`: check that every panel's forecast is fresh, without a Prefect server."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -17,13 +17,13 @@ def status(
     max_age: Annotated[
         float | None,
         Parameter(
-            validator=Number(gt=0), help="Hours. A forecast published longer ago is stale in any case."
+            validator=Number(gt=0), help="Hours. A forecast that was published longer ago is always stale."
         ),
     ] = None,
     store: Store = None,
     panels: Panels = None,
 ) -> None:
-    """A line for each panel: its forecast, whether that is fresh and, where it is not, why; exit 1 then."""
+    """Print a line per panel: whether its forecast is fresh, and why not. Exit code 1 if one is not."""
     limit = None if max_age is None else timedelta(hours=max_age)
     found = assess_all(panels, Storage(store), datetime.now(UTC), limit)
     terminal.print_freshness(found)

@@ -1,1 +1,1 @@
-"""What a forecaster would have been worth: metrics, backtest, tests."""
+"""Evaluation of forecasters on past prices: metrics, backtests and significance tests."""

@@ -1,7 +1,7 @@
-"""Backtest: what a model would have been worth, walking forward over the past on common cutoffs.
+"""Backtest: evaluation of a model on past prices, walking forward over common cutoffs.
 
-At each cutoff the bars after it are cut off before anything is looked at: audit, features, baselines and
-model see what a run of that night would have seen, and nothing later.
+At each cutoff, all later bars are removed first. Audit, features, baselines and model see what a run on that
+night would have seen.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import as_of_label
 from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays, digest_record
 from forecasting.errors import AuditError, ModelError, NightcastError
@@ -34,21 +33,25 @@ from forecasting.progress import Progress, silent
 from forecasting.quantiles import COLUMNS
 from forecasting.storage import Storage
 
-# Trains a model on bars that end at a cutoff, which is also the last bar that it may train on.
+# Trains a model on bars that end at a cutoff. The second argument is the cutoff.
 FitModel = Callable[[Bars, np.datetime64], Forecaster]
 
 
 @dataclass(frozen=True)
 class BacktestPlan:
-    """Which cutoffs to forecast from.
+    """The cutoffs of a backtest.
 
     Attributes:
-        cutoffs: how many.
-        stride: bars from one to the next.
-        refit_every: train again at every so many cutoffs; None: once, at the first.
+        cutoffs: the number of cutoffs.
+        stride: the number of bars between two cutoffs.
+        refit_every: the number of cutoffs between two trainings; None: train once, at the first cutoff.
 
     Raises:
-        NightcastError: one of them is below 1.
+        NightcastError: a value is below 1.
+
+    Example:
+        >>> BacktestPlan(cutoffs=6, refit_every=2).trainings
+        3
     """
 
     cutoffs: int = 12
@@ -61,28 +64,28 @@ class BacktestPlan:
                 raise NightcastError(f"a backtest with {name} = {value}; give 1 or more")
 
     def refits(self, done: int) -> bool:
-        """Whether a model is trained at the cutoff that comes after so many others."""
+        """Return whether a model is trained at cutoff number `done`, counted from 0."""
         return done == 0 if self.refit_every is None else done % self.refit_every == 0
 
     @property
     def trainings(self) -> int:
-        """How often a model is trained."""
+        """The number of trainings."""
         return sum(map(self.refits, range(self.cutoffs)))
 
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """What a backtest found.
+    """The result of a backtest.
 
     Attributes:
-        plan: what was asked for.
+        plan: the plan of the backtest.
         cutoffs: (C,) datetime64[us], increasing.
-        model: the candidate that is neither of the walks.
-        predictions: one row per candidate, common cutoff, series and step, in that order: the columns of the
-            forecast contract, and `candidate` (whose forecast it counts as; `model` is who made it), `as_of`
-            (the common cutoff; `cutoff` is the series' own last bar by then), `y` (what came) and
-            `in_sample_change` (what its losses are scaled by).
-        unscored: pairs of series and cutoff that had a forecast, but no whole target to score it by.
+        model: the name of the candidate that is not a random walk.
+        predictions: one row per candidate, common cutoff, series and step, sorted in that order. The columns
+            are those of the forecast contract, and: `candidate`, for whom the row counts (`model` made the
+            forecast); `as_of`, the common cutoff (`cutoff` is the last bar of the series by then); `y`, the
+            actual price; and `in_sample_change`, by which losses are divided.
+        unscored: the number of forecasts, by series and cutoff, without a complete target to score.
     """
 
     plan: BacktestPlan
@@ -93,17 +96,17 @@ class BacktestResult:
 
     @property
     def identity(self) -> str:
-        """Digest of all that the predictions follow from; their `forecast_id`."""
+        """The `forecast_id` of the predictions, a digest of all inputs."""
         return str(self.predictions["forecast_id"][0])
 
     @cached_property
     def windows(self) -> ScoredWindows:
-        """The predictions, by window and step."""
+        """The predictions as arrays by window and step."""
         return ScoredWindows.from_table(self.predictions)
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """What each candidate lost on each window, as `scores` describes it."""
+        """The losses of each candidate on each window, as described in `scores`."""
         return self.windows.losses
 
     @cached_property
@@ -113,7 +116,7 @@ class BacktestResult:
 
     @cached_property
     def tests(self) -> tuple[DieboldMariano, ...]:
-        """The model against both random walks, and these against each other."""
+        """The tests of the model against both random walks, and of the walks against each other."""
         horizon = self.windows.y.shape[1]
         return run_tests(self.losses, self.model, -(-horizon // self.plan.stride))
 
@@ -126,14 +129,22 @@ def backtest(
     fit_model: FitModel,
     on_progress: Progress = silent,
 ) -> BacktestResult:
-    """Walk forward over the last cutoffs, the very last one `horizon` bars before the end.
+    """Backtest a model at the last cutoffs, the final one `horizon` bars before the last bar.
 
-    The model forecasts the series that have a context for it, and the EWMA walk the shorter ones in its
-    place. Each series is forecast from its own last bar, and scored on the bars that then came.
+    The model forecasts the series that have a complete context. The EWMA walk forecasts shorter series in its
+    place. Each series is forecast from its own last bar, and scored on the bars that follow.
+
+    Args:
+        panel: the settings.
+        bars: all bars, also those after the cutoffs.
+        calendar: the calendar of the bars.
+        plan: the cutoffs.
+        fit_model: trains a model on the bars up to a cutoff.
+        on_progress: called at each cutoff.
 
     Raises:
-        AuditError: there are too few bars for so many cutoffs, too few series fit to forecast at one of
-            them, or none with a whole target after any.
+        AuditError: there are too few bars for that many cutoffs, too few good series at a cutoff, or no
+            series with a complete target.
         ModelError: a model cannot be trained.
         ContractError: a model's forecast is not finite, or its quantiles cross.
     """
@@ -155,16 +166,16 @@ def backtest(
             tables += [_table(common, *forecast) for forecast in _forecasts(fitted, night, origins)]
     on_progress(len(cutoffs), len(cutoffs), "scored")
     if not tables:
-        raise AuditError(f"no series of panel {panel.name} has a whole target after any cutoff; add bars")
+        raise AuditError(f"no series of panel {panel.name} has a complete target after any cutoff; add bars")
     predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in KEY])
     return BacktestResult(plan, cutoffs, fitted.model.name, predictions, unscored)
 
 
 def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
-    """(C,) the plan's cutoffs, increasing, counted on the times at which any series has a bar.
+    """(C,) the plan's cutoffs, increasing, among the times at which any series has a bar.
 
     Raises:
-        AuditError: there are too few bars for so many cutoffs.
+        AuditError: there are too few bars for that many cutoffs.
     """
     times = np.unique(bars.ds)
     last = len(times) - 1 - panel.forecast.horizon
@@ -180,12 +191,12 @@ def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Night:
-    """What a run at one cutoff has before it.
+    """The data of a run at one cutoff.
 
     Attributes:
         cutoff: the common cutoff.
-        network_ids: the series that the model may forecast; the EWMA walk forecasts the others.
-        windows: of all these series' bars up to the cutoff.
+        network_ids: the series that the model forecasts; the EWMA walk forecasts the others.
+        windows: the windows of all these series up to the cutoff.
     """
 
     cutoff: np.datetime64
@@ -195,7 +206,7 @@ class _Night:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What was learnt at one cutoff; that cutoff names the version."""
+    """The models that were fitted at one cutoff; the version is the label of that cutoff."""
 
     model: Forecaster
     walk: EwmaWalk
@@ -203,22 +214,22 @@ class _Fitted:
 
 
 def _identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
-    """Digest of all that a backtest's predictions follow from."""
+    """Return a digest of all inputs of a backtest."""
     prices = digest_arrays(bars.offsets, bars.ds, bars.y)
     record = {"panel": panel.digest, "ids": bars.ids, "prices": prices, "plan": asdict(plan)}
     return digest_record(record | {"package_version": __version__})
 
 
 def _place(panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, done: int) -> str:
-    """Where a backtest is, in words."""
-    place = f"cutoff {done + 1} of {plan.cutoffs}, {as_of_label(cutoffs[done], panel.bars.freq)}"
+    """Describe the progress of a backtest."""
+    place = f"cutoff {done + 1} of {plan.cutoffs}, {panel.label(cutoffs[done])}"
     if not plan.refits(done):
         return place
     return f"{place}, training {sum(map(plan.refits, range(done + 1)))} of {plan.trainings}"
 
 
 def _names(bars: Bars, positions: np.ndarray) -> np.ndarray:
-    """(W,) object; the series that bars belong to."""
+    """(W,) object; the `unique_id` of each bar."""
     names: np.ndarray = np.array(bars.ids, dtype=object)[bars.series[positions]]
     return names
 
@@ -235,16 +246,16 @@ def _fit(panel: Panel, night: _Night, fit_model: FitModel) -> _Fitted:
     return _Fitted(
         model=fit_model(bars, night.cutoff),
         walk=EwmaWalk.fit(night.windows, night.cutoff),
-        version=as_of_label(night.cutoff, panel.bars.freq),
+        version=panel.label(night.cutoff),
     )
 
 
 def _scored(night: _Night, outcome: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """The night's origins that can be scored, and where the same bars lie in `outcome`."""
+    """Return the night's origins that can be scored, and the positions of the same bars in `outcome`."""
     place = dict(zip(outcome.bars.ids, outcome.bars.offsets, strict=False))
     bars = night.windows.bars
     at = np.array([place[name] for name in bars.ids]) + bars.lengths - 1
-    # A series that has not moved yet has no in-sample change to scale a loss by.
+    # The in-sample change of a series that has not changed yet is 0: no loss can be divided by it.
     scored = outcome.has_target[at] & (night.windows.scale[bars.last] > 0)
     return bars.last[scored], at[scored]
 
@@ -252,7 +263,7 @@ def _scored(night: _Night, outcome: Windows) -> tuple[np.ndarray, np.ndarray]:
 def _forecasts(
     fitted: _Fitted, night: _Night, origins: np.ndarray
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Each candidate's name and forecast columns, (W x horizon,) each, by window and then step."""
+    """Yield each candidate's name and forecast columns (W x horizon,), sorted by window and step."""
     by_model = np.isin(_names(night.windows.bars, origins), night.network_ids)
     everywhere = np.ones(len(origins), dtype=bool)
     candidates: dict[str, tuple[tuple[Forecaster, np.ndarray], ...]] = {
@@ -288,7 +299,7 @@ def _table(common: dict[str, np.ndarray], candidate: str, forecast: dict[str, np
 def _common_columns(
     night: _Night, outcome: Windows, origins: np.ndarray, at: np.ndarray, labels: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """The columns that do not depend on who forecasts: (W x horizon,) each, by window and then step."""
+    """Return the columns that all candidates share, (W x horizon,) each, sorted by window and step."""
     bars, horizon = night.windows.bars, outcome.horizon
     per_window = {
         "unique_id": _names(bars, origins),
@@ -308,7 +319,7 @@ def _common_columns(
 def backtest_panel(
     panel: Panel, storage: Storage, plan: BacktestPlan, on_progress: Progress = silent
 ) -> BacktestResult:
-    """Backtest the panel's own model on the prices in the store, each bar's first value.
+    """Backtest the panel's own model on the prices in the store, using the first value of each bar.
 
     Raises:
         StoreError: the panel has no prices yet.
@@ -321,9 +332,9 @@ def backtest_panel(
 
     def train(known: Bars, end: np.datetime64) -> Forecaster:
         if not known.ids:
-            day = as_of_label(end, panel.bars.freq)
+            day = panel.label(end)
             raise ModelError(
-                f"no series of panel {panel.name} has a whole context by {day}; ask for fewer --cutoffs"
+                f"no series of panel {panel.name} has a complete context by {day}; ask for fewer --cutoffs"
             )
         place = _place(panel, plan, cutoffs, int(np.searchsorted(cutoffs, end)))
 

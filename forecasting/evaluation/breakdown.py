@@ -1,4 +1,4 @@
-"""Where a backtest's losses come from: which steps ahead, series, years, quantiles and windows."""
+"""Breakdowns of a backtest's losses by step ahead, series, year, quantile and window."""
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from forecasting.quantiles import LEVELS
 
 
 def by_horizon(windows: ScoredWindows) -> pd.DataFrame:
-    """By candidate and step `h`: `skill`, against the random walk, `coverage_80` and `coverage_90`.
+    """Return `skill` against the random walk, `coverage_80` and `coverage_90`, by candidate and step `h`.
 
-    Losses are means over each series' windows, and skill is over series, as in the table of scores.
+    As in the table of scores, losses are averaged over each series' windows, and skill is over series.
     """
     steps = pd.RangeIndex(1, windows.y.shape[1] + 1, name="h")
     candidates = windows.keys["candidate"]
@@ -30,9 +30,9 @@ def by_horizon(windows: ScoredWindows) -> pd.DataFrame:
 
 
 def by_series(losses: pd.DataFrame) -> pd.DataFrame:
-    """By candidate and `unique_id`: `skill`, against the random walk, both coverages, and `windows`.
+    """Return `skill` against the random walk, both coverages and `windows`, by candidate and `unique_id`.
 
-    Skill is NaN where the random walk loses nothing. `losses` are as `scores` describes them.
+    Skill is NaN if the random walk's loss is 0. `losses` is a frame as described in `scores`.
     """
     groups = losses.groupby(["candidate", "unique_id"])
     means = groups[["scaled_quantile_loss", "coverage_80", "coverage_90"]].mean()
@@ -44,15 +44,15 @@ def by_series(losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_year(losses: pd.DataFrame) -> dict[int, tuple[Score, ...]]:
-    """The scores of all candidates on the windows whose common cutoff is in each calendar year."""
+    """Return the scores of all candidates by calendar year of the common cutoff."""
     years = losses["as_of"].dt.year
     return {int(year): compare(losses[years == year]) for year in np.unique(years)}
 
 
 def reliability(windows: ScoredWindows) -> pd.DataFrame:
-    """By candidate: the share of all prices below each quantile, a column for each level.
+    """Return the share of prices below each quantile, with a row per candidate and a column per level.
 
-    A price that is the quantile itself, as those of a pegged currency are, counts as half below.
+    A price that equals the quantile, as with a pegged currency, counts as half below.
     """
     y = windows.y[..., None]
     below = ((y < windows.quantiles).mean(axis=1) + (y <= windows.quantiles).mean(axis=1)) / 2
@@ -60,10 +60,13 @@ def reliability(windows: ScoredWindows) -> pd.DataFrame:
 
 
 def extremes(losses: pd.DataFrame, model: str, count: int) -> tuple[pd.Series, pd.Series]:
-    """The windows on which `model` did worst and best against the random walk, the most extreme ones first.
+    """Return the windows on which `model` was worst and best against the random walk, most extreme first.
 
-    At most `count` each, and one of a series, as neighbouring windows tell the same story. By `as_of` and
-    `unique_id`: its loss less the random walk's, as a share of that series' mean random-walk loss.
+    There are at most `count` of each, and at most one per series, as neighbouring windows are similar.
+
+    Returns:
+        The model's loss minus the random walk's, as a share of the series' mean random-walk loss, indexed by
+        `as_of` and `unique_id`: first the worst windows, then the best.
     """
     difference = loss_difference(losses, model, RandomWalk.name)
     by_name = difference.groupby("unique_id")

@@ -1,9 +1,9 @@
-"""Is one forecast better than another by more than luck? The test of Diebold and Mariano.
+"""The Diebold-Mariano test: is one forecast significantly better than another?
 
-Diebold and Mariano, "Comparing predictive accuracy" (1995), with the variance of Newey and West, "A simple,
-positive semi-definite, heteroskedasticity and autocorrelation consistent covariance matrix" (1987), and the
-correction for small samples of Harvey, Leybourne and Newbold, "Testing the equality of prediction mean
-squared errors" (1997).
+Sources: Diebold and Mariano, "Comparing predictive accuracy" (1995), with the variance of Newey and West, "A
+simple, positive semi-definite, heteroskedasticity and autocorrelation consistent covariance matrix" (1987),
+and the correction for small samples of Harvey, Leybourne and Newbold, "Testing the equality of prediction
+mean squared errors" (1997).
 """
 
 import math
@@ -15,28 +15,28 @@ import pandas as pd
 from forecasting.evaluation.scores import loss_difference
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 
-# Fewer dates than this, or than four times the overlap, are too few to know a variance by.
+# With fewer dates than this, or than four times the overlap, the variance cannot be estimated.
 MIN_DATES = 8
 MIN_INDEPENDENT = 4
-# With a p-value below this a difference is called more than luck.
+# A difference with a p-value below this is called significant.
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class DieboldMariano:
-    """One candidate against another, over the dates of a backtest.
+    """The test of one candidate against another, over the dates of a backtest.
 
     Attributes:
-        candidate: who is tested.
-        opponent: against whom.
-        difference: mean loss of the candidate less the opponent's, as a share of the random walk's; below 0
-            the candidate is better. None where a loss is not finite.
-        dates: how many dates the mean is over.
+        candidate: the candidate that is tested.
+        opponent: the candidate that it is compared with.
+        difference: mean of the candidate's loss minus the opponent's, as a share of the random walk's loss.
+            Below 0, the candidate is better. None if a loss is not finite.
+        dates: the number of dates in the mean.
         lag: the longest lag, in dates, whose autocovariance counts.
-        standard_error: of `difference`, corrected for the small sample; None where there are too few dates
-            or the two never differ, as are the next two.
+        standard_error: the standard error of `difference`, corrected for small samples. This attribute and
+            the next two are None if there are too few dates or the losses never differ.
         statistic: `difference` in standard errors.
-        p_value: how often a difference at least so large, either way, would be luck.
+        p_value: two-sided; the probability of a difference at least this large by chance.
     """
 
     candidate: str
@@ -50,7 +50,7 @@ class DieboldMariano:
 
     @property
     def verdict(self) -> str:
-        """What the test says of the candidate, in a few words."""
+        """The result of the test in a few words."""
         if self.difference is None:
             return "a loss is not finite"
         if self.p_value is None:
@@ -73,10 +73,10 @@ def run_tests(losses: pd.DataFrame, model: str, overlap: int) -> tuple[DieboldMa
 
 
 def diebold_mariano(losses: pd.DataFrame, candidate: str, opponent: str, overlap: int) -> DieboldMariano:
-    """Test one candidate against another, date by date.
+    """Test one candidate against another.
 
-    A date's difference is the mean over series of the difference of their losses, as a share of that
-    series' mean random-walk loss.
+    The difference on a date is the mean over series of the two losses' difference, as a share of the series'
+    mean random-walk loss.
     """
     difference = loss_difference(losses, candidate, opponent)
     by_date = difference.groupby("as_of").mean().to_numpy()
@@ -93,20 +93,22 @@ def diebold_mariano(losses: pd.DataFrame, candidate: str, opponent: str, overlap
 
 
 def choose_lag(dates: int, overlap: int) -> int:
-    """The longest lag whose autocovariance counts.
+    """Return the longest lag whose autocovariance enters the variance.
 
-    Losses of dates whose targets share bars are correlated up to a lag of overlap - 1. Bartlett's weights
-    would halve what they have in common, so three times that is taken, and never less than the rule of Newey
-    and West (1994), 4 (T / 100)^(2/9). On moving averages of noise, 12 to 230 dates that overlap 3 or 7
-    times, a test at 5% then rejects what is true in 7 to 9% of the cases; with overlap - 1, in 10 to 14%.
+    Losses on dates whose targets share bars are correlated up to a lag of overlap - 1. Bartlett's weights
+    would halve these correlations, so three times that lag is used, and at least 4 (T / 100)^(2/9), the rule
+    of Newey and West (1994). In simulations with moving averages of noise, 12 to 230 dates that overlap 3 or
+    7 times, a test at 5% rejects a true hypothesis in 7 to 9% of the cases; with a lag of overlap - 1, in 10
+    to 14%.
     """
     return min(max(3 * (overlap - 1), math.floor(4 * (dates / 100) ** (2 / 9))), max(dates - 1, 0))
 
 
 def standard_error(values: np.ndarray, lag: int) -> float:
-    """Standard error of the mean of `values` (T,), which are correlated up to `lag` < T.
+    """Return the standard error of the mean of `values` (T,), which are correlated up to `lag` < T.
 
-    Newey and West's variance, by the factor of Harvey, Leybourne and Newbold for h - 1 = `lag`.
+    This is Newey and West's variance, corrected by the factor of Harvey, Leybourne and Newbold for h - 1 =
+    `lag`.
     """
     count = len(values)
     deviation = values - values.mean()
@@ -118,9 +120,10 @@ def standard_error(values: np.ndarray, lag: int) -> float:
 
 
 def student_p_value(statistic: float, freedom: int) -> float:
-    """The probability that Student's t, of so many degrees of freedom, is as far from 0 or farther.
+    """Return the two-sided p-value of a t statistic with `freedom` degrees of freedom.
 
-    The finite sums of Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964), 26.7.3 and 26.7.4.
+    Uses the finite sums 26.7.3 and 26.7.4 of Abramowitz and Stegun, "Handbook of Mathematical Functions"
+    (1964).
     """
     angle = math.atan(abs(statistic) / math.sqrt(freedom))
     odd = freedom % 2 == 1

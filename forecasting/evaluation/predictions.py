@@ -30,14 +30,14 @@ _WINDOW_COLUMNS = [*KEY[:3], "cutoff", "y_cutoff", "model", "in_sample_change"]
 
 @dataclass(frozen=True)
 class ScoredWindows:
-    """Predictions of W windows and H steps, a window being one candidate's forecast of one series.
+    """Predictions of W windows and H steps. A window is one candidate's forecast of one series.
 
     Attributes:
-        keys: W rows: the columns of the predictions that are the same at every step of a window.
+        keys: W rows; the columns of the predictions that are equal at every step of a window.
         ds: (W, H) datetime64[us]; the target bars.
-        y: (W, H) float64; what came, in price units.
+        y: (W, H) float64; the actual prices.
         y_hat: (W, H) float64; the point forecast.
-        quantiles: (W, H, 11) float64; what was forecast, at `forecasting.quantiles.LEVELS`.
+        quantiles: (W, H, 11) float64; the forecast quantiles, at `forecasting.quantiles.LEVELS`.
     """
 
     keys: pd.DataFrame
@@ -48,7 +48,7 @@ class ScoredWindows:
 
     @classmethod
     def from_table(cls, predictions: pa.Table) -> Self:
-        """From the table of a backtest, or one read from its file."""
+        """Create the windows from the predictions of a backtest, or from its file."""
         horizon = int(pc.max(predictions["h"]).as_py())
 
         def steps(name: str) -> np.ndarray:
@@ -61,21 +61,21 @@ class ScoredWindows:
 
     @cached_property
     def change(self) -> np.ndarray:
-        """(W,) what the losses are divided by."""
+        """(W,) in-sample change, by which the losses are divided."""
         return self.keys["in_sample_change"].to_numpy()
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """What each candidate lost on each window, as `scores` describes it."""
+        """The losses of each candidate on each window, as described in `scores`."""
         losses = score_windows(self.y, self.y_hat, self.quantiles, self.change)
         return losses.assign(**{name: self.keys[name] for name in KEY[:3]})
 
     @cached_property
     def step_losses(self) -> np.ndarray:
-        """(W, H) scaled quantile loss of each step."""
+        """(W, H) scaled quantile loss at each step."""
         y, quantiles = self.y[..., None], self.quantiles[:, :, None]
         return metrics.scaled_quantile_loss(y, quantiles, self.change[:, None])
 
     def inside(self, percent: int) -> np.ndarray:
-        """(W, H) 1 where the price fell into the central interval, else 0."""
+        """(W, H) 1 if the price is in the central interval, else 0."""
         return metrics.coverage(self.y[..., None], self.quantiles[:, :, None], percent)

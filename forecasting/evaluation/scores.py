@@ -1,7 +1,7 @@
-"""Scores: what several candidates lost on the same windows, and how they compare.
+"""Scores: the losses of several candidates on the same windows, and their comparison.
 
-Losses are kept in a frame of one row per window and candidate: `candidate`, `unique_id`, `as_of` (the common
-date of the windows that start together), `scaled_quantile_loss`, `mase`, `coverage_80` and `coverage_90`.
+A frame of losses has one row per window and candidate, and the columns `candidate`, `unique_id`, `as_of` (the
+common cutoff of windows), `scaled_quantile_loss`, `mase`, `coverage_80` and `coverage_90`.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from forecasting.records import Record
 
 @dataclass(frozen=True)
 class Score(Record):
-    """One line of a comparison: a candidate over all series.
+    """The scores of one candidate over all series.
 
-    Losses are means over series of each series' mean over its windows; ratios are of those means, and below 1
-    is better. What is not finite is None.
+    Losses are averaged over the windows of each series, then over series. Ratios compare these means; below 1
+    is better. Values that are not finite are None.
 
     Attributes:
-        candidate: whose line it is.
+        candidate: the candidate's name.
         scaled_quantile_loss: in units of the in-sample change.
         mase: in the same units.
-        loss_ratio: scaled quantile loss by the random walk's, geometric mean over series.
-        loss_ratio_arithmetic: mean over series of the loss, by that of the random walk's.
-        mase_ratio: MASE by that of the last value, geometric mean over series.
+        loss_ratio: scaled quantile loss relative to the random walk, geometric mean over series.
+        loss_ratio_arithmetic: mean loss over series, relative to the random walk's mean loss.
+        mase_ratio: MASE relative to the last value as forecast, geometric mean over series.
         skill: 1 - `loss_ratio`.
         skill_to_ewma_walk: the same against the EWMA walk.
-        coverage_80: share of all steps inside the 80% interval.
-        coverage_90: share of all steps inside the 90% interval.
-        series: how many there are.
-        windows: how many there are.
+        coverage_80: share of all steps in the 80% interval.
+        coverage_90: share of all steps in the 90% interval.
+        series: the number of series.
+        windows: the number of windows.
     """
 
     candidate: str
@@ -54,7 +54,7 @@ class Score(Record):
 
 
 def following(values: np.ndarray, origins: np.ndarray, horizon: int) -> np.ndarray:
-    """(W, horizon) of the per-bar `values` (N,) at the bars after each origin."""
+    """(W, horizon) values of the bars after each origin; `values` is (N,)."""
     after: np.ndarray = sliding_window_view(values, horizon)[origins + 1]
     return after
 
@@ -62,7 +62,7 @@ def following(values: np.ndarray, origins: np.ndarray, horizon: int) -> np.ndarr
 def forecast_prices(
     forecaster: Forecaster, windows: Windows, origins: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What it says at each origin, in price units: (W, H) point forecasts and (W, H, 11) quantiles."""
+    """Return point forecasts (W, H) and quantiles (W, H, 11) at each origin, in price units."""
     change = forecaster.predict(windows, origins)
     points = windows.to_price(origins, point_change(forecaster, change))
     return points, windows.to_price(origins, change)
@@ -71,9 +71,9 @@ def forecast_prices(
 def score_windows(
     y: np.ndarray, y_hat: np.ndarray, quantiles: np.ndarray, change: np.ndarray
 ) -> pd.DataFrame:
-    """The losses on W windows of prices `y` and `y_hat` (W, H) and `quantiles` (W, H, 11).
+    """Return the losses on W windows of prices `y` and `y_hat` (W, H) and `quantiles` (W, H, 11).
 
-    `change` is the (W,) in-sample change that they are scaled by.
+    `change` (W,) is the in-sample change, by which the losses are divided.
     """
     return pd.DataFrame(
         {
@@ -86,17 +86,17 @@ def score_windows(
 
 
 def compare(losses: pd.DataFrame) -> tuple[Score, ...]:
-    """One score per candidate, in the order in which they appear; both random walks must be among them."""
+    """Return one score per candidate, in order of appearance. Both random walks must be among them."""
     return tuple(_score(losses, name) for name in losses["candidate"].unique())
 
 
 def loss_difference(losses: pd.DataFrame, candidate: str, opponent: str) -> pd.Series:
-    """The candidate's loss less the opponent's on each window, by `as_of` and `unique_id`.
+    """Return the candidate's loss minus the opponent's on each window, by `as_of` and `unique_id`.
 
-    As a share of the series' mean random-walk loss; series on which that loses nothing are left out.
+    The difference is a share of the series' mean random-walk loss. Series where that loss is 0 are left out.
     """
     loss = losses.set_index(["as_of", "unique_id", "candidate"])["scaled_quantile_loss"]
-    wide = loss.unstack()  # noqa: PD010 - a pivot table would leave out what is not finite
+    wide = loss.unstack()  # noqa: PD010 - a pivot table drops values that are not finite
     reference = wide[RandomWalk.name].groupby("unique_id").transform("mean")
     difference: pd.Series = ((wide[candidate] - wide[opponent]) / reference)[reference > 0]
     return difference
@@ -126,11 +126,11 @@ def _score(losses: pd.DataFrame, name: str) -> Score:
 
 
 def _series_means(losses: pd.DataFrame, candidate: str, metric: str) -> np.ndarray:
-    """(S,) mean over the windows of each series, by name; not finite where any window's is not."""
+    """(S,) mean over the windows of each series, sorted by name; not finite if any window is not."""
     own = losses[losses["candidate"] == candidate]
     return own.groupby("unique_id")[metric].mean(skipna=False).to_numpy()
 
 
 def _finite(value: float) -> float | None:
-    """The number, or None: records have no NaN."""
+    """Return a finite number, or None, as JSON records have no NaN."""
     return float(value) if np.isfinite(value) else None

@@ -1,1 +1,1 @@
-"""From bars to quantiles: windows, baselines, networks, training, registry."""
+"""Models, from bars to quantiles: windows, baselines, networks, training and the registry."""

@@ -1,6 +1,7 @@
-"""TensorFlow and Keras, imported without their chatter and set up to give the same answer every time.
+"""TensorFlow and Keras, imported without their startup messages and configured to be deterministic.
 
-Import them from here, and this module only where a network is trained or used: it takes some seconds.
+Import both from here. The import takes several seconds: import this module only where a network is trained or
+used.
 """
 
 import os
@@ -9,16 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# TensorFlow 2.21 logs this from its shared libraries as they load, whatever TF_CPP_MIN_LOG_LEVEL says.
-_CHATTER = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
-# After that it heeds this. Its "errors" are a missing GPU; real ones are raised.
+# TensorFlow 2.21 logs these lines while its shared libraries load, whatever TF_CPP_MIN_LOG_LEVEL is.
+_STARTUP_LINES = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
+# Later lines obey this variable. Its "errors" say that there is no GPU; real errors are raised as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to standard error, and let through at the end what is not chatter."""
+def _without_startup_lines() -> Iterator[None]:
+    """Capture standard error, and at the end write out every line that is not a startup message."""
     standard_error = 2
     saved = os.dup(standard_error)
     with tempfile.TemporaryFile() as held:
@@ -30,16 +31,16 @@ def _without_chatter() -> Iterator[None]:
             os.close(saved)
             held.seek(0)
             for line in held:
-                if not _CHATTER.match(line):
+                if not _STARTUP_LINES.match(line):
                     os.write(standard_error, line)
 
 
-with _without_chatter():
+with _without_startup_lines():
     import keras
     import tensorflow as tf
 
-    # The same bits for the same input on the same kind of processor. Its oneDNN kernels stay on: they choose
-    # the order of summation by the processor, but not by its load or how many cores are free.
+    # Equal inputs give equal bits on the same type of processor. The oneDNN kernels stay on: their order of
+    # summation depends on the processor type, but not on its load or the number of free cores.
     tf.config.experimental.enable_op_determinism()
 
 __all__ = ["keras", "tf"]

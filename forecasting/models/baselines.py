@@ -1,7 +1,7 @@
-"""The two random walks that every model is measured against, and that stand in when it falls short.
+"""The two random walks: the reference for every model, and its replacement when it is not good enough.
 
-Both say that the price stays where it is, and differ in how far it may stray: one asks the series' own whole
-past, the other the volatility of the last weeks.
+Both forecast that the price stays where it is. They differ in the width of their intervals: one takes it from
+the whole past of the series, the other from the volatility of the last weeks.
 """
 
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows
 from forecasting.quantiles import LEVELS, MEDIAN
 
-# With fewer changes than this, the 5% and 95% quantiles would be little more than the extremes.
+# With fewer changes than this, the 5% and 95% quantiles would be close to the smallest and largest change.
 MIN_CHANGES = 20
-# More origins than this move a pooled quantile by less than it differs from one year to the next.
+# More origins than this change a pooled quantile by less than it varies from year to year.
 MAX_POOLED = 200_000
-# How many changes of one series are held at a time: 32 MB of them.
+# The most changes of one series in memory at a time: 32 MB.
 BLOCK = 4_000_000
 
 
 class RandomWalk:
-    """A random walk with each series' own empirical quantiles of h-bar changes over its past.
+    """A random walk with the empirical quantiles of each series' own past h-bar changes.
 
-    For each origin these are all overlapping h-bar changes that end at or before it, without a long gap
-    inside; quantiles are interpolated linearly (Hyndman and Fan's type 7). Steps with fewer than 20 such
-    changes take the quantiles of the longest step h0 that has 20 (or else of the first), times sqrt(h / h0).
-    A series without any change behind it is not expected to move.
+    For each origin, these are all overlapping h-bar changes that end at or before the origin and contain no
+    long gap. Quantiles are interpolated linearly (type 7 of Hyndman and Fan). A step h with fewer than 20
+    changes uses the quantiles of the longest step h0 that has at least 20 (or else of the first step), times
+    sqrt(h / h0). A series without past changes is not expected to move.
     """
 
     name = "random_walk"
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon, 11) quantiles of the change of level; origins need no whole context."""
+        """(W, horizon, 11) quantiles of the change of level; origins may have a short context."""
         quantiles = np.zeros((len(origins), windows.horizon, len(LEVELS)))
         counts = np.zeros((len(origins), windows.horizon), dtype=np.int64)
         series = windows.bars.series[origins]
@@ -52,10 +52,11 @@ class RandomWalk:
 
 @dataclass(frozen=True)
 class EwmaWalk:
-    """A random walk whose width follows the EWMA volatility (half-life 20), of one shape for all series.
+    """A random walk as wide as the EWMA volatility (half-life 20 bars), with one shape for all series.
 
     Attributes:
-        table: (horizon, 11) float64; quantiles of the change of level in scales, 0 at the median.
+        table: (horizon, 11) float64; quantiles of the change of level, in units of the scale; 0 at the
+            median.
     """
 
     name = "ewma_walk"
@@ -63,27 +64,27 @@ class EwmaWalk:
 
     @classmethod
     def fit(cls, windows: Windows, end: np.datetime64) -> Self:
-        """Pool the changes of all series that end at or before `end`, each in scales at its origin.
+        """Fit the shape to the changes of all series that end at or before `end`, divided by their scales.
 
-        Steps with fewer than 20 changes take the shape of the longest step that has them, times the square
-        root of the steps between.
+        A step with fewer than 20 changes uses the shape of the longest step that has enough, times the square
+        root of the ratio of the steps.
 
         Raises:
-            ModelError: no price moves before `end`.
+            ModelError: no price changes before `end`.
         """
         origins = pooled_origins(windows, end)
         return cls(table=pooled_table(windows, origins, end, np.ones((len(origins), windows.horizon))))
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon, 11) quantiles of the change of level; origins need no whole context."""
+        """(W, horizon, 11) quantiles of the change of level; origins may have a short context."""
         quantiles: np.ndarray = windows.scale[origins, None, None] * self.table
         return quantiles
 
 
 def pooled_table(windows: Windows, origins: np.ndarray, end: np.datetime64, widths: np.ndarray) -> np.ndarray:
-    """(horizon, 11) quantiles of the changes after `origins` by `end`, 0 at the median.
+    """(horizon, 11) quantiles of the changes that follow `origins` and end by `end`; 0 at the median.
 
-    Each change counts in scales at its origin times `widths` (W, horizon).
+    Each change is divided by the scale at its origin times `widths` (W, horizon).
     """
     table = np.zeros((windows.horizon, len(LEVELS)))
     counts = np.zeros(windows.horizon, dtype=np.int64)
@@ -103,9 +104,10 @@ BASELINES = (EwmaWalk.name, RandomWalk.name)
 
 
 def point_change(forecaster: Forecaster, quantiles: np.ndarray) -> np.ndarray:
-    """(W, horizon) change of level of the point forecast: the median, but 0 for the random walk.
+    """(W, horizon) change of level of the point forecast: the median, or 0 for the random walk.
 
-    The point forecast of a walk is the last value, which the median of a past that drifted is not.
+    The point forecast of a random walk is the last value. The median of its past changes is not 0 if the
+    price has drifted.
     """
     if isinstance(forecaster, RandomWalk):
         return np.zeros(quantiles.shape[:-1])
@@ -114,13 +116,13 @@ def point_change(forecaster: Forecaster, quantiles: np.ndarray) -> np.ndarray:
 
 
 def _step_blocks(windows: Windows, series: int) -> list[np.ndarray]:
-    """The steps 1..horizon in blocks whose changes over the series' bars fit in memory together."""
+    """Split the steps 1..horizon into blocks whose changes fit into memory together."""
     blocks = -(-windows.horizon * windows.bars.lengths[series] // BLOCK)
     return np.array_split(np.arange(1, windows.horizon + 1), min(blocks, windows.horizon))
 
 
 def _past_changes(windows: Windows, series: int, steps: np.ndarray) -> np.ndarray:
-    """(steps, n) changes over so many bars that end at each of the series' n bars; NaN without one."""
+    """(steps, n) changes over that many bars, ending at each of the series' n bars; NaN if there is none."""
     start, stop = windows.bars.offsets[series : series + 2]
     level = windows.level[start:stop]
     padded = np.concatenate([np.full(windows.horizon, np.nan), level])
@@ -129,20 +131,20 @@ def _past_changes(windows: Windows, series: int, steps: np.ndarray) -> np.ndarra
 
 
 def _empirical_quantiles(changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, 11) quantiles of the finite values of each row of `changes`, and (steps,) how many of them."""
-    ordered = np.sort(changes, axis=1)  # NaNs last
+    """(steps, 11) quantiles of the finite values in each row of `changes`, and their counts (steps,)."""
+    ordered = np.sort(changes, axis=1)  # puts NaN last
     counts = np.isfinite(changes).sum(axis=1)
     last = np.maximum(counts - 1, 0)[:, None]
     place = LEVELS * last
     below = np.floor(place).astype(np.int64)
     low, high = (np.take_along_axis(ordered, at, 1) for at in (below, np.minimum(below + 1, last)))
     quantiles = np.where(counts[:, None] > 0, low + (high - low) * (place - below), 0.0)
-    # Rounding may put an interpolated value one last digit above the next.
+    # Rounding can make an interpolated value larger than the next by one last digit.
     return np.maximum.accumulate(quantiles, axis=1), counts
 
 
 def _extrapolated(quantiles: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(..., horizon, 11) with the steps of too few changes filled from the longest step that has enough."""
+    """(..., horizon, 11) quantiles; steps with too few changes are scaled from the longest other step."""
     usable = np.maximum((counts >= MIN_CHANGES).sum(axis=-1, keepdims=True), 1)
     steps = np.arange(1, quantiles.shape[-2] + 1)
     filled = np.take_along_axis(quantiles, np.minimum(steps, usable)[..., None] - 1, axis=-2)
@@ -151,32 +153,32 @@ def _extrapolated(quantiles: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def pooled_origins(windows: Windows, end: np.datetime64) -> np.ndarray:
-    """All bars before `end` with a scale, with or without a whole context; of more than 200,000 a sample.
+    """(W,) all bars before `end` that have a scale, even with a short context; at most 200,000, sampled.
 
-    Always the same one.
+    The sample is the same every time.
 
     Raises:
-        ModelError: no price moves before `end`.
+        ModelError: no price changes before `end`.
     """
     origins = np.flatnonzero((windows.scale > 0) & (windows.bars.ds < end))
     if not known_after(windows, origins, 1, end).any():
-        raise ModelError(f"no price moves before {end}, so there is no volatility to learn; give more bars")
+        raise ModelError(f"no price changes before {end}, so no volatility can be estimated; add more bars")
     if len(origins) <= MAX_POOLED:
         return origins
-    # Not every k-th: hourly bars would then all be of the same few hours of the day.
+    # Taking every k-th origin would select only a few hours of the day from hourly bars.
     return np.sort(np.random.default_rng(0).choice(origins, MAX_POOLED, replace=False))
 
 
 def known_after(windows: Windows, origins: np.ndarray, h: int, end: np.datetime64) -> np.ndarray:
-    """(W,) bool; whether the h bars after each origin exist by `end`, without a long gap."""
+    """(W,) bool; whether the h bars after each origin exist by `end` and contain no long gap."""
     ends = np.minimum(origins + h, len(windows.bars) - 1)
-    # A run that long at the end of the change also says that both bars are of one series.
+    # A run of at least h bars also means that both bars belong to the same series.
     known: np.ndarray = (ends == origins + h) & (windows.run[ends] >= h) & (windows.bars.ds[ends] <= end)
     return known
 
 
 def _centred(table: np.ndarray) -> np.ndarray:
-    """`table` with its median at 0, and no quantile on the wrong side of it."""
+    """Set the median of `table` to 0, and clip the other quantiles to their side of 0."""
     table = np.where(np.arange(len(LEVELS)) < MEDIAN, np.minimum(table, 0), np.maximum(table, 0))
     table[:, MEDIAN] = 0
     return table

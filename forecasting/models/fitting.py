@@ -1,4 +1,4 @@
-"""Fitting: so many steps of gradient descent on windows drawn at random, judged on later ones."""
+"""Fitting: gradient descent on randomly drawn windows, validated on later windows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,26 +10,28 @@ from forecasting.models.backend import tf
 from forecasting.models.windows import Windows
 from forecasting.progress import Progress
 
-# The last part, in time, of the windows that could be trained on says which weights are best instead.
+# This share of the windows, the latest ones, is for choosing the best weights instead of for training.
 VALIDATION_SHARE = 0.15
-# More windows than this say no more, and take time from training.
+# More validation windows than this cost time and add little.
 MAX_VALIDATION = 4096
-# Steps gathered, and handed to TensorFlow, at once: few enough to stay small, enough to keep Python out of
-# the way.
+# Training steps per call of TensorFlow: few enough to save memory, enough to make the overhead of Python
+# small.
 STEPS_PER_CALL = 10
-# A network forecasts this many windows at a time, padded: the last digit of what TensorFlow's kernels
-# return can change with the size of a batch.
+# A network always forecasts batches of this size, padded if needed: the last digit of TensorFlow's results
+# can depend on the batch size.
 FORECAST_BATCH = 256
 
 
 @dataclass(frozen=True)
 class Split:
-    """Windows to train on, and later ones to judge by, no bar of whose targets the first ones have seen.
+    """Training windows, and later validation windows whose targets share no bar with the training windows.
+
+    Both parts are empty if either one would be.
 
     Attributes:
-        training: origins; their targets end before `begin`.
-        validation: origins at or after `begin`. Both are empty if either would be.
-        begin: when the training split is over.
+        training: origins of windows whose targets end before `begin`.
+        validation: origins at or after `begin`.
+        begin: datetime64[us]; the end of the training part.
     """
 
     training: np.ndarray
@@ -38,7 +40,7 @@ class Split:
 
     @classmethod
     def of(cls, windows: Windows, end: np.datetime64) -> Self:
-        """Split the windows whose targets end by `end`."""
+        """Split the windows whose targets end at or before `end`."""
         origins = windows.before(end)
         ds = windows.bars.ds[origins]
         place = int(len(ds) * (1 - VALIDATION_SHARE))
@@ -53,14 +55,15 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        sample: gives the contexts (W, ...), targets (W, ...) and weights (W,) of some origins.
-        loss: of targets, outputs and weights; a scalar.
-        optimizer: from Keras.
-        batch_size: windows a step.
-        steps: how many.
-        steps_per_epoch: after so many the network is judged; a multiple of `STEPS_PER_CALL`.
-        seed: of the order of windows.
-        keep_best: end with the weights that were best on validation, the first ones included; else the last.
+        sample: returns the contexts (W, ...), targets (W, ...) and weights (W,) of W origins.
+        loss: takes targets, outputs and weights, and returns a scalar.
+        optimizer: a Keras optimizer.
+        batch_size: windows per step.
+        steps: the number of training steps.
+        steps_per_epoch: steps between two validations; a multiple of `STEPS_PER_CALL`.
+        seed: the seed of the order of windows.
+        keep_best: whether to end with the weights that had the lowest validation loss, which may be the
+            initial weights; otherwise with the last ones.
     """
 
     sample: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -75,7 +78,7 @@ class Recipe:
 
 @dataclass
 class Fit:
-    """What happened: losses at the end of each epoch, and where the weights that were kept come from."""
+    """The course of a training: the losses after each epoch, and the step whose weights were kept."""
 
     step: list[int]
     loss: list[float]
@@ -85,14 +88,14 @@ class Fit:
 
     @property
     def best_validation_loss(self) -> float:
-        """Of the weights that were kept."""
+        """The validation loss of the weights that were kept."""
         return dict(zip(self.step, self.validation_loss, strict=True)).get(
             self.best_step, self.start_validation_loss
         )
 
 
 def fit(network: Any, recipe: Recipe, split: Split, on_progress: Progress) -> Fit:
-    """Train `network` in place; without windows to train on, leave it as it is."""
+    """Train `network` in place. Without training windows, the network stays as it is."""
     if not len(split.training):
         return Fit([], [], [], start_validation_loss=0.0)
     judged = spread(split.validation, MAX_VALIDATION)
@@ -122,7 +125,7 @@ def fit(network: Any, recipe: Recipe, split: Split, on_progress: Progress) -> Fi
 
 
 def forward(network: Any, contexts: Callable[[np.ndarray], np.ndarray], origins: np.ndarray) -> np.ndarray:
-    """(W, ...) float32 outputs of the network, in batches of one fixed shape."""
+    """(W, ...) float32 outputs of the network, computed in batches of a fixed size."""
     outputs = [np.empty((0, *network.output_shape[1:]), dtype=np.float32)]
     for start in range(0, len(origins), FORECAST_BATCH):
         batch = origins[start : start + FORECAST_BATCH]
@@ -132,12 +135,12 @@ def forward(network: Any, contexts: Callable[[np.ndarray], np.ndarray], origins:
 
 
 def spread(origins: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of `origins`, evenly over the series and their time."""
+    """Return at most `count` of `origins`, spread evenly over series and time."""
     return origins[np.linspace(0, len(origins) - 1, min(count, len(origins))).astype(np.int64)]
 
 
 def _steps_function(network: Any, recipe: Recipe) -> Any:
-    """A compiled function of (steps, batch, ...) arrays that takes those steps and gives their losses."""
+    """Compile a function that trains on (steps, batch, ...) arrays and returns the losses (steps,)."""
     variables = network.trainable_variables
 
     def step(batch: tuple[Any, Any, Any]) -> Any:
@@ -157,7 +160,7 @@ def _steps_function(network: Any, recipe: Recipe) -> Any:
 
 
 def _gather(recipe: Recipe, batches: list[np.ndarray]) -> list[np.ndarray]:
-    """The arrays of those batches, each (steps, batch, ...)."""
+    """Return the contexts, targets and weights of several batches, each (steps, batch, ...)."""
     arrays = recipe.sample(np.concatenate(batches))
     return [array.reshape(len(batches), -1, *array.shape[1:]) for array in arrays]
 
@@ -169,7 +172,7 @@ def _judge(network: Any, recipe: Recipe, origins: np.ndarray) -> float:
 
 
 def _shuffled(origins: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches of one size for ever, in a new order each time round."""
+    """Yield batches of `size` without end, in a new random order in each pass."""
     origins = np.resize(origins, max(len(origins), size))
     while True:
         order = rng.permutation(origins)

@@ -1,4 +1,4 @@
-"""What everything that forecasts has in common."""
+"""The interface of all forecasters."""
 
 from typing import Protocol
 
@@ -8,12 +8,12 @@ from forecasting.models.windows import Windows
 
 
 class Forecaster(Protocol):
-    """A baseline or a network, ready to forecast."""
+    """A fitted baseline or network."""
 
     name: str
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon, 11) quantiles of the change of level from each origin, non-decreasing along the last.
+        """(W, horizon, 11) quantiles of the change of level from each origin.
 
-        A forecaster may look at bars up to each window's origin, and at nothing later.
+        They never decrease along the last axis. A forecaster must not use bars after a window's origin.
         """

@@ -1,8 +1,8 @@
-"""The lecture's LSTM: the network and recipe that this project comes from, to the letter.
+"""The LSTM of the lecture that this project started from, reproduced exactly, as a reference.
 
-It learns levels, standardised by each series' mean and deviation over the training split, and gives one
-number a step. Its quantiles are that number and how far off it was on held-out windows. It is here as the
-reference: it does not even know that a price goes on from where it stands.
+The network learns levels, standardised by each series' mean and standard deviation over the training split,
+and gives one number per step. Its quantiles are that number plus the quantiles of its errors on held-out
+windows. Unlike the default network, it has to learn that a forecast starts at the last price.
 """
 
 from dataclasses import dataclass
@@ -14,38 +14,39 @@ from numpy.lib.stride_tricks import sliding_window_view
 from forecasting.errors import ModelError
 from forecasting.models.backend import keras
 from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
+from forecasting.models.presets import LECTURE
 from forecasting.models.windows import Windows, gather
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS, MEDIAN
 
-NAME = "lecture_lstm"
+NAME = LECTURE.model
 STEPS_PER_EPOCH = 200
 
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Levels in deviations from a mean, both of the series' training split.
+    """Standardises levels by the mean and standard deviation of each series' training split.
 
-    A series with less than a whole context in that split is standardised by its own first context instead,
-    which all its windows know.
+    A series whose training split is shorter than a context is standardised by its own first context, which is
+    known to all of its windows.
 
     Attributes:
-        moments: mean and deviation by `unique_id`, of the other series.
+        moments: mean and standard deviation by `unique_id`, for the series with a complete context.
     """
 
     moments: dict[str, tuple[float, float]]
 
     @classmethod
     def of(cls, windows: Windows, end: np.datetime64) -> Self:
-        """By the bars before `end`."""
+        """Fit to the bars before `end`."""
         bars = windows.bars
         counts = np.bincount(bars.series[bars.ds < end], minlength=len(bars.ids))
         whole = np.flatnonzero(counts >= windows.context_bars).tolist()
         return cls({bars.ids[series]: _moments(windows, series, int(counts[series])) for series in whole})
 
     def by_series(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        """(S,) mean and (S,) deviation."""
+        """(S,) mean and (S,) standard deviation of each series."""
         known = enumerate(self.moments.get(name) for name in windows.bars.ids)
         moments = [found or _moments(windows, series, windows.context_bars) for series, found in known]
         mean, deviation = np.array(moments).T
@@ -53,10 +54,10 @@ class Standardiser:
 
 
 class StandardWindows:
-    """The windows of standardised levels, each as the lecture's loop makes it.
+    """The windows of standardised levels, as the lecture's loop builds them.
 
-    There `i` is the first bar of the target, and `range(i - history, i, step)` names the bars of the context:
-    the newest one is `step` bars before `i`.
+    In that loop `i` is the first bar of the target, and the context has the bars `range(i - history, i,
+    step)`. The newest bar of a context is therefore `step` bars before `i`.
     """
 
     def __init__(self, windows: Windows, standardiser: Standardiser) -> None:
@@ -81,9 +82,10 @@ class LectureLstm:
     """The trained network as a forecaster.
 
     Attributes:
-        network: from (B, 120, 1) to (B, horizon), in standardised levels.
-        standardiser: of its training split.
-        residuals: (horizon, 11) quantiles of its errors on held-out windows, in deviations, 0 at the median.
+        network: maps (B, 120, 1) to (B, horizon), both in standardised levels.
+        standardiser: the standardiser of its training split.
+        residuals: (horizon, 11) quantiles of its errors on held-out windows, in standardised levels; 0 at the
+            median.
     """
 
     network: Any
@@ -100,7 +102,7 @@ class LectureLstm:
 
 
 def build_network(context: int, units: tuple[int, ...], horizon: int) -> Any:
-    """The lecture's network for many steps ahead, or its sibling for one."""
+    """Build the lecture's network for several steps ahead, or for `horizon` 1 its network for one step."""
     first, second = units
     if horizon == 1:
         layers = [keras.layers.LSTM(first), keras.layers.Dense(1)]
@@ -116,10 +118,13 @@ def build_network(context: int, units: tuple[int, ...], horizon: int) -> Any:
 def train(
     windows: Windows, end: np.datetime64, panel: Panel, on_progress: Progress
 ) -> tuple[Any, dict[str, Any], Fit]:
-    """Train the network on the windows whose targets end by `end`; the state to load it with; what happened.
+    """Train the network on the windows whose targets end at or before `end`.
+
+    Returns:
+        The network, the state that `load` needs, and the course of the training.
 
     Raises:
-        ModelError: no series has a window to train on and a later one to hold out.
+        ModelError: no series has both a training window and a later window to hold out.
     """
     split = _split(windows, end, panel)
     settings = panel.model
@@ -148,12 +153,12 @@ def train(
 
 
 def make_optimizer(horizon: int) -> Any:
-    """The lecture clips gradients in its network for many steps, where relu lets them grow."""
+    """Return the optimizer. With several steps, the lecture clips gradients, which relu lets grow."""
     return keras.optimizers.RMSprop() if horizon == 1 else keras.optimizers.RMSprop(clipvalue=1.0)
 
 
 def load(network: Any, state: dict[str, Any]) -> LectureLstm:
-    """A trained network, with the state that training gave."""
+    """Create the forecaster from a trained network and its state."""
     moments = {name: (mean, deviation) for name, (mean, deviation) in state["moments"].items()}
     return LectureLstm(network, Standardiser(moments), np.array(state["residuals"]))
 
@@ -173,14 +178,14 @@ def _split(windows: Windows, end: np.datetime64, panel: Panel) -> Split:
 
 
 def _moments(windows: Windows, series: int, count: int) -> tuple[float, float]:
-    """Mean and deviation of the first `count` levels of a series; 1 is the deviation of equal ones."""
+    """Return mean and standard deviation of the first `count` levels; the latter is 1 if they are equal."""
     start, stop = windows.bars.offsets[series : series + 2]
     levels = windows.level[start:stop][:count]
     return float(levels.mean()), float(levels.std()) if np.ptp(levels) else 1.0
 
 
 def _residual_quantiles(network: Any, standard: StandardWindows, origins: np.ndarray) -> np.ndarray:
-    """(horizon, 11) pooled over series; the network's own output is the median."""
+    """(horizon, 11) error quantiles, pooled over series; 0 at the median."""
     errors = standard.targets(origins) - forward(network, standard.contexts, origins)
     quantiles = np.quantile(errors, LEVELS, axis=0).T
     quantiles[:, :MEDIAN] = np.minimum(quantiles[:, :MEDIAN], 0)

@@ -1,8 +1,8 @@
-"""Losses: what a network is trained to get right, and so what its outputs mean.
+"""Training losses, which define what the outputs of a network mean.
 
-The pinball loss asks for every quantile, so the network's outputs are a distribution. The others ask for one
-number: the mean absolute error for the median of what may come, Huber's loss for something between the median
-and the mean. All are of one unit, scales of the window, and of one size where only the point counts.
+The pinball loss scores every quantile, so the outputs are a distribution. The other losses score one number:
+the mean absolute error estimates the median, and Huber's loss a value between the median and the mean. All
+are in units of the window's scale, and those for one number are of similar size.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,21 @@ import numpy as np
 from forecasting.models.backend import tf
 from forecasting.quantiles import LEVELS, MEDIAN
 
-# Where Huber's loss turns from squares to absolute values, in scales times the square root of the step: his
-# own choice, which loses 5% to the mean where errors are normal (Huber, "Robust Statistics", 1981).
+# Where Huber's loss changes from squared to absolute errors, in scales times the square root of the step.
+# With Huber's own value, the loss is 5% less efficient than the mean for normal errors ("Robust Statistics",
+# 1981).
 HUBER_TURN = 1.345
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, and which part of a fan of quantiles it is about.
+    """A loss, and which of the quantiles it scores.
 
     Attributes:
-        of: a scalar, the weighted mean over windows and steps; of targets (B, horizon), quantiles (B,
-            horizon, 11), both in scales, and weights (B,).
-        of_point: whether only the median counts, which the network then moves, and no width is learnt.
+        of: takes targets (B, horizon) and quantiles (B, horizon, 11), both in scales, and weights (B,).
+            Returns a scalar, the weighted mean over windows and steps.
+        of_point: whether the loss scores only the median. The network then learns to move the median, and
+            does not learn a width.
     """
 
     of: Callable[[Any, Any, Any], Any]
@@ -34,7 +36,7 @@ class Loss:
 
 
 def pinball(targets: Any, quantiles: Any, weights: Any) -> Any:
-    """2 x pinball loss, the mean over quantiles; least where each is the quantile of its level."""
+    """Return 2 x pinball loss, averaged over quantiles. The true quantiles minimise it."""
     error = targets[..., None] - quantiles
     levels = LEVELS.astype(np.float32)
     losses = 2 * tf.maximum(levels * error, (levels - 1) * error)
@@ -42,15 +44,16 @@ def pinball(targets: Any, quantiles: Any, weights: Any) -> Any:
 
 
 def mae(targets: Any, quantiles: Any, weights: Any) -> Any:
-    """Absolute error of the point; least where that is the median."""
+    """Return the absolute error of the point forecast. The median minimises it."""
     return tf.reduce_mean(tf.abs(targets - quantiles[..., MEDIAN]) * weights[:, None])
 
 
 def huber(targets: Any, quantiles: Any, weights: Any) -> Any:
-    """Huber's loss of the point, over its turn; least somewhere between the median and the mean.
+    """Return Huber's loss of the point forecast. A value between the median and the mean minimises it.
 
-    With the turn growing as a walk does, it means the same at every step; over the turn, it is the absolute
-    error less half a turn where that is large.
+    The turning point grows with the square root of the step, as the changes of a random walk do, so that the
+    loss means the same at every step. The loss is divided by the turning point: for large errors it is the
+    absolute error less half the turning point.
     """
     turn = HUBER_TURN * np.sqrt(np.arange(1, targets.shape[1] + 1, dtype=np.float32))
     error = tf.abs(targets - quantiles[..., MEDIAN])
@@ -59,7 +62,7 @@ def huber(targets: Any, quantiles: Any, weights: Any) -> Any:
     return tf.reduce_mean(losses * weights[:, None])
 
 
-# By the name that a panel gives.
+# By the value of `model.loss` in the panel file.
 LOSSES = {
     "pinball": Loss(pinball, of_point=False),
     "mae": Loss(mae, of_point=True),

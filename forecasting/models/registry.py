@@ -67,18 +67,18 @@ class ModelMetadata(Record):
 
 
 class Registry:
-    """The models of one panel in a store."""
+    """The models and decisions of one panel in a store."""
 
     def __init__(self, storage: Storage, panel: str) -> None:
         self._storage = storage
         self._root = f"models/{panel}"
 
     def folder(self, version: str) -> str:
-        """A version's folder in the store."""
+        """Return the path of a version's folder in the store."""
         return f"{self._root}/{version}"
 
     def path(self, version: str, name: str) -> str:
-        """One of a version's objects in the store."""
+        """Return the path of one of a version's objects in the store."""
         return f"{self.folder(version)}/{name}"
 
     def is_intact(self, version: str) -> bool:

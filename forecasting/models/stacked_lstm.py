@@ -1,9 +1,10 @@
-"""The stacked LSTM: one network for all series, eleven quantiles for every step ahead, never crossing.
+"""The stacked LSTM: one network for all series, with eleven quantiles per step that never cross.
 
-It begins at the volatility regression, a fan as wide as several volatilities together tell, and learns from
-the whole context how far to stretch that fan at each step ahead. Trained on a loss of the point alone, it
-learns how far to move the fan instead. Either is bounded and smooth in the step, so that even a bad network
-stays near a good forecast. `docs/method.md` has what else was tried.
+The network starts from the volatility regression, which sets the width of the quantiles from several
+volatilities. It learns from the whole context how far to stretch this fan of quantiles at each step ahead.
+With a loss of the point forecast alone, it learns how far to move the fan instead. Both corrections are
+bounded and smooth in the step, so that even a badly trained network stays near a good forecast.
+`docs/appendix-method.md` describes the alternatives that were tried.
 """
 
 from typing import Any
@@ -14,30 +15,31 @@ from forecasting.models import volatility
 from forecasting.models.backend import keras, tf
 from forecasting.models.fitting import MAX_VALIDATION, Fit, Recipe, Split, fit, forward, spread
 from forecasting.models.losses import LOSSES
+from forecasting.models.presets import DEFAULT
 from forecasting.models.volatility import VolatilityRegression
 from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows
 from forecasting.panel import Panel
 from forecasting.progress import Progress
 from forecasting.quantiles import LEVELS, MEDIAN
 
-NAME = "stacked_lstm"
-# Changes are cut at this many scales, beyond which a size says no more than "a jump", and log volatilities at
-# this distance from the scale's, where a series had not moved yet.
+NAME = DEFAULT.model
+# Features are clipped at this value: changes in scales, as larger values only mean "a jump", and log
+# volatilities relative to the scale, which are extreme before a series first changes.
 FEATURE_LIMIT = 8.0
-# Bars that enter the first layer together: a fifth of the steps, and of the time, for the same context.
+# Bars per input step of the first layer: a fifth of the steps, and of the time, for the same context.
 PATCH = 5
-# The stretch or shift is set at this many steps ahead, evenly spaced in their logarithms, and interpolated.
+# The stretch or shift is set at this many steps ahead, evenly spaced in the logarithm, and interpolated.
 KNOTS = 4
-# No step's fan is ever stretched or shrunk by more than exp(this), a factor of 1.35.
+# The quantiles of a step are stretched or shrunk by at most exp(STRETCH_LIMIT), a factor of 1.35.
 STRETCH_LIMIT = 0.3
-# Nor is it ever moved by more than this many widths of a walk so long.
+# They are moved by at most this many scales times the square root of the step.
 SHIFT_LIMIT = 0.5
-# Either limit is lower where there is little to learn from: half with so many windows that share no bar.
+# Both limits shrink with little data: this many windows without common bars give half of the limit.
 HALF_LIMIT_WINDOWS = 30
-# Held-out windows for fewer than this many targets end to end do not say how wide a fan is.
+# Held-out windows that span fewer targets than this, end to end, do not determine the width.
 MIN_TARGETS = 20
-# A window counts by its volatility over its series' usual one, as in the scaled quantile loss, but never by
-# more than this or less than its inverse: no crisis, peg or redenomination makes up a batch on its own.
+# A window's weight is its volatility relative to the usual one of its series, as in the scaled quantile loss.
+# It lies between 1 / WEIGHT_LIMIT and WEIGHT_LIMIT: no crisis, peg or redenomination may dominate a batch.
 WEIGHT_LIMIT = 2.0
 
 STEPS_PER_EPOCH = 50
@@ -49,7 +51,8 @@ WEIGHT_DECAY = 1e-3
 class OriginScale(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Scales each context by the volatility at its origin, the last step.
 
-    Changes then count in scales, and log volatilities are relative to the scale's; calendar features stay.
+    Changes are divided by the scale, and log volatilities become relative to it. Calendar features stay as
+    they are.
     """
 
     def call(self, contexts: Any) -> Any:
@@ -62,11 +65,12 @@ class OriginScale(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
 
 @keras.saving.register_keras_serializable("nightcast")
 class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Turns the start's numbers and the network's into quantiles of the change at each step ahead, in scales.
+    """Converts the outputs of the initial regression and of the network to quantiles, in scales.
 
-    The start's say by how much, in logarithms, to stretch a table of quantiles at their knots. The network's
-    add to that, or, with `moves`, say how far to move it, in widths of a walk so long. Zeros give the table
-    itself. One shift and one positive factor for all of a row keep it in order.
+    The regression gives the logarithm of the factor by which a table of quantiles is stretched, at
+    `volatility.KNOTS` steps ahead. The network adds to this logarithm or, with `moves`, shifts the quantiles,
+    in units of the square root of the step. Zeros leave the table unchanged. A row of quantiles gets one
+    shift and one positive factor, which keep its order.
     """
 
     def __init__(self, horizon: int, *, moves: bool = False, **layer: Any) -> None:
@@ -75,7 +79,7 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         self.moves = moves
 
     def build(self, _: tuple[int, ...]) -> None:
-        """Make the table and the limit: to be assigned before training, and saved with the weights."""
+        """Create the table and the limit. They are assigned before training, and saved with the weights."""
         shape = (self.horizon, len(LEVELS))
         self.table = self.add_weight(shape=shape, name="table", trainable=False, initializer="zeros")
         self.limit = self.add_weight(shape=(), name="limit", trainable=False, initializer="ones")
@@ -92,7 +96,7 @@ class QuantileFan(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         return tf.exp(stretch)[..., None] * self.table
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "horizon": self.horizon, "moves": self.moves}
 
 
@@ -113,7 +117,7 @@ class StackedLstm:
 def build_network(
     context: int, features: int, units: tuple[int, ...], horizon: int, *, moves: bool = False
 ) -> Any:
-    """A network from (B, context, features) to (B, horizon, 11), in scales, that changes nothing yet."""
+    """Build a network from (B, context, features) to (B, horizon, 11), in scales, with a correction of 0."""
     inputs = keras.Input((context, features))
     patches = context // PATCH
     steps = OriginScale(name="scale")(inputs)
@@ -128,7 +132,7 @@ def build_network(
 
 
 def begin_at(network: Any, start: VolatilityRegression, windows: int) -> None:
-    """Give a network that has learnt nothing the forecasts of `start`, and so many windows to learn from."""
+    """Give an untrained network the forecasts of `start`, and limits for `windows` training windows."""
     network.get_layer("start").set_weights([start.weights[1:], start.weights[0]])
     fan = network.get_layer("fan")
     fan.table.assign(start.table)
@@ -140,13 +144,16 @@ def begin_at(network: Any, start: VolatilityRegression, windows: int) -> None:
 def train(
     windows: Windows, end: np.datetime64, panel: Panel, on_progress: Progress
 ) -> tuple[Any, dict[str, Any], Fit]:
-    """Train a network on the windows whose targets end by `end`; the state to load it with; what happened.
+    """Train a network on the windows whose targets end at or before `end`.
 
-    It keeps the weights that are best on the validation windows, and its start if that is better than all. A
-    network that learnt a point alone then takes the width of its fan from its errors on these windows.
+    The result has the weights with the lowest validation loss, which may be the initial ones. A network that
+    learnt only the point forecast then gets its width from its errors on the validation windows.
+
+    Returns:
+        The network, the state that `load` needs (empty), and the course of the training.
 
     Raises:
-        ModelError: no price moves before `end`.
+        ModelError: no price changes before `end`.
     """
     settings, loss = panel.model, LOSSES[panel.model.loss]
     keras.utils.set_random_seed(settings.seed)
@@ -184,16 +191,16 @@ def train(
 
 
 def load(network: Any, _: dict[str, Any]) -> StackedLstm:
-    """A trained network; all its state is in its weights."""
+    """Create the forecaster from a trained network. All state is in its weights."""
     return StackedLstm(network)
 
 
 def _held_out_table(network: Any, windows: Windows, origins: np.ndarray) -> np.ndarray:
-    """(horizon, 11) quantiles of the point's errors on these windows, in widths, as likely above as below.
+    """(horizon, 11) quantiles of the point forecast's errors on these windows, in widths.
 
-    Symmetric, since errors of one stretch of time lie to one side as the prices happened to go then.
+    The quantiles are symmetric: errors of one period lie mostly on one side, depending on how prices moved.
     """
-    # A fan of one width to either side says how wide each window's width is.
+    # With a table from -1 to 1, half the distance of the outer quantiles is the width of each window.
     network.get_layer("fan").table.assign(np.tile(np.linspace(-1, 1, len(LEVELS)), (windows.horizon, 1)))
     origins = spread(origins, MAX_VALIDATION)
     quantiles = forward(network, windows.contexts, origins)
@@ -205,9 +212,9 @@ def _held_out_table(network: Any, windows: Windows, origins: np.ndarray) -> np.n
 
 
 def _usual_scale(windows: Windows, end: np.datetime64) -> np.ndarray:
-    """(S,) the scale of a series whose changes by `end` were all of one size, normally distributed.
+    """(S,) standard deviation of each series' changes up to `end`, if these are normally distributed.
 
-    That is their mean absolute value, by which the scaled quantile loss divides, times sqrt(pi / 2).
+    It is the mean absolute change, by which the scaled quantile loss divides, times sqrt(pi / 2).
     """
     bars = windows.bars
     known = np.flatnonzero((windows.run >= 1) & (bars.ds <= end))

@@ -1,7 +1,7 @@
-"""Training in a process of its own, and loading what came out of it.
+"""Training a network in a separate process, and loading trained networks.
 
-A training process cannot leak into the run, is killed when it takes too long, and dies with its parent. This
-module does not import TensorFlow until a network is loaded.
+A separate process keeps the memory of a training out of the run. It is killed when it takes too long, and
+ends when its parent ends. This module imports TensorFlow only when a network is loaded.
 """
 
 import json
@@ -11,43 +11,41 @@ import tempfile
 import threading
 import zipfile
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from forecasting.child_process import SAFE_PATH
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
-from forecasting.models.windows import feature_count
+from forecasting.models.presets import preset_of
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.progress import Progress
-from forecasting.quantiles import LEVELS
 
-# What parent and child pass each other in a folder.
+# Files that parent and child exchange in a folder.
 REQUEST = "request.json"
 BARS = "bars.npz"
 NETWORK = "model.keras"
 RESULT = "result.json"
 _ERRORS = "errors.txt"
-# The exit code of a child whose last words are an error message of ours.
+# Exit code of a child that failed with a `NightcastError`, whose message is the last line of its error
+# output.
 REFUSED = 3
 
-# What Keras raises on a file that is damaged, or whose layers are no longer what they were.
+# What Keras raises for a damaged file, and for a file whose layers have changed since.
 _UNREADABLE = (ValueError, TypeError, KeyError, OSError, NotImplementedError, zipfile.BadZipFile)
-
-_MODULES = {"default": "forecasting.models.stacked_lstm", "lecture": "forecasting.models.lecture_lstm"}
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """What training gives.
+    """The result of a training.
 
     Attributes:
-        model_bytes: a `.keras` file.
-        state: JSON-able; what `load_network` needs besides.
-        history: by name `step`, `loss` and `val_loss`, one value an epoch each.
+        model_bytes: the content of a `.keras` file.
+        state: JSON-able; what `load_network` needs in addition to the file.
+        history: `step`, `loss` and `val_loss`, each with one value per epoch.
         facts: JSON-able; `training_windows`, `seconds`, `best_step`, `validation_loss`,
             `start_validation_loss` (of the untrained network), `weights_digest`.
     """
@@ -58,18 +56,14 @@ class TrainedNetwork:
     facts: dict[str, Any]
 
 
-def network_module(panel: Panel) -> Any:
-    """The module that has the panel's network; importing it imports TensorFlow."""
-    return import_module(_MODULES[panel.model.preset])
-
-
 def train_network(
     panel: Panel, bars: Bars, training_end: np.datetime64, on_progress: Progress
 ) -> TrainedNetwork:
-    """Train the panel's network in a new process, on the bars up to `training_end` and no others.
+    """Train the panel's network in a new process, on the bars up to `training_end` only.
 
     Raises:
-        ModelError: there is too little to train on, it takes longer than the panel allows, or it dies.
+        ModelError: there are too few bars to train on, training takes longer than the panel allows, or the
+            process dies.
     """
     with tempfile.TemporaryDirectory(prefix="nightcast-training-") as name:
         folder = Path(name)
@@ -80,25 +74,20 @@ def train_network(
 
 
 def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> Forecaster:
-    """A trained network, ready to forecast `panel`.
+    """Load a trained network as a forecaster for `panel`.
 
     Raises:
-        ModelError: the bytes are not a network, or one that does not fit the panel.
+        ModelError: the bytes are not a readable network, or the network does not fit the panel.
     """
-    module = network_module(panel)
+    preset = preset_of(panel)
+    module = preset.module  # importing it registers the layers that the file names
     network = _read_network(panel, model_bytes)
-    context = (panel.model.context, 1 if panel.model.preset == "lecture" else feature_count(panel))
-    horizon = panel.forecast.horizon
-    expected = (
-        module.NAME,
-        context,
-        (horizon,) if panel.model.preset == "lecture" else (horizon, len(LEVELS)),
-    )
+    expected = (preset.model, preset.input_shape(panel), preset.output_shape(panel))
     found = (network.name, network.input_shape[1:], network.output_shape[1:])
     if found != expected:
         raise ModelError(
-            f"the model of panel {panel.name} does not fit it: {_describe(*found)}, "
-            f"where the panel wants {_describe(*expected)}; run with --mode retrain"
+            f"the model of panel {panel.name} does not fit it: found {_describe(*found)}, "
+            f"but the panel needs {_describe(*expected)}; run with --mode retrain"
         )
     return module.load(network, state)
 
@@ -110,8 +99,8 @@ def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.date
 
 
 def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
-    """Run the training process to its end, passing its progress on."""
-    command = [sys.executable, "-m", "forecasting.models.training_process", str(folder)]
+    """Run the training process until it ends, and pass on its progress."""
+    command = [sys.executable, SAFE_PATH, "-m", "forecasting.models.training_process", str(folder)]
     limit = panel.retrain.time_limit_minutes
     late = threading.Event()
 
@@ -121,7 +110,7 @@ def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
 
     with (
         (folder / _ERRORS).open("wb") as errors,
-        # Its standard input stays open and empty as long as this process lives: that is how it knows.
+        # The child watches its standard input, which stays open and empty as long as this process lives.
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,  # noqa: S603
     ):
         timer = threading.Timer(60 * limit, stop)
@@ -144,12 +133,12 @@ def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
 
 def _failure(folder: Path, panel: Panel, code: int) -> str:
     lines = (folder / _ERRORS).read_text(errors="replace").strip().splitlines()
-    last = lines[-1] if lines else "it wrote nothing"
+    last = lines[-1] if lines else "no error output"
     if code == REFUSED:
         return last
     return (
         f"training {panel.name} died with exit code {code}: {last}; "
-        "see that it has memory enough, and run again"
+        "check that the machine has enough memory, and run again"
     )
 
 
@@ -163,8 +152,8 @@ def _read_network(panel: Panel, model_bytes: bytes) -> Any:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         except _UNREADABLE as error:
             raise ModelError(
-                f"the model of panel {panel.name} cannot be read, as it is damaged or of another version of "
-                f"Keras ({type(error).__name__}); run with --mode retrain"
+                f"the model of panel {panel.name} cannot be read: it is damaged, or was written by another "
+                f"version of Keras ({type(error).__name__}); run with --mode retrain"
             ) from error
 
 

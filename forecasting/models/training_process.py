@@ -1,7 +1,8 @@
-"""The training process: `python -m forecasting.models.training_process FOLDER`, started by `train_network`.
+"""The training process: `python -P -m forecasting.models.training_process FOLDER`.
 
-It reads its request from the folder and leaves the network there. Its standard output is JSON lines of
-progress. It ends when its standard input does, so that a parent that is killed leaves no orphan.
+`train_network` starts it. The process reads its request from the folder and writes the network there. Its
+standard output is progress, as JSON lines. It ends when its standard input closes, so that it does not
+outlive a parent that is killed.
 """
 
 import json
@@ -15,7 +16,8 @@ import numpy as np
 from forecasting.child_process import end_with_parent
 from forecasting.digests import digest_arrays
 from forecasting.errors import NightcastError
-from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT, network_module
+from forecasting.models.presets import preset_of
+from forecasting.models.training import BARS, NETWORK, REFUSED, REQUEST, RESULT
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Train what the folder asks for."""
+    """Run the training that the folder requests."""
     end_with_parent()
-    # Whatever a library prints is not progress.
+    # Keep standard output for progress: libraries may print as well.
     progress, sys.stdout = sys.stdout, sys.stderr
     try:
         _train(Path(sys.argv[1]), progress)
@@ -48,7 +50,7 @@ def _train(folder: Path, progress: TextIO) -> None:
     def on_progress(done: int, total: int, message: str) -> None:
         print(json.dumps({"done": done, "total": total, "message": message}), file=progress, flush=True)
 
-    network, state, fit = network_module(panel).train(windows, end, panel, on_progress)
+    network, state, fit = preset_of(panel).module.train(windows, end, panel, on_progress)
     network.save(folder / NETWORK)
     result = {
         "state": state,

@@ -1,8 +1,8 @@
-"""Volatility regression: how wide a window's fan starts out, from volatilities over several spans.
+"""Volatility regression: the initial width of a network's quantiles, from volatilities over several spans.
 
-After Corsi, "A simple approximate long-memory model of realized volatility" (2009), in logarithms and by
-ordinary least squares: short-lived volatility fades, long-run volatility stays, and the weights for each
-step ahead say how fast the one gives way to the other.
+Follows Corsi, "A simple approximate long-memory model of realized volatility" (2009), in logarithms and
+fitted by least squares. Short-term volatility fades and long-term volatility stays; the weights for each step
+ahead say how fast the first gives way to the second.
 """
 
 from dataclasses import dataclass
@@ -13,25 +13,26 @@ import numpy as np
 from forecasting.models.baselines import known_after, pooled_origins, pooled_table
 from forecasting.models.windows import LOG_SCALE, VOLATILITIES, Windows
 
-# The weights are fitted at this many steps ahead, evenly spaced in their logarithms, and interpolated.
+# The weights are fitted at this many steps ahead, evenly spaced in the logarithm, and interpolated between
+# them.
 KNOTS = 8
-# The least realised volatility that counts, as a share of the root mean square change so far: a series that
-# stood still has no logarithm.
+# Lower limit of realised volatility, as a share of the root mean square change so far: a constant price has a
+# volatility of 0, which has no logarithm.
 LEAST_REALISED = 0.05
-# Of the weights, per window: just enough that volatilities that say the same get the same weight.
+# Ridge penalty of the weights per window: just enough to give equal weights to equal volatilities.
 RIDGE = 1e-3
-# No step's fan starts out wider or narrower than the scale by more than exp(this), a factor of 4.5.
+# The initial width of a step is at most exp(LIMIT) = 4.5 times wider or narrower than the scale.
 LIMIT = 1.5
 
 
 @dataclass(frozen=True)
 class VolatilityRegression:
-    """A random walk whose width at each step follows the volatilities of several spans.
+    """A random walk whose width at each step follows volatilities over several spans.
 
     Attributes:
-        weights: (1 + V, KNOTS) float64; an intercept, and the weights of the logarithms of the `V` other
-            volatilities over the scale.
-        table: (horizon, 11) float64; quantiles of changes over that width, 0 at the median.
+        weights: (1 + V, KNOTS) float64; an intercept, and the weights of the log ratios of the `V` other
+            volatilities to the scale.
+        table: (horizon, 11) float64; quantiles of changes divided by that width; 0 at the median.
     """
 
     weights: np.ndarray
@@ -39,10 +40,10 @@ class VolatilityRegression:
 
     @classmethod
     def fit(cls, windows: Windows, end: np.datetime64) -> Self:
-        """Pool all series' bars by `end`, as the EWMA walk does.
+        """Fit to the bars of all series up to `end`, as the EWMA walk does.
 
         Raises:
-            ModelError: no price moves before `end`.
+            ModelError: no price changes before `end`.
         """
         origins = pooled_origins(windows, end)
         inputs = _inputs(windows, origins)
@@ -51,26 +52,26 @@ class VolatilityRegression:
             known = known_after(windows, origins, h, end)
             if known.any():
                 weights[:, knot] = _regress(inputs[known], _realised(windows, origins[known], h))
-            else:  # so short a history says no more of this step than of the one before
+            else:  # the history is too short for this step: use the weights of the step before
                 weights[:, knot] = weights[:, knot - 1]
         return cls(weights, pooled_table(windows, origins, end, _widths(inputs, weights, windows.horizon)))
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon, 11) quantiles of the change of level; origins need no whole context."""
+        """(W, horizon, 11) quantiles of the change of level; origins may have a short context."""
         widths = _widths(_inputs(windows, origins), self.weights, windows.horizon)
         quantiles: np.ndarray = (windows.scale[origins, None] * widths)[..., None] * self.table
         return quantiles
 
 
 def _widths(inputs: np.ndarray, weights: np.ndarray, horizon: int) -> np.ndarray:
-    """(W, horizon) how wide each step's fan is, in scales at the origin."""
+    """(W, horizon) width of the quantiles at each step, in scales at the origin."""
     stretch = np.clip(inputs @ weights @ interpolation(horizon, KNOTS), -LIMIT, LIMIT)
     widths: np.ndarray = np.exp(stretch)
     return widths
 
 
 def knot_steps(horizon: int) -> np.ndarray:
-    """(KNOTS,) the steps ahead at which weights are fitted: 1 to `horizon`; some may be the same."""
+    """(KNOTS,) the steps ahead at which weights are fitted, from 1 to `horizon`; some may be equal."""
     return np.rint(np.geomspace(1, horizon, KNOTS)).astype(np.int64)
 
 
@@ -82,22 +83,22 @@ def interpolation(horizon: int, knots: int) -> np.ndarray:
 
 
 def _inputs(windows: Windows, origins: np.ndarray) -> np.ndarray:
-    """(W, 1 + V) ones, and the logarithms of the other volatilities over the scale."""
+    """(W, 1 + V) a column of ones, and the log ratios of the other volatilities to the scale."""
     logs = windows.features[origins, LOG_SCALE : LOG_SCALE + VOLATILITIES].astype(np.float64)
     return np.concatenate([np.ones((len(origins), 1)), logs[:, 1:] - logs[:, :1]], axis=1)
 
 
 def _regress(inputs: np.ndarray, realised: np.ndarray) -> np.ndarray:
-    """(1 + V,) least-squares weights, all but the intercept a little shrunk."""
+    """(1 + V,) least-squares weights; the ridge penalty applies to all but the intercept."""
     ridge = RIDGE * len(inputs) * np.diag([0.0, *np.ones(inputs.shape[1] - 1)])
     weights: np.ndarray = np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ realised)
     return weights
 
 
 def _realised(windows: Windows, origins: np.ndarray, h: int) -> np.ndarray:
-    """(W,) logarithm of the volatility of the `h` bars after each origin, over the scale there.
+    """(W,) log ratio of the volatility of the `h` bars after each origin to the scale at the origin.
 
-    No long gap lies between them.
+    These bars must not contain a long gap.
     """
     level = windows.level
     squares = sum((level[origins + ahead] - level[origins + ahead - 1]) ** 2 for ahead in range(1, h + 1))

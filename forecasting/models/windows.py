@@ -1,9 +1,9 @@
-"""Windows: (context, target) pairs, indexed by the bar they start from and gathered a batch at a time.
+"""Windows: pairs of a context and a target, gathered one batch at a time.
 
-A window is named by its *origin*, the position in `Bars` of the last bar that it knows. Nothing is held per
-window but that number: memory grows with the prices, not with windows x context. Every value at a bar
-depends only on that bar and earlier ones of its series, and a window is scaled by the volatility at its
-origin, so that no price after an origin can move its context.
+A window is identified by its *origin*: the position in `Bars` of the last bar of its context. Only the origin
+is stored for each window, so memory grows with the number of bars, not with windows x context. Each value at
+a bar depends only on that bar and earlier bars of its series, and a window is scaled by the volatility at its
+origin. Prices after an origin therefore cannot change its context.
 """
 
 from collections.abc import Iterator
@@ -14,29 +14,29 @@ from typing import Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from forecasting.as_of import as_of_label
 from forecasting.calendar import BarCalendar
 from forecasting.errors import ModelError
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 
-# Half-life of the volatility that scales a window and carries the EWMA baseline, in bars.
+# Half-life, in bars, of the volatility that scales a window and that the EWMA walk uses.
 SCALE_HALF_LIFE = 20
-# Half-lives of the volatilities that a network sees besides it: a week, a quarter, and a year of daily bars.
-# The root mean square change so far goes with them.
+# Half-lives of the other volatilities among the features: a week, a quarter and a year of daily bars. The
+# root mean square change so far is a further one.
 FEATURE_HALF_LIVES = (5, 60, 250)
-# A scale never falls below this share of the series' root mean square change so far: during a peg the EWMA
-# fades to nothing, and the first move after it would count as thousands of scales.
+# A scale is at least this share of the series' root mean square change so far. During a currency peg the EWMA
+# fades to almost 0, and the first change after the peg would be thousands of scales.
 SCALE_FLOOR = 0.1
 
 # The largest change of a logarithm that a price can have, e^600: exp overflows at 709, and prices reach 1e30.
 MOST_CHANGE = 600.0
 
-# Of `Windows.features`: the first column with the logarithm of a volatility, the scale's, and how many have.
+# Columns of `Windows.features` with logarithms of volatilities: the first of them (the scale), and their
+# number.
 LOG_SCALE = 1
 VOLATILITIES = 2 + len(FEATURE_HALF_LIVES)
 
-# Bars summed one after another, in all series at once: few steps for Python, and little to pad.
+# Length of the blocks that are summed in parallel: few steps in Python, and little padding.
 _BLOCK = 128
 _PERIODS = tuple(np.timedelta64(hours, "h") for hours in (12, 24, 7 * 24))
 _A_MONDAY = np.datetime64("1970-01-05", "us")
@@ -44,20 +44,21 @@ _A_MONDAY = np.datetime64("1970-01-05", "us")
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of some bars.
+    """The windows of N observed bars.
 
     Attributes:
-        bars: the N observed bars.
-        level: (N,) float64; the target on the scale on which changes add up: log price, or price for `diff`.
-        scale: (N,) float64; EWMA volatility of the one-bar change of `level`, known at each bar; 0 until the
-            series first moves.
-        features: (N, F) float32; column 0 the change over `sampling_step` bars (per square root of a bar),
-            then the logarithms of the scale and of other volatilities, then calendar features.
-        run: (N,) int64; how many bars came before each one without a long gap between.
-        context_bars: how many bars a context spans.
-        sampling_step: how many bars lie from one step of a context to the next.
-        horizon: how many bars a target spans.
-        log: whether `level` is the logarithm of the price.
+        bars: the N bars.
+        level: (N,) float64; the log price, or the price if the transform is `diff`. Changes of it add up.
+        scale: (N,) float64; EWMA volatility of the one-bar change of `level` up to each bar; 0 until the
+            series first changes.
+        features: (N, F) float32; column 0 is the change over `sampling_step` bars divided by the square root
+            of `sampling_step`, then come logarithms of the scale and other volatilities, then calendar
+            features.
+        run: (N,) int64; the number of bars before each bar, back to the last long gap or the series' start.
+        context_bars: the length of a context in bars.
+        sampling_step: the number of bars between two steps of a context.
+        horizon: the length of a target in bars.
+        log: whether `level` is the log price.
     """
 
     bars: Bars
@@ -72,12 +73,12 @@ class Windows:
 
     @cached_property
     def has_context(self) -> np.ndarray:
-        """(N,) bool; bars with a whole context behind them, no long gap in it, and a scale."""
+        """(N,) bool; bars that end a complete context without a long gap, and that have a scale."""
         return (self.run >= self.context_bars) & (self.scale > 0)
 
     @cached_property
     def has_target(self) -> np.ndarray:
-        """(N,) bool; bars with a whole target after them, no long gap in it."""
+        """(N,) bool; bars that are followed by a complete target without a long gap."""
         ends = np.arange(len(self.bars)) + self.horizon
         inside = ends < len(self.bars)
         ends = np.where(inside, ends, 0)
@@ -89,50 +90,50 @@ class Windows:
         return self.bars.ds[origins + self.horizon]
 
     def before(self, end: np.datetime64) -> np.ndarray:
-        """(W,) origins of all whole windows whose targets end at or before `end`: those to train on."""
+        """(W,) origins of all complete windows whose targets end at or before `end`: the training windows."""
         origins = np.flatnonzero(self.has_context & self.has_target)
         return origins[self.target_end(origins) <= end]
 
     def after(self, start: np.datetime64) -> np.ndarray:
-        """(W,) origins at or after `start` of all whole windows; none of their targets is at or before it."""
+        """(W,) origins, at or after `start`, of all complete windows. Their targets lie after `start`."""
         origins = np.flatnonzero(self.has_context & self.has_target)
         return origins[self.bars.ds[origins] >= start]
 
     def contexts(self, origins: np.ndarray) -> np.ndarray:
-        """(W, context, F) float32; the features of each window's steps, the last one its origin."""
+        """(W, context, F) float32; the features of each window's steps. The last step is the origin."""
         return gather(self.features, origins, self.context_bars, self.sampling_step)
 
     def targets(self, origins: np.ndarray) -> np.ndarray:
-        """(W, horizon) float64; the change of `level` from each origin to each step ahead."""
+        """(W, horizon) float64; the change of `level` from each origin to each step of its target."""
         following = sliding_window_view(self.level, self.horizon)[origins + 1]
         return following - self.level[origins, None]
 
     def to_price(self, origins: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Prices after a change of `level` from each origin; `change` is (W, ...)."""
+        """Convert changes of `level` from each origin (W, ...) to prices (W, ...)."""
         base = self.bars.y[origins].reshape(-1, *[1] * (change.ndim - 1))
         return base * np.exp(np.clip(change, -MOST_CHANGE, MOST_CHANGE)) if self.log else base + change
 
 
 def gather(values: np.ndarray, origins: np.ndarray, context_bars: int, sampling_step: int) -> np.ndarray:
-    """(W, context, F) copies of `values` (N, F): every `sampling_step`-th bar, the last one each origin."""
+    """(W, context, F) copies from `values` (N, F): every `sampling_step`-th bar up to each origin."""
     span = context_bars - sampling_step + 1
-    # A view whose last axis is that of `values` lets numpy copy whole rows.
+    # With the last axis of `values` kept last in the view, numpy copies whole rows.
     views = sliding_window_view(values, (span, values.shape[1]))
     return views[origins - span + 1, 0, ::sampling_step]
 
 
 def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
-    """The windows of `bars` as `panel` wants them.
+    """Build the windows of `bars` with the settings of `panel`.
 
     Raises:
-        ModelError: the panel transforms prices to logarithms, and one is not positive.
+        ModelError: the panel uses log prices, and a price is not positive.
     """
     log = panel.forecast.transform == "log"
     if log and (bars.y <= 0).any():
         worst = int(np.argmin(bars.y))
         raise ModelError(
             f"{bars.ids[bars.series[worst]]} has the price {bars.y[worst]:g} on "
-            f"{as_of_label(bars.ds[worst], panel.bars.freq)}, which has no logarithm; "
+            f"{panel.label(bars.ds[worst])}, which has no logarithm; "
             f'set transform = "diff" in [forecast] of panel {panel.name}'
         )
     level = np.log(bars.y) if log else bars.y
@@ -167,7 +168,7 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
 
 
 def feature_count(panel: Panel) -> int:
-    """F, how many features the windows of a panel have."""
+    """Return F, the number of features of the panel's windows."""
     return LOG_SCALE + VOLATILITIES + (2 * len(_PERIODS) if _has_calendar_waves(panel) else 0)
 
 
@@ -176,7 +177,7 @@ def _has_calendar_waves(panel: Panel) -> bool:
 
 
 def _run_lengths(bars: Bars, position: np.ndarray, max_gap_bars: int) -> np.ndarray:
-    """(N,) bars since the series began or since its last gap of more than `max_gap_bars` missing bars."""
+    """(N,) bars since the start of the series, or since its last gap of more than `max_gap_bars` bars."""
     missing = np.diff(position, prepend=0) - 1
     starts = (bars.age == 0) | (missing > max_gap_bars)
     index = np.arange(len(bars))
@@ -184,7 +185,7 @@ def _run_lengths(bars: Bars, position: np.ndarray, max_gap_bars: int) -> np.ndar
 
 
 def _change(level: np.ndarray, run: np.ndarray, bars: int) -> np.ndarray:
-    """(N,) change over so many bars, per square root of a bar; NaN across a long gap or the start."""
+    """(N,) change over `bars` bars divided by sqrt(`bars`); NaN across a long gap or the series' start."""
     change = np.full(len(level), np.nan)
     change[bars:] = (level[bars:] - level[:-bars]) / np.sqrt(bars)
     return np.where(run >= bars, change, np.nan)
@@ -192,13 +193,14 @@ def _change(level: np.ndarray, run: np.ndarray, bars: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Moves:
-    """The one-bar changes of S series, without the bars that have none.
+    """The M one-bar changes of S series. Bars without a change are left out.
 
     Attributes:
-        squares: (M,) float64; their squares, series by series.
-        lengths: (S,) int64; how many each series has.
-        last: (N,) int64; each bar's last one so far, of its own series or of one before.
-        counts: (N,) int64; how many each bar's series has so far.
+        squares: (M,) float64; the squared changes, series by series.
+        lengths: (S,) int64; the number of changes of each series.
+        last: (N,) int64; the position of the last change up to each bar. If `counts` is 0, it belongs to
+            another series.
+        counts: (N,) int64; the number of changes of the bar's series up to each bar.
     """
 
     squares: np.ndarray
@@ -219,7 +221,7 @@ class _Moves:
         )
 
     def volatility(self, half_life: float) -> np.ndarray:
-        """(N,) square root of the exponentially weighted mean of squared changes; 0 before the first one."""
+        """(N,) square root of the exponentially weighted mean of squared changes; 0 without changes."""
         if not len(self.squares):
             return np.zeros(len(self.counts))
         decay = 0.5 ** (1 / half_life)
@@ -229,17 +231,17 @@ class _Moves:
 
 
 def _decayed_sums(values: np.ndarray, lengths: np.ndarray, decay: float) -> np.ndarray:
-    """(M,) sums s[i] = values[i] + decay * s[i - 1] that begin anew with each series, of such `lengths` (S,).
+    """(M,) sums s[i] = values[i] + decay * s[i - 1], restarted for each series; `lengths` is (S,).
 
-    Each series is cut into blocks. All blocks are summed side by side, and then each gets what those before
-    it in its series hand on, which are such sums again.
+    Each series is cut into blocks. All blocks are summed in parallel. Then each block adds the decayed sum of
+    the blocks before it, which this function computes in the same way.
     """
     blocks = -(-lengths // _BLOCK)
     firsts = np.cumsum(blocks) - blocks
     place = np.arange(len(values)) + np.repeat(firsts * _BLOCK - (np.cumsum(lengths) - lengths), lengths)
     sums = np.zeros(blocks.sum() * _BLOCK)
     sums[place] = values
-    sums = sums.reshape(-1, _BLOCK).T.copy()  # a step at a time is contiguous
+    sums = sums.reshape(-1, _BLOCK).T.copy()  # one step of all blocks is contiguous in memory
     for step in range(1, _BLOCK):
         sums[step] += decay * sums[step - 1]
     if (blocks > 1).any():
@@ -251,7 +253,7 @@ def _decayed_sums(values: np.ndarray, lengths: np.ndarray, decay: float) -> np.n
 
 
 def _calendar_waves(ds: np.ndarray) -> list[np.ndarray]:
-    """Where in the day and the week each bar starts, as sines and cosines."""
+    """Return the position of each bar in the half day, day and week, as sines and cosines."""
     phases = [2 * np.pi * ((ds - _A_MONDAY) / period) for period in _PERIODS]
     return [wave(phase) for phase in phases for wave in (np.sin, np.cos)]
 

@@ -1,1 +1,1 @@
-"""What keeps it going: deadline, freshness, missing dates, retention."""
+"""Keep a panel running: deadline, freshness, missing dates, retention and maintenance."""

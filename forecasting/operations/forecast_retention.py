@@ -1,31 +1,29 @@
-"""Retention of forecasts: which ones a panel's `[retention]` lets go, and their removal.
+"""Retention of forecasts: find and remove the forecasts that a panel's `[retention]` no longer keeps.
 
-Nothing here takes a lock. Only forecasts for an earlier `as_of` than the one that `latest/` shows are ever
-removed, and the pointer never moves back: so none that a run may point to goes. The manifest goes first,
-which makes a folder that a killed removal leaves behind no forecast, and one for the next removal.
+Removal takes no lock. It only touches forecasts for an earlier `as_of` than the one that `latest/` shows, and
+the pointer never moves back, so it never removes a forecast that a run may point to. The manifest is deleted
+first: if a removal is killed, the folder left behind is not a forecast, and the next removal finishes it.
 """
 
-import io
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from forecasting.panel import Panel
+from forecasting.parquet import table_from_bytes
 from forecasting.publishing.address import FORECAST, MANIFEST, forecasts_folder
 from forecasting.publishing.manifest import Pointer, Published
 from forecasting.publishing.publish import find_pointer, find_published
 from forecasting.records import instant_of
 from forecasting.storage import Storage
 
-# A run may be at work on what was written, or committed, so lately.
+# A run may still be working on objects that were written or committed this recently.
 AT_WORK = timedelta(days=2)
-# Bars come late: so long after a forecast's last one was due may it still be scored.
+# Bars may come late: a forecast may still get scores until this long after its last bar.
 _LATE = timedelta(days=14)
 
 _FOLDER = re.compile(r"(forecasts/[^/]+/as_of=(\d{4}-\d\d-\d\d)[^/]*/id=[^/]+)/.+")
@@ -36,12 +34,12 @@ What = Literal["old forecast", "superseded forecast", "unfinished forecast", "un
 
 @dataclass(frozen=True)
 class Removal:
-    """A folder of the store that may go.
+    """A folder of the store to remove.
 
     Attributes:
-        what: what is in it.
-        folder: its path in the store.
-        why: why it may, in words.
+        what: the kind of its contents.
+        folder: the folder's path in the store.
+        why: the reason, in words.
     """
 
     what: What
@@ -50,15 +48,15 @@ class Removal:
 
 
 def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[Removal]:
-    """What may go, by path: old forecasts, superseded ones, and folders that a killed run never committed.
+    """Return the forecasts to remove, sorted by path: old, superseded, and never committed by a killed run.
 
-    A forecast stays while its bars may still come, as it may yet be scored. `now` is a time in UTC.
+    A forecast is kept while its bars may still arrive, because it may still get scores. `now` is in UTC.
 
     Raises:
-        StoreError: the pointer is damaged, so that nobody knows what `latest/` shows.
+        StoreError: the pointer is damaged, so it is unknown which forecast `latest/` shows.
     """
     pointer = find_pointer(storage, panel.name)
-    written = _written(storage, panel.name)  # before the manifests, so that none is taken for uncommitted
+    written = _written(storage, panel.name)  # listed before the manifests: else a new commit seems unfinished
     committed = find_published(storage, forecasts_folder(panel.name))
     unfinished = written.keys() - {folder.rstrip("/") for folder, _ in committed}
     found = [
@@ -77,20 +75,20 @@ def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[R
 
 
 def remove_forecast(storage: Storage, panel: str, removal: Removal, now: datetime) -> bool:
-    """Remove a forecast's folder; False, and nothing is removed, where it is in use by now."""
+    """Remove a forecast's folder. Return False, and remove nothing, if it is in use by now."""
     written = storage.list_times(removal.folder)
     manifest, forecast = (f"{removal.folder}/{name}" for name in (MANIFEST, FORECAST))
     resumed = removal.what == "unfinished forecast" and any(at >= now - AT_WORK for at in written.values())
     if resumed or _shows(find_pointer(storage, panel), removal.folder):
         return False
     storage.delete([manifest])
-    storage.delete([forecast])  # a run that makes it anew at this moment does not find half of it
+    storage.delete([forecast])  # before the rest: a run that makes it again must not find half of it
     storage.delete([path for path in written if path not in {manifest, forecast}])
     return True
 
 
 def _written(storage: Storage, panel: str) -> dict[str, datetime]:
-    """When each forecast's folder was last written to."""
+    """The time of the last write to each forecast's folder."""
     newest: dict[str, datetime] = {}
     for path, at in storage.list_times(forecasts_folder(panel)).items():
         if found := _FOLDER.fullmatch(path):
@@ -101,19 +99,19 @@ def _written(storage: Storage, panel: str) -> dict[str, datetime]:
 def _expired(
     panel: Panel, committed: list[tuple[str, Published]], pointer: Pointer, now: datetime
 ) -> list[Removal]:
-    """The committed forecasts, given oldest first, that are too old or superseded for too long."""
+    """The committed forecasts that are too old, or were superseded too long ago. `committed` is by rank."""
     keep = panel.retention
     oldest = _date(pointer.as_of) - timedelta(days=keep.forecast_days)
     superseded_until = now - max(timedelta(days=keep.superseded_days), AT_WORK)
     alike: dict[tuple[str, bool], list[tuple[str, Published]]] = defaultdict(list)
-    for folder, forecast in committed:  # live and backfilled forecasts apart, as they are scored
+    for folder, forecast in committed:  # live and backfilled forecasts are scored, so kept, separately
         alike[forecast.as_of, forecast.is_backfilled].append((folder.rstrip("/"), forecast))
     found = []
     for pairs in alike.values():
         for folder, forecast in pairs:
             published = instant_of(forecast.published_at)
             if _date(forecast.as_of) < oldest and published < now - AT_WORK:
-                why = f"more than {keep.forecast_days} days before {pointer.as_of}, the newest"
+                why = f"more than {keep.forecast_days} days older than the newest, {pointer.as_of}"
                 found.append(Removal("old forecast", folder, why))
             elif folder != pairs[-1][0] and published < superseded_until:
                 why = f"published {published:%Y-%m-%d}, superseded by {pairs[-1][1].forecast_id}"
@@ -122,13 +120,13 @@ def _expired(
 
 
 def _may_be_scored(storage: Storage, removal: Removal, now: datetime) -> bool:
-    """Whether some of its bars may still come; of one that cannot be read there is nothing to score."""
+    """Whether some of the forecast's bars may still arrive; False if it cannot be read, so not be scored."""
     data = storage.find(f"{removal.folder}/{FORECAST}")
     if data is None:
         return False
     try:
-        last = pc.max(pq.read_table(io.BytesIO(data), columns=["ds"])["ds"]).as_py()
-    except (pa.ArrowException, OSError, KeyError):
+        last = pc.max(table_from_bytes(data, ["ds"])["ds"]).as_py()
+    except ValueError:
         return False
     return bool(last is not None and last > now - _LATE)
 

@@ -1,6 +1,6 @@
-"""Freshness: whether a panel's newest forecast is the one that its schedule and its calendar ask for by now.
+"""Freshness: whether a panel has the forecast that its schedule and its calendar require by now.
 
-It takes the store and the panels' files, and no server: what has died cannot report it.
+The check reads the store and the panel files. It needs no Prefect server: a dead one could not report itself.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from obstore.exceptions import BaseError
 
-from forecasting.as_of import parse_as_of, to_instant
+from forecasting.as_of import to_instant
 from forecasting.commands import command
 from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
 from forecasting.models.baselines import BASELINES
@@ -27,9 +27,9 @@ from forecasting.storage import Storage
 
 State = Literal["fresh", "stale", "failed", "never", "unreadable"]
 
-# What a run takes besides training: a slow source with its retries, the forecast and the charts.
+# Time for a run besides training: a slow source with its retries, the forecast and the charts.
 _GRACE = timedelta(minutes=30)
-# By how much the newest bar of a source may lag though it has closed, where bars are short; else by one bar.
+# How late a source may deliver a closed bar: this long, but at least one bar.
 _SOURCE_LAG = timedelta(hours=1)
 
 _UNKNOWN = "\N{EN DASH}"
@@ -41,13 +41,15 @@ class Freshness:
 
     Attributes:
         panel: the panel's name.
-        state: `fresh`; `stale`, older than it should be; `failed`, as the newest run that was due did;
-            `never`, nothing is published; `unreadable`, what is published or the store cannot be read.
-        reason: one line why, and what to do; empty where it is fresh.
-        as_of: the forecast's; behind: how many bars it lacks of the one that is due by now.
-        published_at: when it was published; age: how long ago that is.
-        model: who made it.
-        notes: what is worth knowing though it is no fault.
+        state: `fresh`; `stale`: the forecast is older than it should be; `failed`: the newest run that was
+            due failed; `never`: nothing is published; `unreadable`: the forecast or the store cannot be read.
+        reason: one line that says why and what to do; empty if the panel is fresh.
+        as_of: the forecast's `as_of`.
+        behind: number of bars that the forecast lacks and that were due by now.
+        published_at: when the forecast was published.
+        age: time since then.
+        model: the model that made the forecast.
+        notes: facts worth knowing that are not faults.
     """
 
     panel: str
@@ -62,7 +64,7 @@ class Freshness:
 
     @property
     def line(self) -> str:
-        """The panel, its state and why, in one line."""
+        """The panel, its state and the reason, in one line."""
         return f"{self.panel} {_VERBS[self.state]}" + (f": {self.reason}" if self.reason else "")
 
 
@@ -79,17 +81,23 @@ def require_fresh(found: Sequence[Freshness]) -> None:
     """Check that every panel is fresh.
 
     Raises:
-        StaleError: one is not; the line tells of all that are not.
+        StaleError: at least one panel is not fresh; the message has the line of each.
     """
     lines = [one.line for one in found if one.state != "fresh"]
     if lines:
-        raise StaleError(f"{len(lines)} of {len(found)} panels not fresh: {'; '.join(lines)}")
+        raise StaleError(f"{len(lines)} of {len(found)} panels are not fresh: {'; '.join(lines)}")
 
 
 def assess_all(
     folder: str | None, storage: Storage, now: datetime, max_age: timedelta | None = None
 ) -> list[Freshness]:
-    """The freshness of each panel in a folder, as for `Panel.load_all`; a bad panel file is unreadable.
+    """Assess each panel in a folder. A panel whose file cannot be loaded is `unreadable`.
+
+    Args:
+        folder: the folder with the panel files, as in `Panel.load_all`.
+        storage: the store.
+        now: the time of the check, UTC.
+        max_age: as in `assess`.
 
     Raises:
         PanelError: the folder has no panel files.
@@ -109,24 +117,31 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
     except (BaseError, OSError) as error:
-        reason = first_line(error) or type(error).__name__
+        reason = first_line(error)
         return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one panel must not hide the others
+    except Exception as error:  # noqa: BLE001 - a fault in one panel must not hide the others
         reason = f"{type(error).__name__}: {first_line(error)}"
-        return Freshness(panel.name, "unreadable", f"its freshness cannot be assessed: {reason}")
+        return Freshness(panel.name, "unreadable", f"the check of its freshness failed: {reason}")
 
 
 def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | None = None) -> Freshness:
-    """How fresh the newest forecast of `panel` is at `now`; one older than `max_age` is stale in any case.
+    """Assess how fresh the newest forecast of a panel is.
 
-    A run counts once it was due and had the time that a run may take: until the panel's deadline or, without
-    one, for its training's limit, and half an hour more. It was to know the newest bar closed when due. Where
-    a run ended well since then, the source may be a bar late, or an hour of short ones. Once a later run than
-    a failed one was due, nobody starts them any more: that is stale, and the failure a note.
+    A run counts once it was due and has had its time: until the panel's deadline (without one, for the limit
+    of its training), and half an hour more. Its forecast must then use the newest bar that had closed when
+    the run was due. If a run has succeeded since, the source may be one bar late, or one hour with shorter
+    bars. If a later run than a failed one was due and left no record, runs are no longer started: the panel
+    is `stale`, and the failure is a note.
+
+    Args:
+        panel: the panel.
+        storage: the store.
+        now: the time of the check, UTC.
+        max_age: a forecast older than this is stale, whatever the schedule says; None for no limit.
 
     Raises:
-        StoreError: what is published, or the record of the last run, is damaged.
-        PanelError: the calendar does not know that time.
+        StoreError: the newest forecast, or the record of the last run, is damaged.
+        PanelError: the calendar does not cover `now`.
     """
     record, latest = read_run_record(storage, panel.name), _Latest.read(panel, storage)
     if latest is None:
@@ -137,13 +152,16 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
     failure = _failure(record, latest)
     has_run = is_newest and record is not None and record.outcome != "failed"
     state: State = "fresh"
-    reason, notes = "", latest.notes if is_newest or not failure else (*latest.notes, f"failed: {failure}")
+    reason, notes = "", latest.notes if is_newest or not failure else (*latest.notes, failure)
     if failure and is_newest:
         state, reason = "failed", failure
     elif behind > (_lag_bars(panel) if has_run else 0):
         state, reason = "stale", _why_stale(panel, storage, latest.as_of, behind, has_run=has_run)
     elif max_age is not None and age > max_age:
-        state, reason = "stale", f"its forecast is {format_age(age)} old, as of {latest.as_of}; is a run due?"
+        state, reason = (
+            "stale",
+            f"its forecast, as of {latest.as_of}, is {format_age(age)} old, more than {format_age(max_age)}",
+        )
     elif behind:
         notes = (*notes, f"its source is {_bars(behind)} late")
     return Freshness(
@@ -160,7 +178,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
 
 
 def freshness_rows(found: Sequence[Freshness]) -> list[dict[str, str]]:
-    """A row a panel, for a table; times are UTC, and what is not known is a dash."""
+    """Return a table with one row for each panel. Times are UTC; unknown values are a dash."""
     return [
         {
             "panel": one.panel,
@@ -177,7 +195,7 @@ def freshness_rows(found: Sequence[Freshness]) -> list[dict[str, str]]:
 
 
 def format_age(age: timedelta) -> str:
-    """The two largest units of an age: `3 d 4 h`, `4 h 5 min`, `5 min`."""
+    """Format an age in its two largest units: `3 d 4 h`, `4 h 5 min`, `5 min`."""
     minutes = max(int(age.total_seconds()) // 60, 0)
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
@@ -187,7 +205,7 @@ def format_age(age: timedelta) -> str:
 
 @dataclass(frozen=True)
 class _Latest:
-    """What the pointer shows; the attributes are those of `Freshness`."""
+    """The forecast that the pointer names; attributes as in `Freshness`."""
 
     as_of: str
     published_at: datetime
@@ -205,7 +223,7 @@ class _Latest:
         except ValueError as error:
             again = command("run", panel, "--as-of", pointer.as_of, store=storage.uri)
             raise StoreError(
-                f"{path} in {storage.uri}, which commits the newest forecast, is missing or damaged; "
+                f"{path} in {storage.uri}, the manifest of the newest forecast, is missing or damaged; "
                 f"run: {again}"
             ) from error
         return cls(pointer.as_of, instant_of(pointer.published_at), published.model, _notes(published))
@@ -214,7 +232,7 @@ class _Latest:
 def _notes(published: Published) -> tuple[str, ...]:
     notes = []
     if published.model in BASELINES:
-        notes.append("a baseline stands in")
+        notes.append("a baseline publishes instead of a model")
     if published.provisional:
         notes.append(f"provisional: {published.provisional}")
     return tuple(notes)
@@ -229,10 +247,10 @@ def _lag_bars(panel: Panel) -> int:
 
 
 def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
-    """How many bars the forecast lacks that had closed when the run was due."""
+    """Number of bars that had closed when the run was due, and that the forecast lacks."""
     if due is None:
         return 0
-    calendar, known = panel.calendar, parse_as_of(as_of, panel.bars.freq)
+    calendar, known = panel.calendar, panel.instant(as_of)
     known_position, due_position = calendar.position(
         np.array([known, calendar.newest_closed(to_instant(due))])
     )
@@ -246,15 +264,15 @@ def _bars(count: int) -> str:
 def _why_never(panel: Panel, storage: Storage, record: RunRecord | None) -> str:
     if record is not None and record.outcome == "failed":
         return _why_failed(record)
-    return f"nothing was ever published; run: {command('run', panel, store=storage.uri)}"
+    return f"nothing is published yet; run: {command('run', panel, store=storage.uri)}"
 
 
 def _why_failed(record: RunRecord) -> str:
-    return f"the run due {instant_of(record.due_at):%Y-%m-%d %H:%M} UTC: {record.message}"
+    return f"the run due at {instant_of(record.due_at):%Y-%m-%d %H:%M} UTC ended with: {record.message}"
 
 
 def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
-    """Why the last run failed, unless something was published since."""
+    """Why the last run failed; None if it did not, or if a forecast was published since."""
     if record is None or record.outcome != "failed" or instant_of(record.ended_at) <= latest.published_at:
         return None
     return _why_failed(record)
@@ -263,6 +281,9 @@ def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
 def _why_stale(panel: Panel, storage: Storage, as_of: str, behind: int, *, has_run: bool) -> str:
     lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
     if has_run:
-        return f"{lacking}, though its runs end well: does {shown(panel.source.uri)} still grow?"
+        return f"{lacking}, although its runs succeed: does {shown(panel.source.uri)} get new prices?"
     by_hand = command("run", panel, store=storage.uri)
-    return f"{lacking}, and no run has succeeded since: is nightcast serve or a worker up? By hand: {by_hand}"
+    return (
+        f"{lacking}, and no run has succeeded since; check that nightcast serve or a worker is running, "
+        f"or run: {by_hand}"
+    )

@@ -1,4 +1,4 @@
-"""Maintenance of a panel's part of the store: what may go is removed, and its growing tables compacted."""
+"""Maintenance of a panel's part of the store: remove what retention does not keep, and compact the tables."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +14,16 @@ from forecasting.storage import Storage
 
 
 @dataclass(frozen=True)
-class Upkeep:
-    """What became of a panel's part of the store.
+class MaintenanceReport:
+    """The result of maintaining a panel's part of the store.
 
     Attributes:
-        panel: its name.
-        removed: what was removed, or in a dry run what would be.
-        forecasts: how many committed forecasts are left; versions: how many versions of its model.
+        panel: the panel's name.
+        removed: the removed folders; in a dry run, those that would be removed.
+        forecasts: number of committed forecasts left.
+        versions: number of versions of the panel's model left.
         compactions: the tables that were rewritten.
-        swept: how many replaced files of each other table were deleted, by its path.
+        swept: for each other table, its path and the number of replaced files that were deleted.
     """
 
     panel: str
@@ -33,13 +34,13 @@ class Upkeep:
     swept: tuple[tuple[str, int], ...] = ()
 
 
-def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = False) -> Upkeep:
-    """Remove what `[retention]` lets go and compact the tables; in a dry run, only list what would go.
+def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = False) -> MaintenanceReport:
+    """Remove what `[retention]` does not keep, and compact the tables. A dry run only lists what would go.
 
-    Runs of the panel at the same time are safe, and so are its readers. `now` is a time in UTC.
+    Runs and readers of the panel may work at the same time. `now` is in UTC.
 
     Raises:
-        StoreError: the pointer to the newest forecast is damaged, or a table is not ours.
+        StoreError: the pointer to the newest forecast is damaged, or a table was not written by this package.
         ModelError: a decision is damaged.
     """
     old = removable_forecasts(panel, storage, now)
@@ -52,26 +53,28 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     left = len(find_published(storage, forecasts_folder(panel.name))) - going
     versions = len(Registry(storage, panel.name).versions()) - (len(unused) if dry_run else 0)
     if dry_run:
-        return Upkeep(panel.name, (*old, *unused), left, versions)
+        return MaintenanceReport(panel.name, (*old, *unused), left, versions)
     compactions = compact(storage, panel.name)
     swept = sweep(storage, panel.name)
-    return Upkeep(panel.name, (*old, *unused), left, versions, tuple(compactions), tuple(swept.items()))
+    return MaintenanceReport(
+        panel.name, (*old, *unused), left, versions, tuple(compactions), tuple(swept.items())
+    )
 
 
-def upkeep_rows(upkeep: Upkeep, at_most: int) -> list[dict[str, str]]:
-    """What became of a panel's part of the store, as a table's rows: panel, what, why and where.
+def maintenance_rows(report: MaintenanceReport, at_most: int) -> list[dict[str, str]]:
+    """Return the result as a table's rows, with the columns panel, what, why and where.
 
-    Of more than `at_most` removals the last row but those of the tables says how many are not shown.
+    At most `at_most` removals have a row; one more row then says how many are not shown.
     """
-    shown, more = upkeep.removed[:at_most], len(upkeep.removed[at_most:])
+    shown, more = report.removed[:at_most], len(report.removed[at_most:])
     rows = [
-        ("kept", "", f"forecasts: {upkeep.forecasts}, models: {upkeep.versions}"),
+        ("kept", "", f"forecasts: {report.forecasts}, models: {report.versions}"),
         *((one.what, one.folder, one.why) for one in shown),
         *([("and more", "", f"folders: {more}")] if more else []),
         *(
             ("compacted", one.table, f"from {one.files_before} files to {one.files_after}")
-            for one in upkeep.compactions
+            for one in report.compactions
         ),
-        *(("swept", table, f"{count} replaced files deleted") for table, count in upkeep.swept),
+        *(("swept", table, f"{count} replaced files deleted") for table, count in report.swept),
     ]
-    return [{"panel": upkeep.panel, "what": what, "why": why, "where": where} for what, where, why in rows]
+    return [{"panel": report.panel, "what": what, "why": why, "where": where} for what, where, why in rows]

@@ -1,4 +1,4 @@
-"""What is missing: the forecasts that a panel's schedule would have made between two dates, and did not."""
+"""Missing forecasts: the `as_of`s between two dates that a panel's schedule covers and that have none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from forecasting.as_of import as_of_label, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.errors import NightcastError
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import LIVE_SPANS
@@ -19,18 +19,18 @@ from forecasting.publishing.address import forecasts_folder
 from forecasting.publishing.publish import find_published
 from forecasting.storage import Storage
 
-# So many nights are looked at together: four years of a daily panel, three days of one every 15 minutes.
+# Nights processed at once: a year of a daily panel, three days of one that runs every 15 minutes.
 _BLOCK = 256
 
 
 @dataclass(frozen=True)
 class MissingAsOfs:
-    """What a backfill has to do.
+    """The work of a backfill.
 
     Attributes:
-        as_ofs: those to run, as written in paths, oldest first.
-        published: how many more there are that have a final forecast already, whoever made it.
-        too_early: how many more there are for which the audit would find too little history.
+        as_ofs: the `as_of`s to run, as written in paths, oldest first.
+        published: number of further `as_of`s that have a final forecast already, live or backfilled.
+        too_early: number of further `as_of`s for which the audit would find too little history.
     """
 
     as_ofs: tuple[str, ...]
@@ -39,7 +39,7 @@ class MissingAsOfs:
 
     @property
     def summary(self) -> str:
-        """How many of each, in a few words."""
+        """The counts, in a few words."""
         span = f", from {self.as_ofs[0]} to {self.as_ofs[-1]}" if self.as_ofs else ""
         early = f", {self.too_early} with too little history before them" if self.too_early else ""
         return f"{len(self.as_ofs)} dates are missing{span}; {self.published} are published already{early}"
@@ -48,10 +48,18 @@ class MissingAsOfs:
 def find_missing(
     panel: Panel, storage: Storage, start: date, end: date, now: datetime, *, force: bool = False
 ) -> MissingAsOfs:
-    """Which `as_of`s from `start` to `end`, both included, have no final forecast (`force`: all).
+    """Return the `as_of`s from `start` to `end`, both included, that have no final forecast.
 
-    They are those of the nights that the panel's schedule has up to `now`: for each, the newest closed bar
-    that most live series have in the price table. A holiday gives no new one.
+    Each scheduled run up to `now` has one `as_of`: the newest closed bar that most live series have in the
+    price table. A holiday adds none.
+
+    Args:
+        panel: the panel.
+        storage: the store.
+        start: the first date.
+        end: the last date.
+        now: the present time.
+        force: return all `as_of`s, whether they have a forecast or not.
 
     Raises:
         NightcastError: `start` is after `end`, or `end` after `now`.
@@ -61,20 +69,20 @@ def find_missing(
     bars = usable_bars(PriceTable(storage, panel).newest(values=[panel.forecast.target]), panel)
     as_ofs = _scheduled(panel, bars, start, end, now)
     enough = _has_history(panel, bars, as_ofs)
-    possible = [as_of_label(as_of, panel.bars.freq) for as_of in as_ofs[enough]]
+    possible = [panel.label(as_of) for as_of in as_ofs[enough]]
     published = set() if force else published_as_ofs(storage, panel.name)
     missing = tuple(label for label in possible if label not in published)
     return MissingAsOfs(missing, len(possible) - len(missing), int((~enough).sum()))
 
 
 def check_dates(start: date, end: date, now: datetime) -> None:
-    """Check that there is something between the two.
+    """Check the dates of a backfill.
 
     Raises:
         NightcastError: `start` is after `end`, or `end` after `now`.
     """
     if start > end:
-        raise NightcastError(f"start {start} is after end {end}; give them the other way round")
+        raise NightcastError(f"start {start} is after end {end}; swap them")
     if end > now.astimezone(UTC).date():
         raise NightcastError(
             f"end {end} is in the future; give {now.astimezone(UTC):%Y-%m-%d} or an earlier date"
@@ -82,13 +90,13 @@ def check_dates(start: date, end: date, now: datetime) -> None:
 
 
 def published_as_ofs(storage: Storage, panel: str) -> set[str]:
-    """The `as_of`s that have a final forecast; a provisional one, or a damaged manifest, is none."""
+    """Return the `as_of`s that have a final forecast. A damaged manifest commits none."""
     committed = find_published(storage, forecasts_folder(panel))
     return {published.as_of for _, published in committed if published.is_final}
 
 
 def _scheduled(panel: Panel, bars: Bars, start: date, end: date, now: datetime) -> np.ndarray:
-    """The `as_of`s (datetime64[us]) of all nights up to `now` that lie between the dates, oldest first."""
+    """The `as_of`s (datetime64[us]) between the dates of all scheduled runs up to `now`, oldest first."""
     first, stop = np.datetime64(start, "us"), np.datetime64(end + timedelta(days=1), "us")
     found = [np.array([], "datetime64[us]")]
     for as_ofs in _resolved(panel, bars, first, now):
@@ -99,11 +107,11 @@ def _scheduled(panel: Panel, bars: Bars, start: date, end: date, now: datetime) 
 
 
 def _resolved(panel: Panel, bars: Bars, first: np.datetime64, now: datetime) -> Iterator[np.ndarray]:
-    """The `as_of`s of the nights after `first`, a block of nights at a time; each once or more."""
+    """The `as_of`s of the scheduled runs after `first`, a block of runs at a time, with repetitions."""
     if not bars.ids:
         return
     calendar = panel.calendar
-    # No night before the first bar closed has an `as_of`, and none before `first` one that is later.
+    # A run before the first bar closed has no `as_of`, and a run before `first` has one before `first`.
     since = max(first, calendar.closes(bars.ds.min()[None])[0])
     due = panel.due_times(to_datetime(since) - timedelta(microseconds=1), now)
     while nights := list(islice(due, _BLOCK)):
@@ -112,7 +120,7 @@ def _resolved(panel: Panel, bars: Bars, first: np.datetime64, now: datetime) -> 
 
 
 def _has_history(panel: Panel, bars: Bars, as_ofs: np.ndarray) -> np.ndarray:
-    """(K,) whether the series that are live at each of `as_ofs` (K,) are long enough for the audit."""
+    """(K,) whether enough series are live and long enough for the audit at each of `as_ofs` (K,)."""
     enough = np.zeros(len(as_ofs), dtype=bool)
     for block in range(0, len(as_ofs), _BLOCK):
         at = slice(block, block + _BLOCK)

@@ -1,8 +1,9 @@
-"""Retention of models: which trained versions nothing names any more, and their removal.
+"""Retention of models: find and remove the trained versions that are no longer used.
 
-A version is named by every committed forecast that it made or was judged for, and by every decision that a
-run may still rest on: those made since the oldest forecast there is, the one that stood then, and the one
-that a rollback leads back to. Decisions themselves are kept: they are small, and the record of who published.
+A version is in use while a committed forecast was made by it or tested it at the gate, or while a decision
+that a run may load names it. Those decisions are: all made since the oldest forecast in the store, the one
+that stood at that time, and the one that a rollback restores. Decisions are never removed: they are small,
+and they record who published.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,10 +24,16 @@ from forecasting.storage import Storage
 def removable_versions(
     panel: Panel, storage: Storage, now: datetime, without: Iterable[Removal] = ()
 ) -> list[Removal]:
-    """The versions that may go, by name; forecasts in `without` no longer name any.
+    """Return the versions to remove, by name.
+
+    Args:
+        panel: the panel.
+        storage: the store.
+        now: the present time, UTC.
+        without: forecasts that are to be removed, so keep no version in use.
 
     Raises:
-        ModelError: a decision is damaged, so that nobody knows which versions it names.
+        ModelError: a decision is damaged, so it is unknown which versions it names.
     """
     gone = {removal.folder for removal in without}
     forecasts = forecasts_folder(panel.name)
@@ -34,7 +41,7 @@ def removable_versions(
     oldest = min((published.as_of for published in kept), default="")
     judged = [one for folder, one in find_manifests(storage, forecasts) if folder.rstrip("/") not in gone]
     registry = Registry(storage, panel.name)
-    # Read after the manifests: a run records its own decision before it publishes.
+    # Read after the manifests, because a run records its decision before it publishes.
     decisions = DecisionLog(storage, panel.name).all()
     named = {one.model_version for one in kept} | {name for one in judged for name in _named_by_manifest(one)}
     named |= _named_by_decisions(decisions, oldest, now)
@@ -47,7 +54,7 @@ def removable_versions(
 
 
 def remove_version(panel: Panel, storage: Storage, removal: Removal, now: datetime) -> bool:
-    """Remove a version; False, and nothing is removed, where a decision made just now names it.
+    """Remove a version. Return False, and remove nothing, if a recent decision names it.
 
     Raises:
         ModelError: a decision is damaged.
@@ -63,7 +70,7 @@ def remove_version(panel: Panel, storage: Storage, removal: Removal, now: dateti
 
 
 def _named_by_manifest(manifest: Manifest) -> set[str]:
-    """The versions that a forecast was decided by."""
+    """The versions in a forecast's decision: the publisher, the best, and those tested at the gate."""
     decision = manifest.decision
     if decision is None:
         return set()
@@ -72,7 +79,7 @@ def _named_by_manifest(manifest: Manifest) -> set[str]:
 
 
 def _named_by_decisions(decisions: Sequence[Decision], oldest: str, now: datetime) -> set[str]:
-    """What those name that may still count for a run: for an `as_of` from `oldest` on, or a rollback."""
+    """The versions named by decisions that a run for an `as_of` since `oldest`, or a rollback, may load."""
     before = [one for one in decisions if one.as_of <= oldest]
     since = [one for one in decisions if one.as_of > oldest]
     back = rollback_target(decisions)
@@ -81,31 +88,31 @@ def _named_by_decisions(decisions: Sequence[Decision], oldest: str, now: datetim
 
 
 def _recent(decisions: Sequence[Decision], now: datetime) -> list[Decision]:
-    """Those made so lately that the run, or the person, may be at work on them."""
+    """The decisions made so recently that a run may still be working on them."""
     return [one for one in decisions if datetime.fromisoformat(one.decided_at) >= now - AT_WORK]
 
 
 def _rests_on(decision: Decision) -> tuple[str, str]:
-    """The versions that a run by this decision loads: who publishes, and the best on record."""
+    """The versions that a run loads by this decision: the publisher, and the best on record."""
     return decision.version, decision.best
 
 
 def _why(panel: Panel, storage: Storage, folder: str, now: datetime) -> str | None:
-    """Why a version that nothing names may go; None while it is too young, or still being trained."""
+    """Why an unused version may be removed; None while it is too recent, or still being trained."""
     written = max(storage.list_times(folder).values(), default=now)
     if written >= now - AT_WORK:
         return None
     data = storage.find(f"{folder}/{METADATA}")
     if data is None:
-        return f"last written {written:%Y-%m-%d}, never finished"
+        return f"last written {written:%Y-%m-%d}, its training never finished"
     trained = _trained_at(data) or written
     if trained >= now - timedelta(days=panel.retention.model_days):
         return None
-    return f"trained {trained:%Y-%m-%d}, named by no forecast that is kept and no decision that counts"
+    return f"trained {trained:%Y-%m-%d}, no longer used by any forecast or decision"
 
 
 def _trained_at(metadata: bytes) -> datetime | None:
-    """When a version was trained; None where its metadata is damaged."""
+    """When a version was trained; None if its metadata is damaged."""
     try:
         return instant_of(ModelMetadata.from_json(metadata).trained_at)
     except ValueError:

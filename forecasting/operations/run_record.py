@@ -1,7 +1,7 @@
-"""Run record: how a panel's last nightly run ended, kept in the store so that it is known without Prefect.
+"""The run record: how a panel's last nightly run ended, readable from the store without Prefect.
 
-Each panel has one object, `status/<panel>.json`, written in one put. A killed run writes none, and the record
-of the run before it stays: then the missing forecast shows that something is wrong.
+Each panel has one object, `status/<panel>.json`, written in one put. A killed run writes no record, so the
+record of the run before stays; the missing forecast then shows that something is wrong.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class RunRecord(Record):
 
 
 def record_path(panel: str) -> str:
-    """The path of a panel's record in the store."""
+    """Return the path of a panel's record in the store."""
     return f"status/{panel}.json"
 
 
@@ -52,7 +52,7 @@ def write_run_record(storage: Storage, record: RunRecord) -> None:
 
 
 def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
-    """The record of the last run that ended; None if there is none.
+    """Return the record of the last run that ended; None if there is none.
 
     Raises:
         StoreError: the record is damaged.
@@ -64,6 +64,6 @@ def read_run_record(storage: Storage, panel: str) -> RunRecord | None:
         return RunRecord.from_json(data)
     except ValueError as error:
         raise StoreError(
-            f"{record_path(panel)} in {storage.uri} is damaged: it records no run; remove it, the next run "
-            "writes it anew"
+            f"{record_path(panel)} in {storage.uri} is damaged: it is not a run record; remove it, and the "
+            "next run writes a new one"
         ) from error

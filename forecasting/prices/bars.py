@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.prices.order import arrange, instants, order_bars, ranked
+from forecasting.prices.order import arrange, instants, order_bars, ranked, series_offsets
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Bars:
             table = table.filter(pc.is_valid(table[target]))
         table = arrange(table, order_bars(table).rows)
         series, names = ranked(table["unique_id"])
-        counts = np.bincount(series, minlength=len(names))
+        offsets = series_offsets(series, len(names))
         return cls(
-            ids=tuple(names.filter(pa.array(counts > 0)).to_pylist()),
-            offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+            ids=tuple(names.filter(pa.array(np.diff(offsets) > 0)).to_pylist()),
+            offsets=np.unique(offsets),
             ds=instants(table["ds"]),
             y=table[target].to_numpy().astype(np.float64, copy=False),
         )
@@ -89,11 +89,10 @@ class Bars:
         """The bars where `mask` (N,) is true. Series without any bar left are removed."""
         if mask.all():
             return self
-        counts = np.bincount(self.series[mask], minlength=len(self.ids))
-        kept = counts > 0
+        offsets = series_offsets(self.series[mask], len(self.ids))
         return Bars(
-            ids=tuple(name for name, keep in zip(self.ids, kept, strict=True) if keep),
-            offsets=np.concatenate([[0], np.cumsum(counts[kept])]).astype(np.int64),
+            ids=tuple(name for name, rows in zip(self.ids, np.diff(offsets), strict=True) if rows),
+            offsets=np.unique(offsets),
             ds=self.ds[mask],
             y=self.y[mask],
         )

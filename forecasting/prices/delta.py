@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
-from forecasting.errors import StoreError
+from forecasting.errors import StoreError, one_line
 from forecasting.prices.schema import INSTANT
 from forecasting.storage import Storage
 
@@ -189,7 +189,7 @@ def missing_files_as_store_error(table: DeltaTable) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise StoreError(
-            f"the table {table.table_uri} lacks a file that its log names ({' '.join(str(error).split())}); "
+            f"the table {table.table_uri} lacks a file that its log names ({one_line(error)}); "
             "restore it from a backup, or move the table away and ingest again"
         ) from error
 

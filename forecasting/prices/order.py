@@ -115,6 +115,16 @@ def series_ranks(ids: pa.ChunkedArray) -> np.ndarray:
     return ranked(ids)[0]
 
 
+def series_offsets(series: np.ndarray, count: int) -> np.ndarray:
+    """(S + 1,) int64; series `s` has the rows `offsets[s]:offsets[s + 1]`.
+
+    Args:
+        series: (N,) the series of each row, as codes 0 to S - 1, sorted.
+        count: S, the number of series.
+    """
+    return np.concatenate([[0], np.cumsum(np.bincount(series, minlength=count))]).astype(np.int64)
+
+
 def ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """(N,) int32 rank of each value among the sorted distinct values, and those values.
 

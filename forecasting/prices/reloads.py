@@ -12,11 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label
 from forecasting.findings import Action, Finding, Severity
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
-from forecasting.prices.order import encode_ids, instants, order_bars, ranked
+from forecasting.prices.order import encode_ids, instants, order_bars, ranked, series_offsets
 from forecasting.prices.revisions import Readjustment, concat_encoded, price_column
 from forecasting.prices.schema import GOOD, VALUES
 
@@ -59,8 +58,9 @@ def reload(past: pa.Table, good: pa.Table, readjusted: Sequence[Readjustment], p
     factors = {name: np.ones(len(ds)) for name in VALUES}
     changed, findings = np.zeros(len(ds), dtype=bool), []
     rank = {name: at for at, name in enumerate(names.to_pylist())}
+    offsets = series_offsets(series, len(names))
     for each in readjusted:
-        start, end = np.searchsorted(series, [rank[each.unique_id], rank[each.unique_id] + 1])
+        start, end = offsets[rank[each.unique_id] :][:2]
         those = slice(start, start + np.searchsorted(ds[start:end], each.until, side="right"))
         follow = start + np.flatnonzero(older[those])
         ratio = each.ratios[price_column(panel)]
@@ -105,7 +105,7 @@ def _follows(prices: np.ndarray, older: np.ndarray, change: Readjustment, panel:
 
 def _finding(change: Readjustment, older: int, panel: Panel, *, followed: bool) -> Finding:
     """What the source did, and what happened to the `older` bars that it did not offer again."""
-    ratio, until = change.ratios[price_column(panel)], as_of_label(change.until, panel.bars.freq)
+    ratio, until = change.ratios[price_column(panel)], panel.label(change.until)
     others = f"the {older} other stored bars up to then"
     if followed:
         what = (

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
+from forecasting.as_of import to_datetime, to_instant
 from forecasting.calendar import BarCalendar
 from forecasting.digests import digest_arrays
 from forecasting.errors import AuditError
@@ -118,7 +118,7 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
     audit = audit_series(prices.bars, panel, calendar, instant, prices.volume)
     used = prices.bars.until(instant).select([*audit.forecast, *audit.baseline])
     return Snapshot(
-        as_of=as_of_label(instant, panel.bars.freq),
+        as_of=panel.label(instant),
         origin=origin,
         price_version=table.version,
         known_at=_newest_known(known, instant),
@@ -137,7 +137,7 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
         AuditError: no bar is closed by then.
     """
     bars = _Prices.read(panel, PriceTable(storage, panel).newest(values=_values(panel))).bars
-    return as_of_label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)), panel.bars.freq)
+    return panel.label(resolve_as_of(bars, panel, panel.calendar, to_instant(now)))
 
 
 def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
@@ -171,7 +171,7 @@ def bars_behind(panel: Panel, storage: Storage, used: PricesUsed, ids: Sequence[
         PriceTable(storage, panel),
         np.datetime64(used.known_at.removesuffix("Z"), "us"),
     )
-    until, values = parse_as_of(used.as_of, panel.bars.freq), [panel.forecast.target]
+    until, values = panel.instant(used.as_of), [panel.forecast.target]
     if used.origin == "backfill":
         rows = table.first_vintage(until, values, known_by=known_at)
     else:
@@ -191,7 +191,7 @@ def bars_digest(bars: Bars) -> str:
 
 def _given_as_of(panel: Panel, bars: Bars, as_of: str, now: datetime) -> np.datetime64:
     """The newest bar up to the given date, so that a Saturday means the Friday before."""
-    instant = parse_as_of(as_of, panel.bars.freq)
+    instant = panel.instant(as_of)
     if to_datetime(instant).date() > now.date():
         raise AuditError(
             f"as_of {as_of} lies after this run's time, {now:%Y-%m-%d %H:%M} UTC; give an earlier one"
@@ -205,7 +205,7 @@ def _behind(panel: Panel, calendar: BarCalendar, as_of: np.datetime64, now: np.d
     bars = int(np.diff(calendar.position(np.array([as_of, newest])))[0])
     if bars <= panel.audit.stale_bars:
         return []
-    last, due = (as_of_label(instant, panel.bars.freq) for instant in (as_of, newest))
+    last, due = (panel.label(instant) for instant in (as_of, newest))
     detail = (
         f"The source ends at {last}, {bars} bars before the newest closed one, {due}: "
         "is it still being updated?"

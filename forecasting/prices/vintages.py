@@ -9,7 +9,7 @@ replaces it.
 import numpy as np
 import pyarrow as pa
 
-from forecasting.prices.order import order_bars, ranked, series_ranks
+from forecasting.prices.order import order_bars, ranked, series_offsets, series_ranks
 
 # Fewer changed bars than this are revisions, even if the series has no other bars.
 LEAST_BARS = 5
@@ -49,7 +49,7 @@ def _restatements(series: np.ndarray, vintage: np.ndarray, again: np.ndarray) ->
         again: (N,) whether the row before belongs to the same bar.
     """
     bar = np.cumsum(~again) - 1
-    first_bar = bar[np.searchsorted(series, np.arange(series[-1] + 1))]
+    first_bar = bar[series_offsets(series, series[-1] + 1)[:-1]]
     keys = series * (vintage.max() + 1) + vintage
     groups, anew = np.unique(keys[again], return_counts=True)
     place = np.minimum(np.searchsorted(groups, keys), len(groups) - 1)

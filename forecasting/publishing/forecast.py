@@ -1,9 +1,8 @@
-"""Forecasting a panel: from a snapshot of prices and a decision about who publishes to a contract table."""
+"""Make a forecast from a snapshot of prices and a decision about who publishes."""
 
 import numpy as np
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of
 from forecasting.calendar import BarCalendar
 from forecasting.contract import SeriesForecast
 from forecasting.models.baselines import EwmaWalk, RandomWalk
@@ -20,8 +19,8 @@ from forecasting.storage import Storage
 
 
 def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
-    """Where the forecast that these make lives, whether or not it has been made."""
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    """Return the address of the forecast that a snapshot and a decision make, whether or not it exists."""
+    as_of = panel.instant(snapshot.as_of)
     who = (decision.model, decision.version)
     return forecast_address(panel, as_of, snapshot.rows_digest, who, provisional=bool(snapshot.provisional))
 
@@ -29,7 +28,7 @@ def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> Forecast
 def open_forecaster(
     panel: Panel, storage: Storage, decision: Decision, windows: Windows, end: np.datetime64
 ) -> Forecaster:
-    """Who publishes: the decision's network, or the baseline that stands in, fitted on the bars up to `end`.
+    """Return the decision's publisher: its network, or its baseline fitted on the bars up to `end`.
 
     Raises:
         ModelError: the network is not in the store, is damaged, or does not fit the panel.
@@ -42,9 +41,12 @@ def open_forecaster(
 
 
 def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
-    """Make the forecast and put its Parquet into its folder, not yet committed; its address.
+    """Make a forecast and write it to its folder, without committing it.
 
-    Beside it goes what both random walks say, which it will be scored against.
+    Writes the forecasts of both random walks beside it; scoring compares the forecast with them.
+
+    Returns:
+        The forecast's address.
 
     Raises:
         ModelError: the model is not in the store, is damaged, or does not fit the panel.
@@ -88,12 +90,12 @@ def _forecast(
 
 
 def _metadata(panel: Panel, snapshot: Snapshot, calendar: BarCalendar) -> dict[str, str]:
-    """The Parquet's key-value facts, which follow from the inputs alone: equal inputs give equal bytes.
+    """The Parquet file's key-value metadata. It follows from the inputs alone: equal inputs give equal bytes.
 
-    Hence `known_at` here is when the `as_of` bar closed: no later bar was used. When this store learned its
-    rows, which differs from store to store, is the manifest's.
+    `known_at` here is therefore the close of the `as_of` bar; no later bar was used. The time when the store
+    learned the rows differs between stores, and is in the manifest.
     """
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    as_of = panel.instant(snapshot.as_of)
     return {
         "panel": panel.name,
         "as_of": snapshot.as_of,

@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label
 from forecasting.commands import command
 from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import StoreError
@@ -45,7 +44,7 @@ def forecast_address(
 
     `publisher` is a model and its version.
     """
-    label = as_of_label(as_of, panel.bars.freq)
+    label = panel.label(as_of)
     model, model_version = publisher
     identity = {
         "panel": panel.digest,

@@ -1,7 +1,7 @@
-"""Reading forecasts: the way in for a downstream job.
+"""Read published forecasts: the entry point for downstream jobs.
 
-Each function returns a DataFrame whose bytes match the digest in the manifest that committed it, in the
-columns of the contract. Reading makes nothing, not even the folder of a store that is not there.
+Each function returns a DataFrame in the columns of the contract (`docs/contract.md`), and checks the bytes
+against the digest in the forecast's manifest. Reading never writes; it does not create a missing store.
 """
 
 import difflib
@@ -23,73 +23,109 @@ from forecasting.publishing.manifest import Published
 from forecasting.publishing.publish import find_pointer, find_published
 from forecasting.storage import Storage
 
-# What a frame's `attrs` tell of its forecast, from the manifest.
+# The manifest's facts about a forecast that a frame carries in its `attrs`.
 ATTRIBUTES = (
     *("panel", "as_of", "forecast_id", "origin", "provisional", "known_at", "published_at"),
     *("model", "model_version", "backtest_skill"),
 )
-_INTRADAY = "1min"  # how an `as_of` of any intraday panel is written
+_INTRADAY = "1min"  # stands for every intraday frequency: all write an `as_of` the same way
 _AS_OF = "as_of="
-_NAMED = 5  # series that an error names
+_NAMED = 5  # series named in an error message
 
 
 def latest(panel: str, store: str | None = None) -> pd.DataFrame:
-    """The newest forecast of `panel`; `store` is its URI (default: `NIGHTCAST_STORE`, or `./store`).
+    """Return the newest forecast of a panel.
 
-    `attrs` of the frame has its `ATTRIBUTES`.
+    >>> frame = latest("fx")
+    >>> frame.query("unique_id == 'EURUSD'")[["ds", "q10", "y_hat", "q90"]].head(2)
+                             ds   q10  y_hat   q90
+    3 2026-10-31 00:00:00+00:00  1.17   1.25  1.33
+    4 2026-11-01 00:00:00+00:00  1.17   1.25  1.33
+    >>> frame.attrs["as_of"], frame.attrs["model"]
+    ('2026-10-30', 'stacked_lstm')
+
+    Args:
+        panel: the panel's name.
+        store: the store's URI. Default: `NIGHTCAST_STORE`, or else `./store`.
+
+    Returns:
+        One row for each series and step. `attrs` has the forecast's `ATTRIBUTES`.
 
     Raises:
-        StoreError: there is none, or its bytes are not those that were published.
-        ContractError: it breaks the contract.
+        StoreError: the panel has no forecast, or its bytes are not those that were published.
+        ContractError: the forecast breaks the contract.
     """
     storage = Storage(store, must_exist=True)
     pointer = find_pointer(storage, panel)
     if pointer is None:
-        raise _nothing(storage, panel)
+        raise _no_forecast(storage, panel)
     folder = pointer.path.removesuffix(FORECAST)
     committed = dict(find_published(storage, folder.rstrip("/")))
     if folder not in committed:
         raise StoreError(
-            f"{storage.display(folder)} is no forecast, though {latest_pointer(panel)} names it: "
-            f"its manifest is missing or damaged; {_again(storage, panel, pointer.as_of)}"
+            f"{latest_pointer(panel)} names {storage.display(folder)}, whose manifest is missing or damaged; "
+            f"{_run_again(storage, panel, pointer.as_of)}"
         )
     return _read(storage, folder, committed[folder])
 
 
 def as_of(panel: str, when: date | str, store: str | None = None) -> pd.DataFrame:
-    """The newest committed forecast of `panel` for one `as_of`.
+    """Return the newest committed forecast of a panel for one `as_of`.
 
-    `when` is a date, or text as in paths; of an intraday panel a time (in UTC if it says nothing else), or a
-    date for the last `as_of` on it. `attrs` of the frame has its `ATTRIBUTES`.
+    >>> as_of("fx", "2026-10-29").attrs["as_of"]
+    '2026-10-29'
+
+    Args:
+        panel: the panel's name.
+        when: a date, or text as in paths. For an intraday panel, a time (UTC unless it has a time zone), or a
+            date for the last `as_of` on that date.
+        store: the store's URI. Default: `NIGHTCAST_STORE`, or else `./store`.
+
+    Returns:
+        One row for each series and step. `attrs` has the forecast's `ATTRIBUTES`.
 
     Raises:
-        NightcastError: `when` is text, and neither a date nor a time.
-        StoreError: there is none, or its bytes are not those that were published.
-        ContractError: it breaks the contract.
+        NightcastError: `when` is text that is neither a date nor a time.
+        StoreError: there is no such forecast, or its bytes are not those that were published.
+        ContractError: the forecast breaks the contract.
     """
     storage = Storage(store, must_exist=True)
     labels = _labels(storage, panel)
     if not labels:
-        raise _nothing(storage, panel)
+        raise _no_forecast(storage, panel)
     label = _label(when, labels)
     committed = find_published(storage, as_of_folder(panel, label))
     if not committed:
         raise StoreError(
             f"no forecast of panel {panel!r} as of {label} in {storage.uri}; "
-            f"{_nearest(storage, panel, label, labels)}{_again(storage, panel, label)}"
+            f"{_nearest(storage, panel, label, labels)}{_run_again(storage, panel, label)}"
         )
     return _read(storage, *committed[-1])
 
 
 def history(panel: str, unique_id: str, store: str | None = None) -> pd.DataFrame:
-    """Every `as_of`'s newest committed forecast of one series, oldest first.
+    """Return all forecasts of one series: for each `as_of` the newest committed one, oldest first.
 
-    Besides the columns of the contract it has `as_of` (timestamp, UTC) and `origin` (`live` or `backfill`)
-    of the forecast that a row is from.
+    >>> frame = history("fx", "EURUSD")
+    >>> frame[["as_of", "origin", "h", "y_hat"]].head(4)
+                          as_of origin  h  y_hat
+    0 2026-10-29 00:00:00+00:00   live  1   1.25
+    1 2026-10-29 00:00:00+00:00   live  2   1.25
+    2 2026-10-29 00:00:00+00:00   live  3   1.25
+    3 2026-10-30 00:00:00+00:00   live  1   1.25
+
+    Args:
+        panel: the panel's name.
+        unique_id: the series.
+        store: the store's URI. Default: `NIGHTCAST_STORE`, or else `./store`.
+
+    Returns:
+        One row for each `as_of` and step. Two columns follow those of the contract: `as_of` (timestamp, UTC)
+        and `origin` (`live` or `backfill`) of the row's forecast.
 
     Raises:
-        StoreError: there is none, or some bytes are not those that were published.
-        ContractError: one breaks the contract.
+        StoreError: there is no forecast of the series, or some bytes are not those that were published.
+        ContractError: a forecast breaks the contract.
     """
     storage = Storage(store, must_exist=True)
     newest = {
@@ -97,11 +133,11 @@ def history(panel: str, unique_id: str, store: str | None = None) -> pd.DataFram
         for path, published in find_published(storage, forecasts_folder(panel))
     }
     if not newest:
-        raise _nothing(storage, panel)
+        raise _no_forecast(storage, panel)
     kept = [newest[label] for label in sorted(newest)]
     data = storage.find_all([f"{folder}{FORECAST}" for folder, _ in kept])
     tables = [
-        _series(_checked(storage, *pair, one), pair[1], unique_id)
+        _series(_verified(storage, *pair, one), pair[1], unique_id)
         for pair, one in zip(kept, data, strict=True)
         if one is not None or not _is_gone(storage, pair[0])
     ]
@@ -118,12 +154,12 @@ def _read(storage: Storage, folder: str, published: Published) -> pd.DataFrame:
 
 
 def _is_gone(storage: Storage, folder: str) -> bool:
-    """Whether a forecast was removed a moment ago, as too old: then it has no manifest either."""
+    """Whether retention has just removed a forecast: then its manifest is gone, too."""
     return storage.find(f"{folder}{MANIFEST}") is None
 
 
 def _series(table: pa.Table, published: Published, unique_id: str) -> pa.Table:
-    """A series' rows of one forecast, and which forecast that is."""
+    """A series' rows of one forecast, with the forecast's `as_of` and origin."""
     rows = table.filter(pc.equal(table["unique_id"], unique_id)).replace_schema_metadata()
     as_of = pa.scalar(to_datetime(_instant(published.as_of)), INSTANT)
     origin = pa.scalar(published.origin, pa.string())
@@ -133,52 +169,53 @@ def _series(table: pa.Table, published: Published, unique_id: str) -> pa.Table:
 
 
 def _table(storage: Storage, folder: str, published: Published) -> pa.Table:
-    return _checked(storage, folder, published, storage.find(f"{folder}{FORECAST}"))
+    return _verified(storage, folder, published, storage.find(f"{folder}{FORECAST}"))
 
 
-def _checked(storage: Storage, folder: str, published: Published, data: bytes | None) -> pa.Table:
-    """The forecast in a folder, with a `/`, if these bytes of it are those that its manifest names."""
+def _verified(storage: Storage, folder: str, published: Published, data: bytes | None) -> pa.Table:
+    """Decode a forecast, if its bytes are those that its manifest commits."""
     where = storage.display(f"{folder}{FORECAST}")
-    # What a run makes of a past date from revised prices is another one, which counts once this one is gone.
-    again = f"{_again(storage, published.panel, published.as_of)}; if it is still so then, remove its folder"
+    # If the prices were revised, the run makes another forecast, which counts once the damaged one is gone.
+    again = (
+        f"{_run_again(storage, published.panel, published.as_of)}; "
+        "if the error remains, remove the forecast's folder"
+    )
     if data is None:
-        raise StoreError(f"{where} is missing, though its manifest names it; {again}")
+        raise StoreError(f"{where} is missing, but its manifest is there; {again}")
     if digest_bytes(data) != published.digest:
-        raise StoreError(f"{where} is not what was published: its digest differs; {again}")
+        raise StoreError(f"{where} is damaged: its digest differs from the one in its manifest; {again}")
     return contract.from_bytes(data, where)
 
 
-def _again(storage: Storage, panel: str, label: str) -> str:
+def _run_again(storage: Storage, panel: str, label: str) -> str:
     return f"run: {command('run', panel, '--as-of', label, store=storage.uri)}"
 
 
-def _nothing(storage: Storage, panel: str) -> StoreError:
-    """For a panel without a forecast."""
+def _no_forecast(storage: Storage, panel: str) -> StoreError:
     others = ", ".join(storage.names(forecasts_folder("").rstrip("/")))
-    listing = f"it has forecasts of: {others}" if others else "it has none of any panel"
+    listing = f"the store has forecasts of: {others}" if others else "the store has no forecasts at all"
     first = command("run", panel, store=storage.uri)
     return StoreError(f"no forecast of panel {panel!r} in {storage.uri}; {listing}; run: {first}")
 
 
 def _no_series(storage: Storage, panel: str, unique_id: str, folder: str, published: Published) -> StoreError:
-    """For a series that no forecast has."""
     if why := published.left_out.get(unique_id):
-        hint = f"the one as of {published.as_of} left it out: {why}"
+        hint = f"the forecast as of {published.as_of} left the series out: {why}"
     else:
         ids = pc.unique(_table(storage, folder, published)["unique_id"]).to_pylist()
         near = difflib.get_close_matches(unique_id, ids, n=_NAMED, cutoff=0.5) or ids[:_NAMED]
-        hint = f"the one as of {published.as_of} has {len(ids)}, such as {', '.join(near)}"
+        hint = f"the forecast as of {published.as_of} has {len(ids)} series, such as {', '.join(near)}"
     return StoreError(f"no forecast of series {unique_id!r} of panel {panel!r} in {storage.uri}; {hint}")
 
 
 def _labels(storage: Storage, panel: str) -> list[str]:
-    """Each `as_of` that has a folder, oldest first."""
+    """The `as_of`s that have a folder, oldest first."""
     names = storage.names(forecasts_folder(panel))
     return [name.removeprefix(_AS_OF) for name in names if name.startswith(_AS_OF)]
 
 
 def _freq(label: str) -> str:
-    """A frequency whose `as_of` is written like that."""
+    """A frequency that writes an `as_of` like `label`."""
     return _INTRADAY if "T" in label else "1D"
 
 
@@ -187,7 +224,7 @@ def _instant(label: str) -> np.datetime64:
 
 
 def _label(when: date | str, labels: list[str]) -> str:
-    """`when` as the panel's paths write it; `labels` are those of its forecasts."""
+    """`when` as a label, in the form of `labels`, which are those of the panel's forecasts."""
     freq = _freq(labels[-1])
     if isinstance(when, datetime):
         return as_of_label(to_instant(when), freq)
@@ -198,9 +235,9 @@ def _label(when: date | str, labels: list[str]) -> str:
 
 
 def _nearest(storage: Storage, panel: str, label: str, labels: list[str]) -> str:
-    """The nearest `as_of` that has a committed forecast, in words."""
+    """A hint that names the nearest `as_of` with a committed forecast; empty if there is none."""
     wanted = _instant(label)
     for near in sorted(labels, key=lambda one: abs(_instant(one) - wanted)):
         if find_published(storage, as_of_folder(panel, near)):
-            return f"the nearest is as of {near}; "
+            return f"the nearest forecast is as of {near}; "
     return ""

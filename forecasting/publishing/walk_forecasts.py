@@ -1,20 +1,18 @@
-"""What both random walks said at the moment of a forecast: what its scores are measured against.
+"""The random walks' forecasts beside a published forecast: the references for its scores.
 
-Kept beside the forecast, row by row the same series and steps, so that a scorer need not read each series'
-past again every night, and nobody has to wonder what they were fitted on.
+They are stored in the forecast's folder, with the same series and steps row by row. So scoring need not read
+each series' history again every night, and the prices that the walks were fitted on are certain.
 """
-
-import io
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecasting.errors import StoreError
 from forecasting.evaluation.metrics import in_sample_change
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.snapshot import bars_behind
 from forecasting.publishing.address import WALKS
 from forecasting.publishing.manifest import Published
@@ -25,11 +23,11 @@ CHANGE = "in_sample_change"
 
 
 def walk_columns(name: str) -> list[str]:
-    """The columns of one walk's quantiles."""
+    """Return the names of the columns with a walk's quantiles; `name` is `random_walk` or `ewma_walk`."""
     return [f"{name}_{column}" for column in COLUMNS]
 
 
-# Prices to seven digits: losses that are differences of prices need no more.
+# Prices in single precision, seven digits: enough for losses, which are differences of prices.
 SCHEMA = pa.schema(
     [
         ("unique_id", pa.string()),
@@ -42,49 +40,50 @@ SCHEMA = pa.schema(
 
 
 def walks_of(windows: Windows) -> pa.Table:
-    """What the walks say of each series from its last bar on, `SCHEMA`: by `unique_id` and `h`.
+    """Forecast each series from its last bar on with both walks.
+
+    Returns:
+        A table with the columns `SCHEMA`, sorted by `unique_id` and `h`.
 
     Raises:
         ModelError: no price ever moves.
     """
     bars, horizon = windows.bars, windows.horizon
     ewma_walk = EwmaWalk.fit(windows, bars.ds.max())
-    said = {RandomWalk.name: RandomWalk().predict, EwmaWalk.name: ewma_walk.predict}
+    walks = {RandomWalk.name: RandomWalk().predict, EwmaWalk.name: ewma_walk.predict}
     columns = {
         "unique_id": np.repeat(np.array(bars.ids, dtype=object), horizon),
         "h": np.tile(np.arange(1, horizon + 1, dtype=np.int16), len(bars.ids)),
         CHANGE: np.repeat(in_sample_change(bars.y, bars.series)[bars.last], horizon),
     }
-    for name, predict in said.items():
+    for name, predict in walks.items():
         prices = windows.to_price(bars.last, predict(windows, bars.last)).astype(np.float32)
         columns |= zip(walk_columns(name), prices.reshape(-1, len(COLUMNS)).T, strict=True)
     return pa.table(columns, schema=SCHEMA)
 
 
 def walks_file(windows: Windows) -> bytes:
-    """The same as a Parquet file.
+    """Return the table of `walks_of` as a Parquet file.
 
     Raises:
         ModelError: no price ever moves.
     """
-    buffer = io.BytesIO()
-    pq.write_table(
+    return table_to_bytes(
         walks_of(windows),
-        buffer,
-        compression="zstd",
         use_dictionary=["unique_id", CHANGE],
         use_byte_stream_split=[*walk_columns(RandomWalk.name), *walk_columns(EwmaWalk.name)],
     )
-    return buffer.getvalue()
 
 
 def read_walks(
     panel: Panel, storage: Storage, folder: str, published: Published, forecast: pa.Table
 ) -> pa.Table:
-    """What the walks said at a published forecast, row by row its own; made again where that is not kept.
+    """Return the walks' forecasts for a published forecast, row by row.
+
+    If their file is missing or damaged, they are made again from the prices that the forecast used.
 
     Raises:
-        StoreError: the prices behind the forecast are gone.
+        StoreError: those prices are no longer in the store.
         ModelError: no price ever moves.
     """
     data = storage.find(f"{folder}{WALKS}")
@@ -98,17 +97,17 @@ def read_walks(
     made = walks_of(build_windows(then, bars, then.calendar))
     if not _matches(made, forecast):
         raise StoreError(
-            f"the prices behind {folder} are not those that it was made from; "
+            f"the prices in the store are not those that {folder} was made from; "
             "restore the price table, or run that date again"
         )
     return made
 
 
 def _decode(data: bytes) -> pa.Table | None:
-    """The table of a file, or None where it is damaged."""
+    """The table in a Parquet file; None if the file is damaged."""
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError):
+        table = table_from_bytes(data)
+    except ValueError:
         return None
     return table if set(SCHEMA.names) <= set(table.column_names) else None
 

@@ -1,1 +1,1 @@
-"""What people look at: charts, report, summaries."""
+"""Charts, report pages and summaries for people."""

@@ -1,7 +1,7 @@
 """Charts of a backtest: skill and coverage by step ahead, reliability, and single windows.
 
 Pure functions from data to PNG bytes; the same data gives the same bytes. The model is red, the EWMA walk
-blue and the random walk grey; in a window's chart blue is what was and red what was predicted.
+blue and the random walk grey. In the chart of a window, actual prices are blue and predicted ones red.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.quantiles import COLUMNS, MEDIAN
@@ -30,7 +31,7 @@ from forecasting.reports.drawing import (
     to_png,
     write,
 )
-from forecasting.reports.time_axis import mark_times, to_datetime
+from forecasting.reports.time_axis import mark_times
 
 WIDE = (1200, 420)  # pixels of the charts by step and by quantile
 SMALL = (590, 400)  # pixels of a window's chart
@@ -46,12 +47,14 @@ class WindowChart:
 
     Attributes:
         unique_id: the series.
-        cutoff: its last bar that the forecast knew, UTC.
-        y_cutoff: the price there.
+        cutoff: the last bar that the forecast knew, UTC.
+        y_cutoff: the price at the cutoff.
         ds: (H,) datetime64; the target bars, UTC.
-        y: (H,) what came, in price units.
-        quantiles: (H, 11) what the model forecast; walk: (H, 11) what the random walk did.
-        loss: the model's scaled quantile loss; walk_loss: the random walk's.
+        y: (H,) the actual prices.
+        quantiles: (H, 11) the model's price quantiles.
+        walk: (H, 11) the random walk's price quantiles.
+        loss: the model's scaled quantile loss.
+        walk_loss: the random walk's scaled quantile loss.
     """
 
     unique_id: str
@@ -66,37 +69,37 @@ class WindowChart:
 
     @property
     def daily(self) -> bool:
-        """Whether every bar starts at midnight, so that dates say all there is to say."""
+        """Whether every bar starts at midnight, so that dates suffice as labels."""
         return bool((self.ds == self.ds.astype("datetime64[D]")).all())
 
     @property
     def title(self) -> str:
-        """The series and when it was forecast."""
+        """The series and the date of its forecast."""
         return f"{self.unique_id} on {format_date(to_datetime(self.cutoff), daily=self.daily)}"
 
     @property
     def result(self) -> str:
-        """What was lost, in words."""
+        """Both losses, in words."""
         loss, walk_loss = (format_number(value, 2) for value in (self.loss, self.walk_loss))
         return f"loss {loss}, random walk {walk_loss}"
 
 
 def draw_skill(horizons: pd.DataFrame) -> bytes:
-    """Each candidate's skill against the random walk by step ahead: `WIDE`, PNG.
+    """Draw each candidate's skill against the random walk by step ahead: `WIDE`, PNG.
 
-    `horizons` is `breakdown.by_horizon`.
+    `horizons` is the result of `breakdown.by_horizon`.
     """
     figure = _figure(WIDE)
     axes = new_axes(figure, (0.06, 0.13, 0.83, 0.66))
     _draw_by_step(axes, 100 * horizons["skill"], "%")
     write(axes, (_LEFT, 0.91), 15, [("Skill by step ahead", INK, "bold")])
-    note = "1 - scaled quantile loss by the random walk's, geometric mean over series; above zero is better"
+    note = "1 - loss / the random walk's loss, geometric mean over series; above zero is better"
     write(axes, (_LEFT, 0.845), 10.5, [(note, MUTED, "normal")])
     return to_png(figure)
 
 
 def draw_coverage(horizons: pd.DataFrame) -> bytes:
-    """The share of prices inside the 80% and the 90% interval by step ahead: `WIDE`, PNG."""
+    """Draw the share of prices inside the 80% and the 90% interval by step ahead: `WIDE`, PNG."""
     figure = _figure(WIDE)
     for left, percent in ((0.06, 80), (0.565, 90)):
         axes = new_axes(figure, (left, 0.13, 0.325, 0.66))
@@ -105,15 +108,15 @@ def draw_coverage(horizons: pd.DataFrame) -> bytes:
         write(
             axes, (left - 0.045, 0.91), 15, [(f"Coverage of {percent}% intervals by step ahead", INK, "bold")]
         )
-        note = "share of prices inside; dashed is what it should be"
+        note = "share of prices inside the interval; the dashed line is the target"
         write(axes, (left - 0.045, 0.845), 10.5, [(note, MUTED, "normal")])
     return to_png(figure)
 
 
 def draw_reliability(shares: pd.DataFrame) -> bytes:
-    """How far the share of prices below each quantile is from its level: `WIDE`, PNG.
+    """Draw how far the share of prices below each quantile is from the quantile's level: `WIDE`, PNG.
 
-    `shares` is `breakdown.reliability`.
+    `shares` is the result of `breakdown.reliability`.
     """
     figure = _figure(WIDE)
     axes = new_axes(figure, (0.06, 0.13, 0.83, 0.66))
@@ -126,13 +129,13 @@ def draw_reliability(shares: pd.DataFrame) -> bytes:
     axes.set_xticks(levels, [f"q{level:02.0f}" for level in levels])
     label_ends(axes, [(row[-1], name, _color(name)) for name, row in zip(shares.index, excess, strict=True)])
     write(axes, (_LEFT, 0.91), 15, [("Reliability of the quantiles", INK, "bold")])
-    note = "share of prices below each quantile, less its level, in percentage points; zero is perfect"
+    note = "share of prices below each quantile minus its level, in percentage points; zero is perfect"
     write(axes, (_LEFT, 0.845), 10.5, [(note, MUTED, "normal")])
     return to_png(figure)
 
 
 def draw_window(window: WindowChart) -> bytes:
-    """What came, over what the model forecast and the random walk's 80% interval: `SMALL`, PNG."""
+    """Draw the actual prices over the model's forecast and the random walk's 80% interval: `SMALL`, PNG."""
     figure = _figure(SMALL)
     axes = new_axes(figure, (0.12, 0.14, 0.72, 0.64))
     ds = np.concatenate([[window.cutoff], window.ds])
@@ -161,7 +164,7 @@ def _color(candidate: str) -> str:
 
 
 def _draw_by_step(axes: Axes, values: pd.Series, unit: str, aim: float | None = None) -> None:
-    """One line for each candidate; `values` by candidate and step."""
+    """Draw one line for each candidate; `values` are by candidate and step."""
     wide = {str(name): own.to_numpy() for name, own in values.groupby("candidate", sort=False)}
     steps = np.unique(values.index.get_level_values("h"))
     if aim is not None:

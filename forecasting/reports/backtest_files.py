@@ -1,18 +1,15 @@
-"""A backtest's files in the store: every prediction, the report, and a summary that is written last."""
+"""Write a backtest to the store: all predictions, the report, and last the summary."""
 
-import io
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from forecasting import __version__
-from forecasting.as_of import as_of_label
 from forecasting.digests import digest_bytes
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.panel import Panel
+from forecasting.parquet import table_to_bytes
 from forecasting.reports.backtest_report import render_backtest
 from forecasting.storage import Storage
 
@@ -22,14 +19,16 @@ SUMMARY = "_summary.json"
 
 
 def write_backtest(panel: Panel, storage: Storage, result: BacktestResult) -> str:
-    """Write them; their folder, named by a digest of all that the predictions follow from.
+    """Write a backtest's files, and return their folder.
 
-    The same backtest again writes the same predictions to the same place.
+    The folder is named by a digest of the backtest's inputs: the same backtest writes the same predictions to
+    the same folder.
     """
     folder = f"backtests/{panel.name}/{result.identity}"
-    buffer = io.BytesIO()
-    pq.write_table(result.predictions, buffer, compression="zstd")
-    objects = {PREDICTIONS: buffer.getvalue(), REPORT: render_backtest(panel, result).encode()}
+    objects = {
+        PREDICTIONS: table_to_bytes(result.predictions),
+        REPORT: render_backtest(panel, result).encode(),
+    }
     for name, data in objects.items():
         storage.put(f"{folder}/{name}", data)
     digests = {name: digest_bytes(data) for name, data in objects.items()}
@@ -44,7 +43,7 @@ def _summary(panel: Panel, result: BacktestResult) -> dict[str, Any]:
         "package_version": __version__,
         "written_at": datetime.now(UTC).isoformat(),
         "plan": asdict(result.plan),
-        "cutoffs": [as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs],
+        "cutoffs": [panel.label(cutoff) for cutoff in result.cutoffs],
         "model": result.model,
         "unscored": result.unscored,
         "scores": [asdict(score) for score in result.table],

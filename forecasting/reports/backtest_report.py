@@ -1,11 +1,10 @@
-"""The report of a backtest: one self-contained HTML page, for whoever decides whether to believe a model."""
+"""The report of a backtest: one self-contained HTML page that shows how good a model is."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting.as_of import as_of_label
 from forecasting.evaluation import breakdown
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.evaluation.diebold_mariano import DieboldMariano
@@ -18,9 +17,9 @@ from forecasting.quantiles import LEVELS
 from forecasting.reports import backtest_charts as charts
 from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, load_template
 
-EXTREMES = 4  # windows shown of the worst, and of the best
+EXTREMES = 4  # number of worst windows shown, and of best ones
 
-_HORIZONS = 9  # steps ahead in the table
+_HORIZONS = 9  # number of steps in the table by step ahead
 _IN_80 = Column("In 80%", numeric=True, note="share of prices inside the 80% interval")
 _IN_90 = Column("In 90%", numeric=True, note="share of prices inside the 90% interval")
 _SKILL = "against the random walk; above zero is better"
@@ -34,7 +33,7 @@ _PART = (
 
 
 def render_backtest(panel: Panel, result: BacktestResult) -> str:
-    """The page as HTML. The same backtest gives the same text."""
+    """Return the page as HTML. The same backtest gives the same text."""
     windows, losses = result.windows, result.losses
     horizons, shares = breakdown.by_horizon(windows), breakdown.reliability(windows)
     worst, best = breakdown.extremes(losses, result.model, EXTREMES)
@@ -59,7 +58,7 @@ def render_backtest(panel: Panel, result: BacktestResult) -> str:
 
 
 def backtest_markdown(panel: Panel, result: BacktestResult) -> str:
-    """What a person sees at a glance: the sentences, the scores, and the chart of skill, in it."""
+    """Return a short summary in Markdown: the sentences, the scores, and the chart of skill."""
     scores = _scores_table(result.table)
     head = [column.name for column in scores.columns]
     lines = [
@@ -80,32 +79,32 @@ def backtest_markdown(panel: Panel, result: BacktestResult) -> str:
 
 
 def _span(panel: Panel, result: BacktestResult) -> str:
-    first, last = (as_of_label(cutoff, panel.bars.freq) for cutoff in result.cutoffs[[0, -1]])
+    first, last = (panel.label(cutoff) for cutoff in result.cutoffs[[0, -1]])
     return f"{first} to {last}"
 
 
 def _summarise(panel: Panel, result: BacktestResult) -> list[str]:
-    """What was done, and what came out of it, in sentences."""
+    """What the backtest did, and the result of each test, in sentences."""
     plan, score = result.plan, _score_of(result.table, result.model)
     once = "once, at the first cutoff" if plan.trainings == 1 else f"{plan.trainings} times"
-    more = f"; {result.unscored} more lack a whole target" if result.unscored else ""
+    more = f"; {result.unscored} more windows have no complete target" if result.unscored else ""
     return [
         (
-            f"{result.model} and both random walks at {len(result.cutoffs)} cutoffs from "
+            f"{result.model} and both random walks forecast at {len(result.cutoffs)} cutoffs from "
             f"{_span(panel, result)}, {plan.stride} bars apart: {score.series} series, {score.windows} "
-            f"windows of {panel.forecast.horizon} bars{more}. Trained {once}."
+            f"windows of {panel.forecast.horizon} bars{more}. The model was trained {once}."
         ),
         *(_explain(test) for test in result.tests),
     ]
 
 
 def _explain(test: DieboldMariano) -> str:
-    """One test in a sentence."""
+    """One test's result, in a sentence."""
     pair = f"{test.candidate} against {test.opponent}: {test.verdict}"
     if not test.difference:
         return f"{pair}."
     way = "lower" if test.difference < 0 else "higher"
-    amount = f"its loss is {way} by {format_percent(abs(test.difference), 2)} of the random walk's"
+    amount = f"its loss is {way} by {format_percent(abs(test.difference), 2)} of the random walk's loss"
     if test.p_value is None:
         return f"{pair}; {amount}."
     size = f"Diebold-Mariano {format_number(test.statistic, 2)}, p {format_p_value(test.p_value)}"
@@ -117,7 +116,7 @@ def _score_of(scores: tuple[Score, ...], candidate: str) -> Score:
 
 
 def _tiles(result: BacktestResult) -> list[tuple[str, str]]:
-    """The page's largest numbers, each with what it is."""
+    """The most important numbers, each with its meaning."""
     score = _score_of(result.table, result.model)
     return [
         (format_percent(score.skill, signed=True), "skill against the random walk"),
@@ -132,7 +131,7 @@ def _number(value: float | None, decimals: int) -> Cell:
 
 
 def _percent(value: float | None, *, signed: bool = False) -> Cell:
-    """A share; NaN, as None, sorts last."""
+    """The cell of a share. NaN and None sort last."""
     known = None if value is None or np.isnan(value) else float(value)
     return Cell(format_percent(known, signed=signed), known)
 
@@ -166,8 +165,9 @@ def _scores_table(scores: tuple[Score, ...]) -> Table:
         for score in scores
     ]
     caption = (
-        "All on the same windows. SQL is the scaled quantile loss; its ratio to the random walk's is a "
-        "geometric mean over series, and beside it one of arithmetic means, which one wild series can decide."
+        "All candidates forecast the same windows. SQL is the scaled quantile loss. SQL ratio is its ratio "
+        "to the random walk's, a geometric mean over series; a single extreme series can dominate the ratio "
+        "of arithmetic means beside it."
     )
     return Table("scores", "Scores", caption, columns, rows)
 
@@ -176,12 +176,14 @@ def _tests_table(result: BacktestResult) -> Table:
     columns = (
         Column("Candidate"),
         Column("Against"),
-        Column("Difference", numeric=True, note="in loss, by the random walk's; below 0 is better"),
+        Column(
+            "Difference", numeric=True, note="in loss, as a share of the random walk's; below 0 is better"
+        ),
         Column("Standard error", numeric=True),
-        Column("Diebold-Mariano", numeric=True, note="the difference in standard errors"),
-        Column("p", numeric=True, note="how often a difference at least so large, either way, is luck"),
+        Column("Diebold-Mariano", numeric=True, note="the difference divided by its standard error"),
+        Column("p", numeric=True, note="probability of so large a difference, either way, by chance alone"),
         Column("Cutoffs", numeric=True),
-        Column("Lags", numeric=True, note="autocovariances in the variance, one cutoff apart, two, ..."),
+        Column("Lags", numeric=True, note="number of autocovariances in the variance"),
         Column("Verdict"),
     )
     rows = [
@@ -199,11 +201,12 @@ def _tests_table(result: BacktestResult) -> Table:
         for test in result.tests
     ]
     caption = (
-        "By cutoff, the mean over series of the difference in loss as a share of that series' mean "
-        "random-walk loss: an arithmetic mean, so its sign may differ from that of a geometric one. Variance "
-        "of Newey and West, small-sample correction of Harvey, Leybourne and Newbold, Student's t."
+        "Whether a difference is more than chance. At each cutoff, the difference in loss is a mean over "
+        "series, each as a share of its mean random-walk loss. This mean is arithmetic, so its sign may "
+        "differ from that of a skill, which is geometric. Method: Diebold-Mariano test with the variance of "
+        "Newey and West, the small-sample correction of Harvey, Leybourne and Newbold, and Student's t."
     )
-    return Table("tests", "More than luck?", caption, columns, rows)
+    return Table("tests", "Tests", caption, columns, rows)
 
 
 def _pictures_by_step(horizons: pd.DataFrame, model: str) -> list[Picture]:
@@ -222,7 +225,7 @@ def _pictures_by_step(horizons: pd.DataFrame, model: str) -> list[Picture]:
 
 
 def _part(own: Any, walk: Any) -> list[Cell]:
-    """The cells of `_PART`: what a model and the EWMA walk were worth on one part of the windows."""
+    """The cells of `_PART`: scores of the model and the EWMA walk on one part of the windows."""
     return [
         _percent(own.skill, signed=True),
         _percent(walk.skill, signed=True),
@@ -235,16 +238,16 @@ def _horizons_table(horizons: pd.DataFrame, model: str) -> Table:
     own, walk = horizons.loc[model], horizons.loc[EwmaWalk.name]
     steps = np.unique(np.geomspace(1, len(own), _HORIZONS).round().astype(int))
     rows = [[Cell(str(step)), *_part(own.loc[step], walk.loc[step])] for step in steps]
-    caption = f"{model} at some steps, in bars."
-    return Table("horizons", "Some steps", caption, (Column("Step ahead"), *_PART), rows)
+    caption = f"Scores of {model} at selected steps ahead, in bars."
+    return Table("horizons", "Selected steps", caption, (Column("Step ahead"), *_PART), rows)
 
 
 def _reliability_picture(shares: pd.DataFrame, model: str) -> Picture:
     excess = shares.loc[model].to_numpy() - LEVELS
     farthest = int(np.abs(excess).argmax())
     alt = (
-        f"Reliability: the share of prices below each quantile, less its level. That of {model} is farthest "
-        f"off at {LEVELS[farthest]:.0%}, by {format_number(100 * excess[farthest], 1)} points."
+        f"Reliability: the share of prices below each quantile, minus the quantile's level. {model} deviates "
+        f"most at {LEVELS[farthest]:.0%}, by {format_number(100 * excess[farthest], 1)} percentage points."
     )
     return Picture("reliability-by-quantile", alt, data_uri(charts.draw_reliability(shares)))
 
@@ -256,7 +259,7 @@ def _years_table(losses: pd.DataFrame, model: str) -> Table:
         own, walk = _score_of(scores, model), _score_of(scores, EwmaWalk.name)
         ratio = _number(own.loss_ratio_arithmetic, 3)
         rows.append([Cell(str(year)), _number(own.windows, 0), *_part(own, walk), ratio])
-    caption = f"{model} by calendar year of the cutoff."
+    caption = f"Scores of {model} by calendar year of the cutoff."
     return Table("years", "By year", caption, (Column("Year"), _WINDOWS, *_PART, arithmetic), rows)
 
 
@@ -264,7 +267,7 @@ def _series_table(losses: pd.DataFrame, model: str) -> Table:
     series = breakdown.by_series(losses)
     pairs = zip(series.loc[model].itertuples(), series.loc[EwmaWalk.name].itertuples(), strict=True)
     rows = [[Cell(str(own.Index)), _number(own.windows, 0), *_part(own, walk)] for own, walk in pairs]
-    caption = f"{model} by series. A heading sorts by its column."
+    caption = f"Scores of {model} by series. Click a heading to sort by its column."
     return Table("series", "By series", caption, (Column("Series"), _WINDOWS, *_PART), rows)
 
 

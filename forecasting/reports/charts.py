@@ -1,4 +1,4 @@
-"""Charts: a series' forecast beside what an earlier one turned out to be worth, and a model's loss curve.
+"""Charts of a series' forecast, beside an earlier forecast and the actual prices, and of a model's loss.
 
 Pure functions from data to PNG bytes; the same data gives the same bytes.
 """
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import (
     format_change,
     format_date,
@@ -36,30 +37,30 @@ from forecasting.reports.drawing import (
     wipe,
     write,
 )
-from forecasting.reports.time_axis import mark_times, to_datetime
+from forecasting.reports.time_axis import mark_times
 
 RECENT_BARS = 250  # drawn before a forecast of 72 steps; fewer before a shorter one
 
 _INCHES = (12.0, 5.0)
 _LOSS_INCHES = (9.0, 4.0)
 
-_LOW_80, _HIGH_80 = 1, 9  # among the eleven quantiles
-_ID_SHORT, _ID_LONGEST = 10, 24
-_LEFT, _MIDDLE = 0.015, 0.63  # where the words of the two panels begin, as a share of the width
+_LOW_80, _HIGH_80 = 1, 9  # positions among the eleven quantiles
+_ID_SHORT, _ID_LONGEST = 10, 24  # letters of an id that fit in the large font, and in the small one
+_LEFT, _MIDDLE = 0.015, 0.63  # where the text of the two panels begins, as a share of the width
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An earlier forecast of a series, and what then happened.
+    """An earlier forecast of a series, and the actual prices.
 
     Attributes:
-        cutoff: the last bar that forecast knew, UTC.
-        y_cutoff: its price, where the random walk stays.
+        cutoff: the last bar that the forecast knew, UTC.
+        y_cutoff: the price at the cutoff, which is the random walk's forecast.
         ds: (H,) datetime64; the bars forecast, UTC.
-        y: (H,) float64; what then happened, in price units; NaN where there was no bar.
-        quantiles: (H, 11) float64; what was forecast, in price units, at `forecasting.quantiles.LEVELS`.
-        origin: how it was made ("made on holdout bars the model did not train on", "published 2026-07-20").
-        skill: its skill against the random walk over these bars, or None.
+        y: (H,) float64; the actual prices; NaN where there is no bar.
+        quantiles: (H, 11) float64; price quantiles at `forecasting.quantiles.LEVELS`.
+        origin: how the forecast was made, such as "published for 2026-07-20".
+        skill: skill against the random walk over these bars, or None.
     """
 
     cutoff: np.datetime64
@@ -73,21 +74,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SeriesChart:
-    """What the chart of one series shows.
+    """The data of one series' chart.
 
     Attributes:
         unique_id: the series.
-        panel: its panel's name.
-        price_label: what the prices are ("close", "USD per EUR").
+        panel: the panel's name.
+        price_label: the kind of price, such as "close".
         ds: (N,) datetime64; recent bars, UTC, up to the cutoff; `RECENT_BARS` of them are drawn.
-        y: (N,) float64; their prices.
-        cutoff: the last bar the forecast knows, UTC.
-        y_cutoff: its price.
+        y: (N,) float64; the prices of these bars.
+        cutoff: the last bar that the forecast knows, UTC.
+        y_cutoff: the price at the cutoff.
         forecast_ds: (H,) datetime64; the bars forecast, UTC.
         quantiles: (H, 11) float64; price quantiles at `forecasting.quantiles.LEVELS`.
-        model: who forecasts.
-        comparison: an earlier forecast over what then happened, or None.
-        no_comparison: why there is none.
+        model: the model that forecasts.
+        comparison: an earlier forecast with the actual prices, or None.
+        no_comparison: why there is no earlier forecast.
     """
 
     unique_id: str
@@ -105,20 +106,20 @@ class SeriesChart:
 
     @property
     def price_size(self) -> float:
-        """What the decimals of its prices suit."""
+        """The magnitude that decides how many decimals the prices have."""
         return price_size(self.y_cutoff, self.quantiles[-1][_LOW_80], self.quantiles[-1][_HIGH_80])
 
     @property
     def daily(self) -> bool:
-        """Whether every bar starts at midnight, so that dates say all there is to say."""
+        """Whether every bar starts at midnight, so that dates suffice as labels."""
         times = np.concatenate([self.ds[-RECENT_BARS:], self.forecast_ds])
         return bool((times == times.astype("datetime64[D]")).all())
 
 
 class SeriesChartPainter:
-    """Draws series charts one after the other on one figure, as making one for each takes longer.
+    """Draws series charts on one reused figure, which is faster than a new figure for each.
 
-    Not for several threads at once: make one painter for each.
+    A painter is not thread-safe: use one for each thread.
     """
 
     def __init__(self) -> None:
@@ -127,7 +128,7 @@ class SeriesChartPainter:
         self._comparison = new_axes(self._figure, (0.685, 0.165, 0.207, 0.575))
 
     def draw(self, chart: SeriesChart) -> bytes:
-        """The chart of one series: 1200 x 500 pixels, PNG."""
+        """Draw the chart of one series: 1200 x 500 pixels, PNG."""
         for axes in (self._forecast, self._comparison):
             wipe(axes)
         _draw_forecast(self._forecast, chart)
@@ -141,10 +142,10 @@ class SeriesChartPainter:
 
 
 def draw_loss_curve(history: Mapping[str, Sequence[float]]) -> bytes:
-    """The training and validation loss against training steps, the best step marked: 900 x 400 pixels, PNG.
+    """Draw training and validation loss by training step, with the best step marked: 900 x 400 pixels, PNG.
 
     Args:
-        history: `step`, `loss` and `val_loss`, equally long and not empty.
+        history: `step`, `loss` and `val_loss`, of equal length and not empty.
     """
     figure = Figure(figsize=_LOSS_INCHES, dpi=DPI, facecolor="white")
     axes = new_axes(figure, (0.085, 0.12, 0.755, 0.66))
@@ -165,7 +166,7 @@ def draw_loss_curve(history: Mapping[str, Sequence[float]]) -> bytes:
 
 
 def _draw_forecast(axes: Axes, chart: SeriesChart) -> None:
-    """Recent actual prices up to the cutoff, and the forecast from there."""
+    """Draw recent actual prices up to the cutoff, and the forecast after it."""
     recent = min(RECENT_BARS, 40 + 3 * len(chart.forecast_ds))
     y = chart.y[-recent:]
     ds = np.concatenate([chart.ds[-recent:], chart.forecast_ds])
@@ -197,14 +198,16 @@ def _write_forecast_title(axes: Axes, chart: SeriesChart) -> None:
         (median, RED, "bold"),
     ]
     outlook = f"median {change} in {_bars(chart.forecast_ds)}, by {until}; 80% range {low} to {high}"
-    legend = f"blue: {chart.price_label}, to {since}.  red: {chart.model}, median with 60, 80 and 90% bands"
+    legend = (
+        f"blue: {chart.price_label}, to {since}.  red: {chart.model}, median with 60, 80 and 90% intervals"
+    )
     write(axes, (_LEFT, 0.89), 24 if len(name) <= _ID_SHORT else 15, title)
     write(axes, (_LEFT, 0.807), 11.5, [(outlook, INK, "normal")])
     write(axes, (_LEFT, 0.03), 10, [(legend, MUTED, "normal")])
 
 
 def _draw_comparison(axes: Axes, chart: SeriesChart, past: Comparison) -> None:
-    """The earlier forecast and the random walk's line, over what then happened."""
+    """Draw the actual prices over the earlier forecast and the random walk's line."""
     before = np.flatnonzero(chart.ds < past.cutoff)[-max(12, len(past.ds) // 2) :]
     y = np.concatenate([chart.y[before], [past.y_cutoff], past.y])
     ds = np.concatenate([chart.ds[before], [past.cutoff], past.ds])
@@ -222,9 +225,9 @@ def _draw_comparison(axes: Axes, chart: SeriesChart, past: Comparison) -> None:
 
 
 def _write_comparison_title(axes: Axes, chart: SeriesChart, past: Comparison) -> None:
-    said_on = format_date(to_datetime(past.cutoff), daily=chart.daily)
-    skill = f"skill here {format_percent(past.skill, signed=True)} against the random walk"
-    write(axes, (_MIDDLE, 0.9), 15, [(f"What it said on {said_on}", INK, "bold")])
+    made_on = format_date(to_datetime(past.cutoff), daily=chart.daily)
+    skill = f"skill {format_percent(past.skill, signed=True)} against the random walk"
+    write(axes, (_MIDDLE, 0.9), 15, [(f"Forecast of {made_on}", INK, "bold")])
     write(axes, (_MIDDLE, 0.853), 10, [(past.origin, MUTED, "normal")])
     write(axes, (_MIDDLE, 0.807), 10, [(skill, MUTED, "normal")])
     write(axes, (_MIDDLE, 0.03), 10, [(f"panel {chart.panel}", MUTED, "normal")])

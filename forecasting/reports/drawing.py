@@ -1,7 +1,7 @@
-"""How charts are drawn: colours, axes with little ink, words, and pixels.
+"""Drawing helpers for charts: colours, minimal axes, text and PNG output.
 
-Every property is set here, so neither pyplot's state nor a user's `matplotlibrc` plays a part. Blue is what
-was, red what was predicted.
+Every property is set here, so that neither pyplot's state nor a user's `matplotlibrc` has an effect. Actual
+prices are blue, predicted ones red.
 """
 
 import io
@@ -30,19 +30,19 @@ DASHES = (0, (4, 3))
 DPI = 100
 
 _HAIRLINE = "#e3e5e8"
-# Each band's two quantiles among the eleven of `forecasting.quantiles`, widest band first, and its tint.
+# For each interval, widest first: the positions of its two quantiles in `forecasting.quantiles`, its tint.
 _BANDS = ((0, 10, "#fce8e6"), (1, 9, "#f8cfcb"), (2, 8, "#f2aca6"))
 _FONT = "DejaVu Sans"  # comes with matplotlib
-# `parse_math`: an id or label may hold dollar signs.
+# `parse_math` is off, because an id or label may contain dollar signs.
 _TEXT: dict[str, Any] = {"fontfamily": _FONT, "annotation_clip": False, "parse_math": False}
-_LINE_SHARE = 0.068  # the height of a line of text, as a share of the axes'
+_LINE_SHARE = 0.068  # height of a line of text, as a share of the axes' height
 _COLORS = 256
 
 Words = tuple[str, str, str]  # words, their colour, their weight
 
 
 def draw_fan(axes: Axes, start: int, y_start: float, quantiles: np.ndarray) -> None:
-    """Bands and median, opening from the price that they start from, at the bar `start`."""
+    """Draw intervals and median, which open from the price `y_start` at the bar `start`."""
     fan = np.vstack([np.full(quantiles.shape[1], y_start), quantiles])
     x = np.arange(start, start + len(fan))
     for low, high, tint in _BANDS:
@@ -51,7 +51,7 @@ def draw_fan(axes: Axes, start: int, y_start: float, quantiles: np.ndarray) -> N
 
 
 def new_axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
-    """Axes with little ink: a line to stand on and horizontal hairlines."""
+    """Return minimal axes: a base line and horizontal hairlines."""
     axes = figure.add_axes(place)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
@@ -72,13 +72,13 @@ def new_axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
 
 
 def wipe(axes: Axes) -> None:
-    """Take away what was drawn, and keep the axes: clearing them would build ticks and spines anew."""
+    """Remove everything drawn on the axes. `Axes.clear` would also build ticks and spines again, slowly."""
     for artist in (*axes.lines, *axes.collections, *axes.texts):
         artist.remove()
 
 
 def frame(axes: Axes, x_range: tuple[float, float], values: np.ndarray, unit: str = "") -> None:
-    """Set the limits around `values`, with a few round ones marked, in `unit`."""
+    """Set the limits around `values`, and mark a few round values with their `unit`."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     margin = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
     low, high = low - margin, high + margin
@@ -90,7 +90,7 @@ def frame(axes: Axes, x_range: tuple[float, float], values: np.ndarray, unit: st
 
 
 def mark_steps(axes: Axes) -> None:
-    """Mark a few round whole numbers below the axes."""
+    """Mark a few round whole numbers on the x axis."""
     ticks = _round_values(MaxNLocator(6, integer=True), *axes.get_xlim())
     axes.set_xticks(ticks, [format_number(tick, 0) for tick in ticks])
 
@@ -101,7 +101,7 @@ def _round_values(locator: MaxNLocator, low: float, high: float) -> np.ndarray:
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write (value, words, colour) to the right of the axes, each at its value or as near as is legible."""
+    """Write labels (value, words, colour) right of the axes, each at its value or as near as is legible."""
     low, high = axes.get_ylim()
     gap = (high - low) * _LINE_SHARE
     ends = sorted(ends, key=lambda end: end[0])
@@ -125,9 +125,9 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
 
 
 def write(axes: Axes, place: tuple[float, float], size: float, words: Sequence[Words]) -> None:
-    """Write (words, colour, weight) one after the other, the first one at `place`, a share of the figure."""
+    """Write (words, colour, weight) side by side, starting at `place`, in shares of the figure."""
     x, offset = place[0], 0.0
-    after: Any = "figure fraction"  # and then the words before
+    after: Any = "figure fraction"  # later words are placed relative to the words before
     for text, color, weight in words:
         written = axes.annotate(
             _drawable(text),
@@ -144,7 +144,7 @@ def write(axes: Axes, place: tuple[float, float], size: float, words: Sequence[W
 
 
 def _drawable(text: str) -> str:
-    """`text` with a question mark for every character that the font cannot draw."""
+    """`text` with a question mark in place of every character that the font lacks."""
     return "".join(letter if ord(letter) in _glyphs() else "?" for letter in text)
 
 
@@ -156,8 +156,8 @@ def _glyphs() -> frozenset[int]:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure's pixels in a palette of their commonest colours: a third of the size of full colour."""
-    canvas: Any = FigureCanvasAgg(figure)  # matplotlib has no types for it
+    """Return the figure as PNG with a palette of 256 colours, a third of the size of full colour."""
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib has no types for the canvas
     canvas.draw()
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     reduced = pixels.quantize(_COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -1,13 +1,12 @@
-"""Findings as tables: the file beside the report, and the rows that a person looks at first."""
+"""Findings as tables: the Parquet file beside the report, and rows for people."""
 
-import io
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecasting.findings import Finding, Severity
 from forecasting.formats import format_number
+from forecasting.parquet import table_to_bytes
 from forecasting.prices.audit.rules import RULES
 
 FINDINGS = "_findings.parquet"
@@ -20,20 +19,18 @@ _WORST_FIRST = list(reversed(Severity))
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings by severity, the worst first, then by code and series."""
+    """Sort findings by severity, the worst first, then by code and series."""
     return sorted(findings, key=lambda f: (_WORST_FIRST.index(f.severity), f.code, f.unique_id))
 
 
 def findings_file(findings: Iterable[Finding]) -> bytes:
-    """The findings as Parquet, the worst first: one row each, with what its code means.
+    """Return the findings as a Parquet file, the worst first: one row each, with the code's explanation.
 
     Columns: `code`, `name`, `severity`, `action`, `unique_id` (empty for the panel), `detail`,
     `explanation`, `rows`. The same findings give the same bytes.
     """
     records = [f.to_record() | {"explanation": RULES[f.code].explanation} for f in worst_first(findings)]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records, _SCHEMA), buffer)
-    return buffer.getvalue()
+    return table_to_bytes(pa.Table.from_pylist(records, _SCHEMA), compression="snappy")
 
 
 def finding_row(finding: Finding) -> dict[str, str]:
@@ -50,6 +47,6 @@ def finding_row(finding: Finding) -> dict[str, str]:
 
 
 def finding_rows(findings: Iterable[Finding], most: int) -> list[dict[str, str]]:
-    """Return the rows of the `most` worst findings, each with what its code means."""
+    """Return the rows of the `most` worst findings, each with the code's explanation."""
     worst = worst_first(findings)[:most]
     return [finding_row(one) | {"meaning": RULES[one.code].explanation} for one in worst]

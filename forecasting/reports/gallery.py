@@ -1,4 +1,4 @@
-"""The gallery: every series' chart, drawn from a forecast and put into its folder."""
+"""The gallery: draw the chart of every series of a forecast into the forecast's folder."""
 
 import logging
 
@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting import contract
-from forecasting.as_of import as_of_label
 from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
 from forecasting.models.baselines import RandomWalk
@@ -35,7 +34,7 @@ def draw_gallery(
     address: ForecastAddress,
     on_progress: Progress = silent,
 ) -> None:
-    """Put a chart of every series of a forecast into its folder.
+    """Draw a chart of every series of a forecast, and write it to the forecast's folder.
 
     Raises:
         StoreError: the forecast is not in the store.
@@ -68,7 +67,7 @@ def _chart(
         quantiles=_quantiles(rows),
         model=rows["model"][0].as_py(),
         comparison=comparison,
-        no_comparison="too few bars, or the model has trained on those",
+        no_comparison="There are too few bars, or the model was trained on them.",
     )
 
 
@@ -77,12 +76,12 @@ def _quantiles(rows: pa.Table) -> np.ndarray:
 
 
 def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decision) -> dict[str, Comparison]:
-    """By series: what was said one horizon ago, published then or made now, and what then happened."""
+    """By series, the forecast from one horizon ago, published then or made now, and the actual prices."""
     last = windows.bars.last
     enough = windows.bars.lengths > windows.horizon
     origins = last[enough] - windows.horizon
     origins = origins[windows.has_context[origins] & windows.has_target[origins]]
-    # What a network says of bars that it trained on is no forecast. A baseline is fitted for the occasion.
+    # A network's output on bars that it trained on is no forecast. A baseline is fitted before the origins.
     if not decision.is_baseline:
         trained_to = Registry(storage, panel.name).metadata(decision.version).training_end
         origins = origins[windows.bars.ds[origins] >= np.datetime64(trained_to)]
@@ -99,8 +98,8 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
     comparisons = {}
     for at, origin in enumerate(origins):
         unique_id = windows.bars.ids[windows.bars.series[origin]]
-        label = as_of_label(windows.bars.ds[origin], panel.bars.freq)
-        quantiles = _said_then(published[label], unique_id, windows, origin)
+        label = panel.label(windows.bars.ds[origin])
+        quantiles = _published_quantiles(published[label], unique_id, windows, origin)
         source = f"published for {label}" if quantiles is not None else "made on bars held out of training"
         quantiles = made_now[at] if quantiles is None else quantiles
         loss = scaled_quantile_loss(y[at], quantiles, change[at])
@@ -117,11 +116,11 @@ def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decisio
 
 
 def _labels(panel: Panel, windows: Windows, origins: np.ndarray) -> list[str]:
-    return [as_of_label(ds, panel.bars.freq) for ds in np.unique(windows.bars.ds[origins])]
+    return [panel.label(ds) for ds in np.unique(windows.bars.ds[origins])]
 
 
 def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:
-    """The newest forecast that was published for an `as_of`, if there is one."""
+    """The newest published forecast for an `as_of`; None if there is none, or it cannot be read."""
     published = find_published(storage, as_of_folder(panel.name, label))
     if not published:
         return None
@@ -129,12 +128,14 @@ def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:
     try:
         return contract.from_bytes(storage.get(path), path)
     except (StoreError, ContractError) as error:
-        _log.warning("charts: the forecast of %s is not compared with, for %s", label, error)
+        _log.warning("charts: the forecast as of %s is not shown for comparison: %s", label, error)
         return None
 
 
-def _said_then(table: pa.Table | None, unique_id: str, windows: Windows, origin: int) -> np.ndarray | None:
-    """(H, 11) what a published forecast said of a series from that very bar on, if it did."""
+def _published_quantiles(
+    table: pa.Table | None, unique_id: str, windows: Windows, origin: int
+) -> np.ndarray | None:
+    """(H, 11) a published forecast's quantiles of a series; None unless it starts at `origin`."""
     if table is None:
         return None
     rows = table.filter(pc.equal(table["unique_id"], unique_id))

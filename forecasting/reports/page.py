@@ -1,6 +1,6 @@
-"""What pages are made of: tables, pictures, and templates to lay them out.
+"""Parts of HTML pages: tables, pictures and templates.
 
-A page asks nothing of the network: its style, script and pictures are in it.
+A page is self-contained: it includes its style, script and pictures, and loads nothing from the network.
 """
 
 import base64
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its heading, and what that means."""
+    """A column of a table: its heading, and a note that explains the heading."""
 
     name: str
     numeric: bool = False
@@ -22,7 +22,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, the number it sorts by, and where it leads."""
+    """A cell of a table: its text, the number it sorts by, and its link."""
 
     text: str
     value: float | None = None
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table and its place on the page; `empty` is what to say where there are no rows."""
+    """A table of a page; `key` is its anchor, and `empty` the text shown if it has no rows."""
 
     key: str
     title: str
@@ -43,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in the page: its anchor, what it shows in words, and its data URI."""
+    """A picture in the page: its anchor, its alternative text, and its data URI."""
 
     anchor: str
     alt: str
@@ -51,13 +51,13 @@ class Picture:
 
 
 def data_uri(png: bytes | None) -> str:
-    """A picture as a URI that holds it; empty for none."""
+    """Return a picture as a data URI; empty for None."""
     return "" if png is None else f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 @cache
 def load_template(name: str) -> Template:
-    """A template of this package, which escapes all that it is given."""
+    """Load a template of this package. It escapes all values."""
     environment = Environment(
         loader=PackageLoader("forecasting.reports"),
         autoescape=True,

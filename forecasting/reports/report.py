@@ -1,6 +1,6 @@
 """The report: one self-contained HTML page on a published forecast, for the people who use it.
 
-Plain values in, text out. Everything shown is put in words here; the template only lays it out.
+This module turns plain values into text; the template only lays the text out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,13 @@ _FREQUENCIES = {"1M": "monthly", "1W": "weekly", "1D": "daily", "1h": "hourly"}
 
 @dataclass(frozen=True)
 class Contender:
-    """One line of the model gate's table: what a model or baseline was worth on the holdout.
+    """One row of the gate's table: the scores of a model or baseline on the holdout.
 
     Attributes:
         role: challenger, champion, best on record or baseline.
-        model: its name; version: its version, empty for a baseline.
-        publishes: whether this is the one that made the forecast.
+        model: the model's name.
+        version: the model's version; empty for a baseline.
+        publishes: whether this one made the forecast.
     """
 
     role: str
@@ -50,7 +51,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A series without a forecast, and why."""
+    """A series without a forecast, and the reason."""
 
     unique_id: str
     reason: str
@@ -58,20 +59,26 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What the report says.
+    """The contents of the report.
 
     Attributes:
         panel: the panel's name.
-        as_of: as written in paths.
+        as_of: the forecast's `as_of`, as written in paths.
         known_at: when the store learned the newest price used, UTC.
+        freq: frequency of the bars.
         horizon: steps ahead, in bars of `freq`.
-        model: who publishes; model_version: its version.
-        verdict: why that one publishes, or why a baseline stands in; whole sentences.
-        gate: what the gate measured and what happens next; whole sentences.
-        warnings: what the reader must know before anything else; one sentence each.
-        facts: the run's other facts by name (forecast_id, price table version, package version, ...).
-        loss_curve: that of the version trained last, whether or not it publishes, PNG.
-        scores: what earlier forecasts turned out to be worth; None where none has a score.
+        model: the model that publishes.
+        model_version: that model's version.
+        verdict: why that model publishes; complete sentences.
+        series: the forecast of each series.
+        contenders: the rows of the gate's table.
+        gate: what the gate measured and what happens next; complete sentences.
+        findings: the audit's findings.
+        left_out: the series without a forecast.
+        warnings: what the reader must know first; one sentence each.
+        facts: the run's other facts by name, such as its forecast_id and the package version.
+        loss_curve: the loss curve of the version trained last, whether it publishes or not, PNG.
+        scores: the realised scores of earlier forecasts; None if there are none.
     """
 
     panel: str
@@ -94,12 +101,12 @@ class ReportData:
 
     @property
     def daily(self) -> bool:
-        """Whether a bar's date says all there is to say about its time."""
+        """Whether bars are days or longer, so that dates suffice as labels."""
         return not is_intraday(self.freq)
 
 
 def render_report(report: ReportData) -> str:
-    """The page as HTML. The same report gives the same text."""
+    """Return the page as HTML. The same report gives the same text."""
     report = replace(report, series=sorted(report.series, key=lambda result: result.unique_id))
     shown = [result for result in report.series if result.chart is not None][:MAX_EMBEDDED_CHARTS]
     anchors = {result.unique_id: f"chart-{number}" for number, result in enumerate(shown, start=1)}
@@ -140,7 +147,7 @@ def _frequency(freq: str) -> str:
 
 
 def _summarise(report: ReportData) -> list[str]:
-    """What was published, why, and what it is worth, in sentences."""
+    """What was published, why, and how the publisher scored on the holdout, in sentences."""
     frequency = _frequency(report.freq)
     bars = "bar" if report.horizon == 1 else "bars"
     subject = f"{len(report.series)} series, {report.horizon} {frequency} {bars} ahead"
@@ -155,29 +162,29 @@ def _summarise(report: ReportData) -> list[str]:
 
 
 def _publisher(report: ReportData) -> Contender:
-    """The gate's line of the model that publishes; one without numbers where there was no gate."""
-    nobody = Contender("", report.model, report.model_version, publishes=True)
-    return next((contender for contender in report.contenders if contender.publishes), nobody)
+    """The row of the model that publishes; a row without numbers if nothing was compared."""
+    untested = Contender("", report.model, report.model_version, publishes=True)
+    return next((contender for contender in report.contenders if contender.publishes), untested)
 
 
 def _explain_skill(publisher: Contender) -> str:
     if publisher.skill is None:
-        return "It has not been measured against the random walk."
+        return f"{publisher.model} has not been compared with the random walk."
     size = format_percent(abs(publisher.skill))
     if size == format_percent(0):
-        return "On the holdout its loss was that of the random walk."
+        return f"On the holdout, the loss of {publisher.model} was the same as the random walk's."
     way = "lower" if publisher.skill > 0 else "higher"
-    return f"On the holdout its loss was {size} {way} than the random walk's."
+    return f"On the holdout, the loss of {publisher.model} was {size} {way} than the random walk's."
 
 
 def _tiles(report: ReportData) -> list[tuple[str, str]]:
-    """The page's largest numbers, each with what it is."""
+    """The most important numbers, each with its meaning."""
     publisher = _publisher(report)
     return [
         (str(len(report.series)), f"series forecast, {len(report.left_out)} left out"),
         (format_percent(publisher.skill, signed=True), "skill against the random walk, on the holdout"),
-        (format_percent(publisher.coverage_80), "of holdout prices inside the 80% band"),
-        (format_percent(publisher.coverage_90), "of holdout prices inside the 90% band"),
+        (format_percent(publisher.coverage_80), "of holdout prices inside the 80% interval"),
+        (format_percent(publisher.coverage_90), "of holdout prices inside the 90% interval"),
     ]
 
 
@@ -190,14 +197,15 @@ def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
         Column("Change", numeric=True),
         Column("80% range", numeric=True, note="sorts by its width relative to the last price"),
         Column("Skill", numeric=True, note="on the holdout, against the random walk; above zero is better"),
-        Column("In 80%", numeric=True, note="share of holdout prices inside the 80% band"),
-        Column("In 90%", numeric=True, note="share of holdout prices inside the 90% band"),
+        Column("In 80%", numeric=True, note="share of holdout prices inside the 80% interval"),
+        Column("In 90%", numeric=True, note="share of holdout prices inside the 90% interval"),
         Column("Model"),
     )
     rows = [_series_row(result, _chart_href(result, anchors), daily=report.daily) for result in report.series]
     caption = (
         f"Median, change and 80% range are {report.horizon} bars ahead. Skill against the random walk and "
-        "the share of prices inside each band are from the holdout. A heading sorts by its column."
+        "the share of prices inside each interval are measured on the holdout. Click a heading to sort by "
+        "its column."
     )
     return Table("series", "Series", caption, columns, rows)
 
@@ -220,7 +228,7 @@ def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[Cell]:
 
 
 def _chart_href(result: SeriesResult, anchors: Mapping[str, str]) -> str:
-    """Where a series' chart is: on this page, beside it in `_charts/`, or nowhere."""
+    """The link to a series' chart: on this page, or in `_charts/` beside it; empty if there is no chart."""
     if result.unique_id in anchors:
         return f"#{anchors[result.unique_id]}"
     return f"_charts/{quote(result.chart_file, safe='')}" if result.chart_file else ""
@@ -228,13 +236,15 @@ def _chart_href(result: SeriesResult, anchors: Mapping[str, str]) -> str:
 
 def _explain_charts(report: ReportData, shown: Sequence[SeriesResult]) -> str:
     how = (
-        "Left, the forecast; right, an earlier one over what then happened. Blue is actual, red is predicted."
+        "Left: the forecast. Right: an earlier forecast, and the actual prices. "
+        "Blue is actual, red is predicted."
     )
     others = sum(bool(result.chart_file) for result in report.series) - len(shown)
     if others <= 0:
         return how
     return (
-        f"{how} Here are the first {len(shown)}; {others} more are in _charts/, linked from the table above."
+        f"{how} This page shows the first {len(shown)} series; {others} more are in _charts/, "
+        "linked from the table above."
     )
 
 
@@ -246,7 +256,7 @@ def _picture(report: ReportData, result: SeriesResult, anchor: str) -> Picture:
     cutoff = format_time(result.cutoff, daily=report.daily)
     alt = (
         f"{result.unique_id}: {last} on {cutoff}, median forecast {median} in {report.horizon} bars, "
-        f"80% range {low} to {high}; beside it, if there is one, an earlier forecast over what then happened."
+        f"80% range {low} to {high}; beside it, if there is one, an earlier forecast with the actual prices."
     )
     return Picture(anchor, alt, data_uri(result.chart))
 
@@ -261,17 +271,17 @@ def _findings_table(report: ReportData) -> Table:
         for finding in worst_first(report.findings)
     ]
     caption = (
-        "What the audit of the incoming prices has to say, the worst first. A finding without a series "
-        "concerns the panel. _findings.parquet, beside this page, has the same with what each code means."
+        "Findings of the audit of the incoming prices, the worst first. A finding without a series concerns "
+        "the whole panel. _findings.parquet, beside this page, also explains each code."
     )
     return Table(
-        "findings", "Findings", caption, columns, rows, "The audit has nothing to say about the prices."
+        "findings", "Findings", caption, columns, rows, "The audit found nothing wrong with the prices."
     )
 
 
 def _left_out_table(report: ReportData) -> Table:
     rows = [[Cell(series.unique_id), Cell(series.reason)] for series in report.left_out]
-    caption = "Their good rows stay in the prices; they have no forecast in this run."
+    caption = "These series have no forecast in this run. Their valid prices are kept."
     columns = (Column("Series"), Column("Why"))
     return Table("left-out", "Left out", caption, columns, rows, "No series was left out.")
 
@@ -283,8 +293,8 @@ def _contenders_table(report: ReportData) -> Table:
         Column("Scaled quantile loss", numeric=True, note="lower is better"),
         Column("Skill", numeric=True, note="against the random walk; above zero is better"),
         Column("MASE", numeric=True, note="mean absolute scaled error of the median; lower is better"),
-        Column("In 80%", numeric=True, note="share of prices inside the 80% band"),
-        Column("In 90%", numeric=True, note="share of prices inside the 90% band"),
+        Column("In 80%", numeric=True, note="share of prices inside the 80% interval"),
+        Column("In 90%", numeric=True, note="share of prices inside the 90% interval"),
         Column("Publishes"),
     )
     rows = [
@@ -300,7 +310,10 @@ def _contenders_table(report: ReportData) -> Table:
         ]
         for contender in report.contenders
     ]
-    caption = f"All on the same windows of the holdout, which no model trained on. {report.gate}".rstrip()
+    caption = (
+        "All candidates forecast the same windows of the holdout, on which no model was trained. "
+        f"{report.gate}"
+    ).rstrip()
     return Table("gate", "Who publishes", caption, columns, rows, "Nothing was compared on the holdout.")
 
 
@@ -313,5 +326,5 @@ def _facts_table(report: ReportData) -> Table:
         **report.facts,
     }
     rows = [[Cell(name), Cell(value)] for name, value in facts.items()]
-    caption = "What it takes to find this forecast, or to make it again."
+    caption = "What you need to find this forecast, or to reproduce it."
     return Table("run", "This run", caption, (Column("Fact"), Column("Value")), rows)

@@ -1,4 +1,4 @@
-"""The summary of a run: the report's contents, gathered from a forecast, its decision and its findings."""
+"""Gather the report's contents from a forecast, its decision and its findings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting import __version__, contract
-from forecasting.as_of import parse_as_of, to_datetime
+from forecasting.as_of import to_datetime
 from forecasting.errors import ModelError
 from forecasting.evaluation.scores import Score
 from forecasting.evaluation.verdict import BEST, CHAMPION, Verdict
@@ -35,14 +35,14 @@ def gather_report(
     address: ForecastAddress,
     row_findings: Sequence[Finding],
 ) -> ReportData:
-    """Everything the report says. `row_findings` are the ingest's; the snapshot has the audit's own.
+    """Return the report's contents. `row_findings` are from the ingest; the snapshot has those on series.
 
     Raises:
         StoreError: the forecast is not in the store.
     """
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     findings = (*row_findings, *snapshot.findings)
-    as_of = parse_as_of(snapshot.as_of, panel.bars.freq)
+    as_of = panel.instant(snapshot.as_of)
     return ReportData(
         panel=panel.name,
         as_of=snapshot.as_of,
@@ -79,7 +79,7 @@ def write_report(
     address: ForecastAddress,
     row_findings: Sequence[Finding] = (),
 ) -> None:
-    """Write the report, and the findings as a Parquet file, into a forecast's folder.
+    """Write the report, and the findings as a Parquet file, to a forecast's folder.
 
     Raises:
         StoreError: the forecast is not in the store.
@@ -90,7 +90,7 @@ def write_report(
 
 
 def contenders(decision: Decision) -> list[Contender]:
-    """Return what each candidate was worth on the holdout."""
+    """Return the score of each candidate on the holdout."""
     verdict = decision.verdict
     return [_contender(score, verdict) for score in verdict.table] if verdict else []
 
@@ -112,10 +112,10 @@ def _contender(score: Score, verdict: Verdict) -> Contender:
 
 
 def _loss_curve(registry: Registry, version: str) -> bytes | None:
-    """The loss by training step of a version, PNG; None where nothing was trained."""
+    """The loss curve of a version, PNG; None if the version was not trained."""
     try:
         history = registry.metadata(version).history
-    except ModelError:  # no training window fits into the history, so that version was never trained
+    except ModelError:  # no training window fits into the history, so the version was not trained
         return None
     if not history.get("step"):
         return None
@@ -139,12 +139,12 @@ def _series(
 
 
 def _warnings(snapshot: Snapshot, decision: Decision, findings: Sequence[Finding]) -> list[str]:
-    """What the reader must know before anything else."""
+    """What the reader must know first."""
     warnings = [provisional_line(snapshot.provisional)] if snapshot.provisional else []
     warnings += [finding.detail for finding in findings if finding.is_of_panel]
     if decision.is_baseline:
-        warnings.append(f"A baseline stands in for the model: {decision.reason}")
+        warnings.append(f"A baseline publishes instead of a model: {decision.reason}")
     refused = sum(finding.rows for finding in findings if finding.action == Action.REFUSE)
     if refused:
-        warnings.append(f"{refused} rows of the source were refused; the findings say which and why.")
+        warnings.append(f"{refused} rows of the source were refused; see the findings for which and why.")
     return warnings

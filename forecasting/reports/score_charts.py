@@ -1,10 +1,9 @@
 """The chart of realised scores: skill and coverage of published forecasts over time.
 
 A pure function from data to PNG bytes; the same data gives the same bytes. Each dot is one forecast, at its
-`as_of`: a full one when all of its bars have arrived, a pale one while some are still to come. The line is
-what all forecasts of the panel's `[scoring].days` up to there came to together. Left the skill against the
-random walk, with a dashed line where it is zero; right the shares of prices inside the 80% band (blue) and
-the 90% band (red), with dashed lines at 80% and 90%.
+`as_of`; it is pale until all bars of the forecast have arrived. The line is the score of all forecasts of the
+`[scoring].days` up to that date. Left: skill against the random walk, with a dashed line at zero. Right: the
+shares of prices inside the 80% interval (blue) and the 90% interval (red), with dashed lines at 80% and 90%.
 """
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_percent
 from forecasting.reports.drawing import (
     BLUE,
@@ -27,7 +27,7 @@ from forecasting.reports.drawing import (
     to_png,
     write,
 )
-from forecasting.reports.time_axis import mark_times, to_datetime
+from forecasting.reports.time_axis import mark_times
 from forecasting.scoring.track_record import Estimate, Realised
 
 SIZE = (1200, 440)  # pixels
@@ -38,12 +38,12 @@ _TITLES = {"live": "live forecasts", "backfill": "backfilled forecasts"}
 
 
 def draw_realised(history: pd.DataFrame, so_far: Realised, days: int, *, daily: bool) -> bytes:
-    """Skill and coverage over time: `SIZE`, PNG.
+    """Draw skill and coverage over time: `SIZE`, PNG.
 
     Args:
-        history: `realised.over_time` of the forecasts of one origin.
-        so_far: what they came to over the last `days`.
-        days: how many days of forecasts the line is over.
+        history: `track_record.over_time` of the forecasts of one origin.
+        so_far: the scores of those forecasts over the last `days`.
+        days: number of days of forecasts that each point of the line covers.
         daily: whether an `as_of` is a date.
     """
     figure = Figure(figsize=(SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI, facecolor="white")
@@ -72,10 +72,10 @@ def draw_realised(history: pd.DataFrame, so_far: Realised, days: int, *, daily: 
 
 
 def _draw(axes: Axes, history: pd.DataFrame, name: str, color: str) -> None:
-    """A dot for each forecast, pale while bars are missing, and the line of all up to there."""
+    """Draw a dot for each forecast, pale while bars are missing, and the line of the trailing span."""
     x, whole = np.arange(len(history)), history["whole"].to_numpy()
     dots = 100 * history[name].to_numpy()
-    size = 26 if len(x) <= 60 else 9  # noqa: PLR2004 - more of them than that would run into each other
+    size = 26 if len(x) <= 60 else 9  # noqa: PLR2004 - more large dots than this would overlap
     for some, alpha in ((whole, 0.65), (~whole, _PALE)):
         axes.scatter(x[some], dots[some], s=size, color=color, alpha=alpha, linewidth=0)
     line = 100 * history[f"{name}_so_far"].to_numpy()
@@ -83,7 +83,7 @@ def _draw(axes: Axes, history: pd.DataFrame, name: str, color: str) -> None:
 
 
 def _frame(axes: Axes, history: pd.DataFrame, names: list[str], aims: list[float], *, daily: bool) -> None:
-    # A forecast of which one bar has come may be anywhere: it must not decide what the others look like.
+    # The score of an incomplete forecast may be extreme: it must not set the scale for the others.
     dots = history[history["whole"]] if history["whole"].any() else history
     columns = [100 * dots[name].to_numpy() for name in names]
     columns += [100 * history[f"{name}_so_far"].to_numpy() for name in names]
@@ -93,7 +93,7 @@ def _frame(axes: Axes, history: pd.DataFrame, names: list[str], aims: list[float
 
 
 def _marks(ds: np.ndarray, *, daily: bool) -> tuple[np.ndarray, list[str]]:
-    """Where periods begin; of so few dates that none does between them, the first one and the last."""
+    """Marks where periods begin; for too few dates, marks at the first and the last date."""
     places, names = mark_times(ds, daily=daily, at_most=6)
     if len(places) > 1:
         return places, names
@@ -103,23 +103,23 @@ def _marks(ds: np.ndarray, *, daily: bool) -> tuple[np.ndarray, list[str]]:
 
 def _write(skill: Axes, coverage: Axes, so_far: Realised, days: int, *, daily: bool) -> None:
     first, last = (format_date(to_datetime(at), daily=daily) for at in (so_far.first, so_far.last))
-    few = "" if so_far.skill.error is not None else ", too few to tell luck from skill"
+    few = "" if so_far.skill.error is not None else ", too few for an uncertainty"
     many = "window" if so_far.independent == 1 else "windows"
     forecasts = "forecast" if so_far.forecasts == 1 else "forecasts"
     write(skill, (_LEFT, 0.92), 15, [(f"Realised skill, {_TITLES[so_far.origin]}", INK, "bold")])
     _write_lines(
         skill,
         _LEFT,
-        "against the random walk; above the dashed line is better. A dot is a forecast,",
-        f"pale while some of its bars are to come; the line is all of the last {days} days.",
+        "against the random walk; above the dashed line is better. Each dot is a forecast,",
+        f"pale until all its bars have arrived. The line covers the last {days} days.",
     )
-    title = [("Prices inside the", INK), ("80%", BLUE), ("and the", INK), ("90% band", RED)]
+    title = [("Prices inside the", INK), ("80%", BLUE), ("and the", INK), ("90% interval", RED)]
     write(coverage, (_MIDDLE, 0.92), 15, [(words, color, "bold") for words, color in title])
     _write_lines(
         coverage,
         _MIDDLE,
-        f"dashed is what it should be. {first} to {last}: {so_far.forecasts} {forecasts}; as",
-        f"neighbours share bars, only {so_far.independent} independent {many}{few}.",
+        f"Dashed: the target. {first} to {last}: {so_far.forecasts} {forecasts}, which",
+        f"overlap, so {so_far.independent} independent {many}{few}.",
     )
 
 
@@ -129,7 +129,7 @@ def _write_lines(axes: Axes, left: float, first: str, second: str) -> None:
 
 
 def _number(estimate: Estimate, *, signed: bool = False) -> str:
-    """The number at the line's end, and its give or take where that can be told."""
+    """The number at the line's end, with its standard error if that is known."""
     number = format_percent(estimate.value, signed=signed)
     return (
         number if estimate.error is None else f"{number} \N{PLUS-MINUS SIGN} {format_percent(estimate.error)}"

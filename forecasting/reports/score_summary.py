@@ -1,13 +1,13 @@
-"""The summary of realised scores, as people see it: on the terminal, in the report and in the Prefect UI."""
+"""The summary of realised scores for the terminal, the report and the Prefect UI."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number, format_percent
 from forecasting.panel import Panel
 from forecasting.reports.page import Cell, Column, Picture, Table, data_uri
-from forecasting.reports.time_axis import to_datetime
 from forecasting.scoring.track_record import (
     Estimate,
     Realised,
@@ -17,37 +17,39 @@ from forecasting.scoring.track_record import (
     summarise_span,
 )
 
-# The headings of `span_cells`, and what they mean.
+# The columns of `span_cells`.
 COLUMNS = (
-    Column("Forecasts", note="live or backfilled, and of how many days up to the newest one scored"),
+    Column("Forecasts", note="live or backfilled, and the span in days up to the newest one scored"),
     Column("How many", numeric=True),
-    Column("Independent", numeric=True, note="windows of which no two share a bar"),
+    Column("Independent", numeric=True, note="number of windows that do not overlap"),
     Column("Series", numeric=True),
     Column("Skill", numeric=True, note="against the random walk; above zero is better"),
     Column("Skill to EWMA walk", numeric=True, note="above zero is better"),
-    Column("In 80%", numeric=True, note="share of prices inside the 80% band"),
-    Column("In 90%", numeric=True, note="share of prices inside the 90% band"),
+    Column("In 80%", numeric=True, note="share of prices inside the 80% interval"),
+    Column("In 90%", numeric=True, note="share of prices inside the 90% interval"),
     Column("Above median", numeric=True, note="share of prices above the median; 50% is unbiased"),
-    Column("Bias", numeric=True, note="mean of price less median, in the series' own mean one-bar changes"),
+    Column(
+        "Bias", numeric=True, note="mean of price minus median, in units of the series' mean one-bar change"
+    ),
 )
 EXPLANATION = (
-    "What stands after \N{PLUS-MINUS SIGN} is the give or take, one standard error by the independent "
-    "windows; where it is missing, these are too few to tell luck from skill."
+    "The number after \N{PLUS-MINUS SIGN} is the uncertainty: one standard error, computed from the "
+    "independent windows. It is missing where there are too few of them."
 )
-# What a chart shows; more nights than that are no more than a smear.
+# Days that a chart shows. The dots of more nights would not be distinguishable.
 _CHART_DAYS = 2 * 365
 _NAMES = {"live": "live", "backfill": "backfilled"}
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a panel's published forecasts turned out to be worth.
+    """The realised scores of a panel's published forecasts.
 
     Attributes:
         panel: the panel's name.
-        spans: live ones first, then backfilled ones, over 90 days, 365 days and all.
-        charts: by origin, skill and coverage over time, PNG.
-        series: `realised.by_series` of all live ones, or else of all backfilled ones.
+        spans: scores over 90 days, 365 days and all days, of live forecasts, then of backfilled ones.
+        charts: chart of skill and coverage over time by origin, PNG.
+        series: `track_record.by_series` of all live forecasts; if there are none, of all backfilled ones.
     """
 
     panel: str
@@ -57,7 +59,7 @@ class ScoreSummary:
 
 
 def summarise_scores(panel: Panel, tally: pd.DataFrame | None) -> ScoreSummary | None:
-    """What published forecasts came to by a `tally` of `realised.read_tally`; None where that has nothing."""
+    """Summarise a tally of `track_record.read_tally`; return None if the tally is None or empty."""
     if tally is None or tally.empty:
         return None
     from forecasting.reports.score_charts import draw_realised  # noqa: PLC0415 - matplotlib takes a second
@@ -81,7 +83,7 @@ def _of_days(tally: pd.DataFrame, days: int) -> pd.DataFrame:
 
 
 def span_cells(span: Realised) -> tuple[str, ...]:
-    """One line of the table, as `COLUMNS` says."""
+    """Return one row of the table, with a cell for each of `COLUMNS`."""
     which = "all" if span.days is None else f"{span.days} days"
     return (
         f"{_NAMES[span.origin]}, {which}",
@@ -98,19 +100,17 @@ def span_cells(span: Realised) -> tuple[str, ...]:
 
 
 def scores_table(summary: ScoreSummary) -> Table:
-    """The spans as the report's table."""
+    """Return the spans as the report's table."""
     rows = [
         [Cell(text, value) for text, value in zip(span_cells(span), _values(span), strict=True)]
         for span in summary.spans
     ]
-    caption = (
-        f"What earlier forecasts turned out to be worth, by the bars that have come since. {EXPLANATION}"
-    )
+    caption = f"Scores of earlier forecasts, measured on the bars that have arrived since. {EXPLANATION}"
     return Table("scores", "Realised scores", caption, COLUMNS, rows)
 
 
 def score_pictures(summary: ScoreSummary) -> list[Picture]:
-    """The charts, with what they show in words."""
+    """Return the charts with their alternative text."""
     return [
         Picture(
             f"scores-{origin}", f"Realised skill and coverage over time, {_NAMES[origin]}.", data_uri(png)
@@ -120,13 +120,13 @@ def score_pictures(summary: ScoreSummary) -> list[Picture]:
 
 
 def score_lines(summary: ScoreSummary) -> list[str]:
-    """The summary in Markdown: a sentence, the table, what it means, and the charts."""
+    """Return the summary in Markdown: a heading, the table, its explanation, and the charts."""
     newest = summary.spans[0].last
     rows = [[column.name for column in COLUMNS], ["---"] * len(COLUMNS), *map(span_cells, summary.spans)]
     pictures = [f"![{picture.alt}]({picture.uri})" for picture in score_pictures(summary)]
     last = format_date(to_datetime(newest), daily=newest == newest.astype("datetime64[D]"))
     return [
-        f"**What forecasts of {summary.panel} up to {last} turned out to be worth**",
+        f"**Realised scores of the forecasts of {summary.panel} up to {last}**",
         "\n".join(f"| {' | '.join(row)} |" for row in rows),
         EXPLANATION,
         *pictures,
@@ -134,7 +134,7 @@ def score_lines(summary: ScoreSummary) -> list[str]:
 
 
 def series_score_rows(summary: ScoreSummary) -> list[dict[str, str | None]]:
-    """One row a series, by name: what forecasts of it turned out to be worth."""
+    """Return the realised scores of each series: one row for each, by column heading."""
     return [
         {
             "unique_id": str(unique_id),
@@ -151,7 +151,7 @@ def series_score_rows(summary: ScoreSummary) -> list[dict[str, str | None]]:
 
 
 def _values(span: Realised) -> tuple[float | None, ...]:
-    """What the cells sort by."""
+    """The values that the cells sort by."""
     estimates = (
         span.skill,
         span.skill_to_ewma_walk,
@@ -173,5 +173,5 @@ def _number(estimate: Estimate) -> str:
     return _with_error(format_number(estimate.value, 2), estimate.error, format_number(estimate.error, 2))
 
 
-def _with_error(number: str, error: float | None, said: str) -> str:
-    return number if error is None else f"{number} \N{PLUS-MINUS SIGN} {said}"
+def _with_error(number: str, error: float | None, formatted_error: str) -> str:
+    return number if error is None else f"{number} \N{PLUS-MINUS SIGN} {formatted_error}"

@@ -1,4 +1,4 @@
-"""The series table: one row a series, the same in the report and in the Prefect UI."""
+"""The series table: one row for each series, the same in the report and in the Prefect UI."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,15 +16,15 @@ class SeriesResult:
 
     Attributes:
         unique_id: the series.
-        cutoff: its last bar, UTC.
+        cutoff: the series' last bar, UTC.
         y_cutoff: the price at the cutoff.
         median: the forecast median at the horizon, in price units.
-        low: the 10% quantile there.
-        high: the 90% quantile there.
+        low: the 10% quantile at the horizon, in price units.
+        high: the 90% quantile at the horizon, in price units.
         model: the model that forecasts the series.
         score: the publisher's score on the series' holdout.
-        chart_file: the file name of its chart in `_charts/`; empty where there is none.
-        chart: the chart, PNG; only of the series that the report embeds.
+        chart_file: the file name of the series' chart in `_charts/`; empty if there is none.
+        chart: the chart, PNG; None unless the report embeds it.
     """
 
     unique_id: str
@@ -40,7 +40,7 @@ class SeriesResult:
 
     @property
     def size(self) -> float:
-        """The size that the decimals of the series' prices suit."""
+        """The magnitude that decides how many decimals the prices have."""
         return price_size(self.y_cutoff, self.low, self.high)
 
     @property

@@ -1,4 +1,4 @@
-"""Headlines: the few lines, figures and charts of a published forecast that fit where a person glances."""
+"""The summary of a published forecast for the Prefect UI: a few lines, numbers and charts."""
 
 from datetime import UTC
 
@@ -12,12 +12,12 @@ from forecasting.records import instant_of
 from forecasting.reports.series_table import SeriesResult, series_results, series_row
 from forecasting.storage import Storage
 
-# Artifacts live in Prefect's database: a few charts, not a panel's worth.
+# Artifacts are stored in Prefect's database, so only a few charts are shown.
 _CHARTS_SHOWN = 4
 
 
 def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False) -> list[str]:
-    """Return what was published, by which model and why, and where it is: Markdown lines.
+    """Return Markdown lines: what was published, by which model and why, and where it is.
 
     `stands` says that the run found this forecast published already.
     """
@@ -38,16 +38,16 @@ def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False)
 
 
 def provisional_line(reason: str) -> str:
-    """That a forecast is provisional, and why, in one sentence."""
-    return f"Provisional: {reason}. A final forecast for this as_of takes its place when it comes."
+    """Return why a forecast is provisional, for people."""
+    return f"Provisional: {reason}. The final forecast for this as_of will replace it."
 
 
 def standing_line(manifest: Manifest) -> str:
-    """That a run found its forecast published already, and which one that is, in one sentence."""
+    """Return one sentence that names the published forecast that a run found."""
     published = instant_of(manifest.published_at).astimezone(UTC)
     return (
-        f"Nothing new: the prices up to {manifest.as_of} and the model are those of forecast "
-        f"{manifest.forecast_id}, published {published:%Y-%m-%d %H:%M} UTC, which stands."
+        f"Nothing new: forecast {manifest.forecast_id}, published {published:%Y-%m-%d %H:%M} UTC, was made "
+        f"from the same prices up to {manifest.as_of} with the same model."
     )
 
 
@@ -55,24 +55,24 @@ def skill_line(decision: Decision) -> str:
     """Return how the publisher compares with the random walk, in one sentence."""
     score = decision.verdict.score if decision.verdict else None
     if score is None:
-        why = "it was chosen by hand" if decision.by_hand else "there is no holdout to do it on"
-        return f"It has not been compared with the random walk: {why}."
+        why = "it was chosen by hand" if decision.by_hand else "there is no holdout"
+        return f"{decision.model} has not been compared with the random walk: {why}."
     return (
-        f"Against the random walk, on {score.windows} windows it was not trained on: "
-        f"skill {format_percent(score.skill, signed=True)}; "
-        f"{format_percent(score.coverage_80)} of prices inside the 80% band, "
-        f"{format_percent(score.coverage_90)} inside the 90% band"
+        f"On {score.windows} windows that {decision.model} was not trained on: "
+        f"skill {format_percent(score.skill, signed=True)} against the random walk; "
+        f"{format_percent(score.coverage_80)} of prices inside the 80% interval, "
+        f"{format_percent(score.coverage_90)} inside the 90% interval"
     )
 
 
 def gate_lines(decision: Decision) -> list[str]:
-    """Return what the gate measured, and what happens next: a sentence each."""
+    """Return one sentence each on what the gate measured and on what happens next."""
     verdict, lines = decision.verdict, []
     if verdict is not None and verdict.duels:
         duels = "; ".join(_duel(one, verdict) for one in verdict.duels)
         lines.append(
             f"The gate compared losses on {verdict.windows} windows from {verdict.dates} dates. "
-            f"Differences are shares of the random walk's loss, and below zero is better: {duels}."
+            f"Differences in percent of the random walk's loss (below zero is better): {duels}."
         )
     return lines + [line for line in (decision.next_step,) if line]
 
@@ -80,18 +80,18 @@ def gate_lines(decision: Decision) -> list[str]:
 def _duel(duel: Duel, verdict: Verdict) -> str:
     difference = format_percent(duel.difference, 2, signed=True)
     error = duel.standard_error
-    noise = "" if error is None else f" (standard error {format_percent(error, 2)})"
+    noise = "" if error is None else f" (uncertainty {format_percent(error, 2)})"
     return f"{verdict.name_of(duel.candidate)} against {verdict.name_of(duel.opponent)} {difference}{noise}"
 
 
 def series_rows(storage: Storage, manifest: Manifest) -> list[dict[str, str]]:
-    """Return the series table of a published forecast: a row a series, by column heading."""
+    """Return the series table of a published forecast: one row for each series, by column heading."""
     daily = "T" not in manifest.as_of
     return [series_row(result, daily=daily) for result in _results(storage, manifest)]
 
 
 def charts_worth_seeing(storage: Storage, manifest: Manifest) -> list[tuple[str, bytes]]:
-    """Return the charts of the series whose median moves most, in widths of their own 80% range."""
+    """Return the charts of the series whose median moves most, relative to the width of the 80% range."""
     results = sorted(_results(storage, manifest), key=lambda result: -result.move)
     names = [result.unique_id for result in results[:_CHARTS_SHOWN]]
     return [(name, storage.get(manifest.address.chart(name))) for name in names]

@@ -1,25 +1,25 @@
-"""A time axis that counts bars: where hours, days, months and years begin among them, in words."""
+"""Tick marks for an axis that counts bars: where hours, days, months and years begin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 import numpy as np
 
+from forecasting.as_of import to_datetime
 from forecasting.formats import MONTHS
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """Periods of so many hours, days or months; their name, and that of the longer period they are in."""
+    """A period of `every` hours, days or months. `name` gives its name, and that of the longer period."""
 
     unit: str
     every: int
     name: Callable[[datetime], tuple[str, str]]
 
     def starts(self, ds: np.ndarray) -> np.ndarray:
-        """The positions where a period begins."""
+        """The positions of the bars where a period begins."""
         count = ds.astype(f"datetime64[{self.unit}]").astype(np.int64)
         monday = 3 if self.unit == "D" else 0  # days are counted from a Thursday, weeks begin on Monday
         return np.flatnonzero(np.diff((count + monday) // self.every)) + 1
@@ -50,23 +50,23 @@ _DAYS = (
 
 
 def mark_times(ds: np.ndarray, *, daily: bool, at_most: int) -> tuple[np.ndarray, list[str]]:
-    """Positions in `ds` to mark, as finely as `at_most` marks allow, and their names.
+    """Choose the shortest periods that give at most `at_most` marks.
 
     Args:
         ds: (N,) datetime64, increasing.
-        daily: whether the bars are days, so that hours say nothing.
-        at_most: how many marks there is room for.
+        daily: whether the bars are days, so that marks by hours are useless.
+        at_most: largest number of marks.
 
     Returns:
-        The positions, and a name of two lines for each: the period, and the longer one around it where that
-        is another than before.
+        The positions in `ds` to mark, and a label of two lines for each: the period, and the longer period
+        around it where it changes.
     """
     starts = np.empty(0, dtype=np.int64)
     for mark in _DAYS if daily else _HOURS + _DAYS:
         starts = mark.starts(ds)
         if len(starts) <= at_most:
             break
-    # A period that is short of bars would have its name written over the next one's.
+    # Drop periods with few bars: their labels would overlap the next label.
     starts = starts[np.diff(starts, append=2 * len(ds)) > len(ds) / 12]
     names, previous = [], ""
     for time in ds[starts]:
@@ -74,8 +74,3 @@ def mark_times(ds: np.ndarray, *, daily: bool, at_most: int) -> tuple[np.ndarray
         names.append(f"{name}\n{within if within != previous else ''}")
         previous = within
     return starts, names
-
-
-def to_datetime(time: np.datetime64) -> datetime:
-    """The same instant as a `datetime` without a time zone."""
-    return cast("datetime", time.astype("datetime64[us]").item())

@@ -1,1 +1,1 @@
-"""What published forecasts turned out to be worth."""
+"""Scores of published forecasts against the prices that arrived."""

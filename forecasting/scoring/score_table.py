@@ -1,8 +1,8 @@
-"""The score table: what published forecasts turned out to be worth, bar by bar.
+"""The score table: one score for each forecast, series and step whose bar has arrived.
 
-A Delta table, `scores/<panel>/`, that only gets rows: one for each forecast, series and step whose bar has
-arrived. The table's log remembers which forecasts are settled, with nothing more to come, in the very commit
-that makes them so: they are never looked at again. `docs/contract.md` says what the columns mean.
+The table is an append-only Delta table, `scores/<panel>/`. A forecast with nothing left to score is settled:
+the commit that adds its last scores also marks it so in the table's log, and scoring skips it from then on.
+`docs/contract.md` documents the columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from forecasting.storage import Storage
 
 PINBALL = tuple(f"pinball_{column}" for column in COLUMNS)
 
-# Scores as they are made; when that was, and the partition, come with the commit.
+# Columns of new scores. `append` adds `scored_at` and the partition columns.
 SCORES = pa.schema(
     [
         ("origin", pa.string()),
@@ -56,9 +56,9 @@ SCORES = pa.schema(
     ]
 )
 _SCORED_AT = "scored_at"
-# By the month of the bar: a night appends to one or two, and what a forecast has scored lies in few.
+# Partitioned by the bar's month: a night appends to one or two months, and a forecast's scores are in few.
 _PARTS = ("year", "month")
-# What can be added up besides the columns.
+# Expressions that `sums` offers besides the columns.
 _COUNTED = {
     "rows": pc.scalar(1),
     "sign": pc.sign(pc.field("error")),
@@ -69,43 +69,46 @@ _TABLE = pa.schema([*SCORES, (_SCORED_AT, INSTANT), *((name, pa.int32()) for nam
 
 
 class ScoreTable:
-    """One panel's score table, as it was when this object was made."""
+    """A snapshot of one panel's score table, taken when the object is created."""
 
     def __init__(self, table: DeltaTable) -> None:
         self._table = table
 
     @classmethod
     def find(cls, storage: Storage, panel: str) -> Self | None:
-        """The panel's score table; None where nothing was ever scored.
+        """Return the panel's score table; None if nothing was scored yet.
 
         Raises:
-            StoreError: a newer version of this package wrote it.
+            StoreError: a newer version of this package wrote the table.
         """
         table = find_table(storage, _path(panel))
         return None if table is None else cls(table)
 
     @classmethod
     def create(cls, storage: Storage, panel: str) -> Self:
-        """The panel's score table, made first where there is none.
+        """Return the panel's score table; create it if there is none.
 
         Raises:
-            StoreError: a newer version of this package wrote it.
-            deltalake.exceptions.CommitFailedError: another writer is making it right now.
+            StoreError: a newer version of this package wrote the table.
+            deltalake.exceptions.CommitFailedError: another writer is creating the table.
         """
         table = find_table(storage, _path(panel))
         return cls(table or create_table(storage, _path(panel), _TABLE, list(_PARTS)))
 
     def is_settled(self, forecast_id: str) -> bool:
-        """Whether nothing more of a forecast is to be scored."""
+        """Whether a forecast has nothing left to score."""
         return has_mark(self._table, _mark(forecast_id))
 
     def scored(self, forecast_ids: Sequence[str], ids: pa.Array, since: np.datetime64) -> np.ndarray:
-        """(N,) int64, sorted: the `step_numbers` of these forecasts that have a score.
+        """Return which steps of some forecasts have a score.
 
         Args:
-            forecast_ids: of which forecasts.
-            ids: S series, to number them by.
-            since: no bar of these forecasts is older.
+            forecast_ids: the forecasts.
+            ids: (S,) the series; their positions number them.
+            since: the oldest bar that these forecasts may cover.
+
+        Returns:
+            (N,) int64, sorted: the `step_numbers` of the steps that have a score.
         """
         wanted, numbers = pa.array(forecast_ids, pa.string()), [np.empty(0, dtype=np.int64)]
         condition = (pc.field("ds") >= instant_scalar(since)) & pc.field("forecast_id").isin(wanted)
@@ -119,15 +122,16 @@ class ScoreTable:
         return np.sort(np.concatenate(numbers))
 
     def sums(self, keys: Sequence[str], how: Mapping[str, str], condition: pc.Expression | None) -> pa.Table:
-        """Scores put together by the columns `keys`, one file of the table after the other.
+        """Aggregate scores by the columns `keys`. Reads one file of the table at a time.
 
         Args:
-            keys: of `SCORES`.
-            how: other columns, or `rows` (1 each) and `sign` (of the error), and `sum` or `max`.
-            condition: which scores count; None: all.
+            keys: columns of `SCORES` to group by.
+            how: `sum` or `max` by the column to aggregate. `rows` (1 for each score) and `sign` (of the
+                error) also count as columns.
+            condition: which scores to include; None for all.
 
         Raises:
-            StoreError: a file of the table is gone.
+            StoreError: a file of the table is missing.
         """
         columns = {name: _COUNTED.get(name, pc.field(name)) for name in (*keys, *how)}
         with missing_files_as_store_error(self._table):
@@ -140,10 +144,15 @@ class ScoreTable:
         return _grouped(pa.concat_tables(parts), keys, how)
 
     def append(self, rows: pa.Table, settled: Sequence[str], now: np.datetime64) -> None:
-        """Append scores (`SCORES`), and remember which forecasts are settled by them, in one commit.
+        """Append scores and mark the forecasts that they settle, in one commit.
+
+        Args:
+            rows: the scores, in the schema `SCORES`.
+            settled: ids of the forecasts with nothing left to score.
+            now: the scores' `scored_at`.
 
         Raises:
-            deltalake.exceptions.CommitFailedError: another writer appended since this table was read.
+            deltalake.exceptions.CommitFailedError: another writer appended after this snapshot was taken.
         """
         months = instants(rows["ds"]).astype("datetime64[M]").astype(np.int32)  # since January 1970
         rows = rows.append_column("year", pa.array(1970 + months // 12))
@@ -154,7 +163,7 @@ class ScoreTable:
 
 
 def no_sums(keys: Sequence[str], how: Mapping[str, str]) -> pa.Table:
-    """What `ScoreTable.sums` gives of no scores at all."""
+    """Return the result of `ScoreTable.sums` for a table without scores."""
     numbers = {name: pa.array([], pa.float64()) for name in how}
     return pa.table({name: SCORES.empty_table()[name] for name in keys} | numbers)
 
@@ -166,7 +175,7 @@ def _grouped(rows: pa.Table, keys: Sequence[str], how: Mapping[str, str]) -> pa.
 
 
 def step_numbers(forecast: np.ndarray | int, series: np.ndarray, h: np.ndarray, count: int) -> np.ndarray:
-    """One number for each forecast, series (of `count`) and step."""
+    """(N,) one number for each forecast, series (of `count`) and step."""
     numbers: np.ndarray = (np.int64(forecast) * count + series.astype(np.int64)) * (1 << 15) + h
     return numbers
 

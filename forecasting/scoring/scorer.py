@@ -1,8 +1,10 @@
-"""The scorecard: scores of published forecasts, made as the bars that they were about arrive.
+"""The scorer: scores published forecasts as the bars that they cover arrive.
 
-Every committed forecast is scored, also those of one `as_of` of which only the newest counts: that is for the
-reader of the scores to choose. Each score is made once. From the cutoff on, all prices are of one vintage,
-the newest at scoring: what came is brought to the forecast's own units by what the cutoff's price is now.
+Every committed forecast is scored, even if a newer one for the same `as_of` replaces it: whoever reads the
+scores chooses among them. Each step is scored once. A source may rescale its past prices, for example after a
+split. Scoring therefore reads all prices from the cutoff on as they are now, and converts the arrived price
+to the forecast's units by the ratio of the cutoff's price then and now (by their difference with
+`transform = "diff"`).
 """
 
 import logging
@@ -18,7 +20,7 @@ import stamina
 from deltalake.exceptions import CommitFailedError
 
 from forecasting import contract
-from forecasting.as_of import parse_as_of
+from forecasting.calendar import BarCalendar
 from forecasting.commands import command
 from forecasting.digests import digest_bytes
 from forecasting.errors import NightcastError, StoreError, first_line
@@ -34,10 +36,10 @@ from forecasting.records import Record
 from forecasting.scoring.score_table import PINBALL, SCORES, ScoreTable, step_numbers
 from forecasting.storage import Storage
 
-# Scores in one commit: 1,000 series' forecasts of a month, or one night of 30,000 series. 0.5 GB of memory.
+# Scores in one commit: a month of forecasts of 1,000 series, or one night of 30,000 series; 0.5 GB of memory.
 _COMMIT_ROWS = 2_000_000
-# Where another scorer of the panel was faster, look again at what it wrote; half a minute in all, at most.
-_IN_TURN = stamina.retry(
+# If another scorer of the panel commits first, read its scores and try again, for half a minute at most.
+_RETRY_ON_CONFLICT = stamina.retry(
     on=CommitFailedError, attempts=10, timeout=None, wait_initial=0.1, wait_max=4, wait_jitter=1
 )
 
@@ -46,14 +48,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoreReport(Record):
-    """What scoring a panel's forecasts came to.
+    """The result of scoring a panel's forecasts.
 
     Attributes:
         panel: the panel's name.
-        forecasts: how many are published.
-        open: how many of those were waiting for bars.
-        scored: how many scores were added, one for each series and step.
-        skipped: those that cannot be scored, and why: a sentence each.
+        forecasts: number of published forecasts.
+        open: number of those that were waiting for bars.
+        scored: number of scores added, one for each series and step.
+        skipped: one sentence for each forecast that could not be scored, with the reason.
     """
 
     panel: str
@@ -65,7 +67,7 @@ class ScoreReport(Record):
 
 @dataclass(frozen=True)
 class _Published:
-    """A committed forecast: its folder (with a `/`), its manifest, and the manifest's instants."""
+    """A committed forecast: its folder (with a trailing `/`), its manifest, and the manifest's instants."""
 
     folder: str
     manifest: Published
@@ -75,24 +77,23 @@ class _Published:
 
     @property
     def id(self) -> str:
-        """Its identity."""
         return self.manifest.forecast_id
 
 
 def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> ScoreReport:
-    """Score whatever has arrived of what was forecast and has no score yet.
+    """Score every step of the panel's forecasts whose bar has arrived and that has no score yet.
 
-    A forecast that is damaged is left out and named. Killed at any instant, this leaves whole forecasts
-    scored or not; the next time goes on from there. A series that never gets a bar waits until another
-    horizon has passed.
+    Damaged forecasts are skipped and reported. If the process is killed, the scores committed so far stay,
+    and the next call continues from there. A series whose bars never arrive keeps its forecast open for one
+    more horizon; then the forecast is settled.
 
     Args:
-        panel: whose forecasts.
-        storage: where they, the prices and the scores are.
+        panel: the panel to score.
+        storage: the store with the forecasts, the prices and the scores.
         now: datetime64, UTC; the scores' `scored_at`.
 
     Raises:
-        StoreError: there are no prices, or others kept writing to the scores.
+        StoreError: the store has no prices of the panel, or other writers kept changing the score table.
     """
     table = ScoreTable.find(storage, panel.name)
     committed, found, skipped = 0, [], []
@@ -102,7 +103,7 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
             continue
         data = storage.find(f"{folder}{MANIFEST}")
         if data is None:
-            continue  # on its way, or killed
+            continue  # not committed yet, or its run was killed
         committed += 1
         try:
             found.append(_published(panel, folder, data))
@@ -119,21 +120,21 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
             skipped += done.skipped
     except CommitFailedError as error:
         raise StoreError(
-            f"cannot write scores of panel {panel.name} to {storage.uri} ({error}); "
-            f"let its other runs end, then run: {command('score', panel, store=storage.uri)}"
+            f"other runs keep writing scores of panel {panel.name} to {storage.uri} ({error}); "
+            f"wait until they end, then run: {command('score', panel, store=storage.uri)}"
         ) from error
     return _warned(ScoreReport(panel.name, committed, len(found), scored, tuple(skipped)))
 
 
 def _folders(storage: Storage, panel: str) -> list[str]:
-    """The folders (with a `/`) of all forecasts, committed or not; no look is taken into them."""
+    """The folders (with a trailing `/`) of all forecasts, committed or not. Does not list their contents."""
     dates = storage.folders(forecasts_folder(panel))
     return [f"{folder}/" for date in dates for folder in storage.folders(date) if "/id=" in folder]
 
 
 def _published(panel: Panel, folder: str, data: bytes) -> _Published:
     manifest = Published.from_json(data)
-    as_of = parse_as_of(manifest.as_of, panel.bars.freq)
+    as_of = panel.instant(manifest.as_of)
     return _Published(folder, manifest, as_of, _utc(manifest.known_at), _utc(manifest.published_at))
 
 
@@ -145,16 +146,16 @@ def _warned(report: ScoreReport) -> ScoreReport:
 
 @dataclass(frozen=True)
 class _Done:
-    """What one commit came to: how many forecasts were gone through, and how many scores they got."""
+    """The result of one commit: how many forecasts were processed, and how many scores were added."""
 
     taken: int
     rows: int
     skipped: tuple[str, ...]
 
 
-@_IN_TURN
+@_RETRY_ON_CONFLICT
 def _score_some(panel: Panel, storage: Storage, waiting: Sequence[_Published], now: np.datetime64) -> _Done:
-    """Score forecasts, in their order, until there is enough for a commit."""
+    """Score forecasts in order until there are enough scores for a commit."""
     table = ScoreTable.create(storage, panel.name)
     arrived = _Arrived.since(panel, storage, waiting[0].as_of)
     known = table.scored([each.id for each in waiting], pa.array(arrived.ids, pa.string()), arrived.begin)
@@ -165,7 +166,7 @@ def _score_some(panel: Panel, storage: Storage, waiting: Sequence[_Published], n
     for number, published in enumerate(waiting):
         taken += 1
         if table.is_settled(published.id):
-            continue  # by another scorer, meanwhile
+            continue  # another scorer settled it meanwhile
         try:
             first, stop = np.searchsorted(known, [number * arrived.steps, (number + 1) * arrived.steps])
             part = _score(panel, storage, published, arrived, known[first:stop])
@@ -184,14 +185,14 @@ def _score_some(panel: Panel, storage: Storage, waiting: Sequence[_Published], n
 
 @dataclass(frozen=True)
 class _Arrived:
-    """The newest prices since the oldest cutoff that anything here is about.
+    """The newest prices since the oldest cutoff of the forecasts to score.
 
     Attributes:
         ids: S series, sorted.
-        days: (D,) datetime64[us]; all bars that any of them has, sorted.
-        keys: (N,) int64, sorted; the series and day of each price.
+        days: (D,) datetime64[us], sorted; every bar that any series has.
+        keys: (N,) int64, sorted; the series and bar of each price, as series * D + bar.
         y: (N,) float64; the prices.
-        begin: the oldest bar that was asked for.
+        begin: the oldest bar that was read.
     """
 
     ids: tuple[str, ...]
@@ -202,7 +203,10 @@ class _Arrived:
 
     @classmethod
     def since(cls, panel: Panel, storage: Storage, as_of: np.datetime64) -> Self:
-        """The prices since any cutoff that a forecast `as_of` then may have: series were not stale yet."""
+        """Read the prices since the oldest cutoff that a forecast made at `as_of` can have.
+
+        A series lags behind `as_of` by `[audit].stale_bars` at most; the audit leaves staler ones out.
+        """
         spare = max(panel.audit.stale_bars, panel.forecast.horizon) + 1
         begin = panel.calendar.back(as_of, spare)
         rows = PriceTable(storage, panel).newest_since(begin, [panel.forecast.target])
@@ -210,30 +214,39 @@ class _Arrived:
         days, day = np.unique(bars.ds, return_inverse=True)
         return cls(bars.ids, days, bars.series.astype(np.int64) * len(days) + day, bars.y, begin)
 
+    def bars_since(self, as_of: np.datetime64, calendar: BarCalendar) -> int:
+        """Number of calendar bars after `as_of`, up to the newest price; 0 without prices.
+
+        Counts backwards from the newest price, because the calendar may end before the forecast's horizon.
+        """
+        if not len(self.days):
+            return 0
+        return int(calendar.position(self.days[-1]) - calendar.position(as_of))
+
     @property
     def steps(self) -> int:
-        """How many `step_numbers` one forecast has."""
+        """Number of `step_numbers` that one forecast can have."""
         return len(self.ids) * (1 << 15)
 
     @cached_property
     def codes(self) -> pa.Array:
-        """The ids, to look series up in."""
+        """The ids as an Arrow array, for look-ups."""
         return pa.array(self.ids, pa.string())
 
     def prices(self, series: np.ndarray, ds: np.ndarray) -> np.ndarray:
-        """(N,) the price of each series (-1: not here) at each bar; NaN where there is none."""
+        """(N,) the price of each series (-1 if unknown) at each bar; NaN where there is none."""
         if not len(self.keys):
             return np.full(len(ds), np.nan)
         day = np.minimum(np.searchsorted(self.days, ds), len(self.days) - 1)
         keys = series.astype(np.int64) * len(self.days) + day
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        there = (self.keys[place] == keys) & (self.days[day] == ds) & (series >= 0)
-        return np.where(there, self.y[place], np.nan)
+        found = (self.keys[place] == keys) & (self.days[day] == ds) & (series >= 0)
+        return np.where(found, self.y[place], np.nan)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The new scores of one forecast, and whether there is nothing more to come."""
+    """The new scores of one forecast, and whether they settle it."""
 
     rows: pa.Table
     settled: bool
@@ -242,25 +255,24 @@ class _Part:
 def _score(
     panel: Panel, storage: Storage, published: _Published, arrived: _Arrived, known: np.ndarray
 ) -> _Part:
-    """The scores that a forecast can get now and has not; `known` are the `step_numbers` it has.
+    """Score the steps of a forecast that have a price but no score. `known` holds the scored `step_numbers`.
 
     Raises:
-        StoreError: its bytes are not those that were published.
-        ContractError: it breaks the contract.
-        ModelError: there are no random walks to compare it with.
+        StoreError: the forecast's bytes are not those that were published.
+        ContractError: the forecast breaks the contract.
+        ModelError: the random walks cannot be fitted again.
     """
     path = published.folder + FORECAST
     data = storage.get(path)
     if digest_bytes(data) != published.manifest.digest:
-        raise StoreError("its digest is not the one in its manifest; publish it again")
+        raise StoreError("its digest differs from the one in its manifest; publish it again")
     forecast = contract.from_bytes(data, path)
     series = pc.index_in(forecast["unique_id"], arrived.codes).combine_chunks().fill_null(-1).to_numpy()
     h = forecast["h"].to_numpy()
-    y = _in_its_units(panel, forecast, series, arrived)
+    y = _in_forecast_units(panel, forecast, series, arrived)
     scored = np.isin(step_numbers(0, series, h, len(arrived.ids)), known % arrived.steps)
     new = np.flatnonzero(np.isfinite(y) & ~scored)
-    last = panel.calendar.future(published.as_of, 2 * int(h.max()))[-1]
-    overdue = len(arrived.days) > 0 and arrived.days[-1] > last
+    overdue = arrived.bars_since(published.as_of, panel.calendar) > 2 * int(h.max())
     settled = bool(len(new) + len(known) == forecast.num_rows or overdue)
     if not len(new):
         return _Part(SCORES.empty_table(), settled)
@@ -268,16 +280,16 @@ def _score(
     return _Part(_rows(published, forecast.take(new), walks.take(new), y[new]), settled)
 
 
-def _in_its_units(panel: Panel, forecast: pa.Table, series: np.ndarray, arrived: _Arrived) -> np.ndarray:
-    """(N,) the price that came at each row's bar, in the forecast's own units; NaN where none has."""
-    came = arrived.prices(series, _instants(forecast, "ds"))
+def _in_forecast_units(panel: Panel, forecast: pa.Table, series: np.ndarray, arrived: _Arrived) -> np.ndarray:
+    """(N,) the price that arrived for each row's bar, in the forecast's units; NaN where none arrived."""
+    y = arrived.prices(series, _instants(forecast, "ds"))
     then, now = forecast["y_cutoff"].to_numpy(), arrived.prices(series, _instants(forecast, "cutoff"))
-    units: np.ndarray = came * (then / now) if panel.forecast.transform == "log" else came + (then - now)
-    return units
+    converted: np.ndarray = y * (then / now) if panel.forecast.transform == "log" else y + (then - now)
+    return converted
 
 
 def _rows(published: _Published, forecast: pa.Table, walks: pa.Table, y: np.ndarray) -> pa.Table:
-    """The scores (`SCORES`) of rows whose bars came at the prices `y` (N,)."""
+    """The scores (`SCORES`) of N forecast rows, whose bars arrived at the prices `y` (N,)."""
     quantiles = _stack(forecast, COLUMNS)
     pinball = _pinball(y, quantiles)
     columns: dict[str, Any] = {
@@ -305,7 +317,7 @@ def _rows(published: _Published, forecast: pa.Table, walks: pa.Table, y: np.ndar
 
 
 def _array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
-    """A column of numbers, or of one value repeated."""
+    """A column from an array of numbers, or from one value repeated."""
     if isinstance(values, str | bool):
         return pa.repeat(pa.scalar(values, kind), count)
     if isinstance(values, np.datetime64):
@@ -329,5 +341,5 @@ def _instants(table: pa.Table, name: str) -> np.ndarray:
 
 
 def _utc(text: str) -> np.datetime64:
-    """An instant of a manifest, ISO 8601 in UTC."""
+    """Parse an instant of a manifest, ISO 8601 in UTC."""
     return np.datetime64(text.removesuffix("Z").removesuffix("+00:00"), "us")

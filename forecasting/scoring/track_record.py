@@ -1,8 +1,8 @@
-"""Realised scores: what published forecasts were worth, over time, and how sure one can be of that.
+"""Realised scores: the skill and coverage of published forecasts over time, with standard errors.
 
-Of several forecasts for one `as_of` and origin the newest committed one counts, of the final ones if there
-are any. Forecasts that start a few bars apart are about almost the same bars: what they got right or wrong
-together is one piece of evidence, and only windows that do not overlap are independent.
+Of several forecasts for one `as_of` and origin, the newest committed one counts; a final forecast counts
+before a provisional one. Forecasts that start a few bars apart cover almost the same bars, so their errors
+are correlated: only windows that do not overlap count as independent evidence.
 """
 
 import logging
@@ -23,27 +23,28 @@ from forecasting.prices.delta import instant_scalar
 from forecasting.scoring.score_table import ScoreTable, no_sums
 from forecasting.storage import Storage
 
-SPANS = (90, 365, None)  # days of `as_of`s; None: all there are
+SPANS = (90, 365, None)  # days of `as_of`s; None for all
 
 _log = logging.getLogger(__name__)
 
-# Of several forecasts for one `as_of` and origin, these tell which one counts.
+# Columns that decide which of several forecasts for one `as_of` and origin counts.
 _WHICH = ["provisional", "known_at", "published_at"]
 _KEYS = ["origin", "as_of", "forecast_id", *_WHICH, "unique_id", "model"]
-# What is summed over the steps of a forecast of a series; the change is the same at each of them.
+# Columns summed over the steps of one forecast of one series, and those of which the maximum is taken. The
+# in-sample change is the same at every step.
 _SUMS = ("rows", "loss", "random_walk_loss", "ewma_walk_loss", "error", "sign", "inside_80", "inside_90")
-_ONES = ("in_sample_change", "h")
+_MAXIMA = ("in_sample_change", "h")
 _DAY = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its give or take.
+    """An estimate with its standard error.
 
     Attributes:
-        value: None where nothing can be said.
-        error: its standard error, by the independent windows; None where they are too few to tell.
-        freedom: how many degrees of freedom that has.
+        value: the estimate; None where it cannot be computed.
+        error: the standard error, from the independent windows; None where there are too few of them.
+        freedom: degrees of freedom of the standard error.
     """
 
     value: float | None
@@ -51,7 +52,7 @@ class Estimate:
     freedom: int = 0
 
     def is_below(self, limit: float, chance: float) -> bool:
-        """Whether it is below `limit` by more than luck, which would do that with a `chance` at most."""
+        """Whether the estimate is significantly below `limit`: one-sided t-test at the level `chance`."""
         if self.value is None or self.error is None or self.value >= limit:
             return False
         if not self.error:
@@ -59,25 +60,30 @@ class Estimate:
         return student_p_value((limit - self.value) / self.error, self.freedom) / 2 < chance
 
     def is_above(self, limit: float, chance: float) -> bool:
-        """Whether it is above `limit` by more than luck."""
-        turned = None if self.value is None else -self.value
-        return Estimate(turned, self.error, self.freedom).is_below(-limit, chance)
+        """Whether the estimate is significantly above `limit`: one-sided t-test at the level `chance`."""
+        negated = None if self.value is None else -self.value
+        return Estimate(negated, self.error, self.freedom).is_below(-limit, chance)
 
 
 @dataclass(frozen=True)
 class Realised:
-    """What the forecasts of one origin over one span turned out to be worth.
+    """The realised scores of one origin's forecasts over one span.
 
     Attributes:
         origin: `live` or `backfill`.
-        days: how many days of `as_of`s, up to the newest one; None: all.
-        forecasts: how many count; series: how many they are of; steps: how many prices that they were about.
-        first: the oldest `as_of`; last: the newest.
-        independent: how many of the forecasts' windows do not overlap.
-        skill: against the random walk; skill_to_ewma_walk: against the EWMA walk.
-        coverage_80: the share of prices inside the 80% band; coverage_90: inside the 90% band.
-        above: the share of prices above the median; one on it counts half.
-        bias: the mean of price less median, in in-sample changes; above 0 the median was too low.
+        days: length of the span in days of `as_of`s, up to the newest one; None for all.
+        forecasts: number of forecasts that count.
+        series: number of series in them.
+        steps: number of prices scored.
+        first: the oldest `as_of`.
+        last: the newest `as_of`.
+        independent: number of the forecasts' windows that do not overlap.
+        skill: skill against the random walk.
+        skill_to_ewma_walk: skill against the EWMA walk.
+        coverage_80: share of prices inside the 80% interval.
+        coverage_90: share of prices inside the 90% interval.
+        above: share of prices above the median; a price equal to the median counts half.
+        bias: mean of price minus median, in in-sample changes; positive when the median was too low.
     """
 
     origin: str
@@ -102,26 +108,26 @@ def read_tally(
     until: np.datetime64 | None = None,
     since: np.datetime64 | None = None,
 ) -> pd.DataFrame:
-    """What each forecast of a series has lost so far, a row each: sums over its steps.
+    """Return sums of the scores over the steps: one row for each forecast of a series.
 
-    Of several forecasts for one `as_of` and origin only the one that counts is there.
+    Of several forecasts for one `as_of` and origin, only the one that counts is included.
 
     Args:
-        storage: where the scores are.
-        panel: whose.
-        until: no score of a later bar counts; None: all do.
-        since: no forecast for an earlier `as_of` counts; None: all do.
+        storage: the store with the scores.
+        panel: the panel's name.
+        until: ignore scores of later bars; None for no limit.
+        since: ignore forecasts for an earlier `as_of`; None for no limit.
 
     Returns:
-        `origin`, `as_of` (datetime64), `forecast_id`, `unique_id`, `model`; `rows`, how many steps; the sums
-        of `loss`, `random_walk_loss`, `ewma_walk_loss` and `error`, all in in-sample changes (NaN where a
-        series had never moved); those of `sign` (of price less median), `inside_80` and `inside_90`; `h`,
-        the last step.
+        A frame with these columns: `origin`, `as_of` (datetime64), `forecast_id`, `unique_id`, `model`;
+        `rows`, the number of steps; the sums of `loss`, `random_walk_loss`, `ewma_walk_loss` and `error`, in
+        in-sample changes (NaN where a series never moved); the sums of `sign` (of price minus median),
+        `inside_80` and `inside_90`; `h`, the last step.
 
     Raises:
-        StoreError: a newer version of this package wrote the scores, or a file of theirs is gone.
+        StoreError: a newer version of this package wrote the scores, or one of their files is missing.
     """
-    table, how = ScoreTable.find(storage, panel), dict.fromkeys(_SUMS, "sum") | dict.fromkeys(_ONES, "max")
+    table, how = ScoreTable.find(storage, panel), dict.fromkeys(_SUMS, "sum") | dict.fromkeys(_MAXIMA, "max")
     sums = no_sums(_KEYS, how) if table is None else table.sums(_KEYS, how, _condition(until, since))
     frame: pd.DataFrame = sums.to_pandas()
     for name in ("as_of", "known_at", "published_at"):
@@ -130,7 +136,7 @@ def read_tally(
     change = change.where(change > 0)
     for name in ("loss", "random_walk_loss", "ewma_walk_loss", "error"):
         frame[name] /= change
-    return _that_count(frame)
+    return _counting(frame)
 
 
 def try_tally(
@@ -139,11 +145,11 @@ def try_tally(
     until: np.datetime64 | None = None,
     since: np.datetime64 | None = None,
 ) -> pd.DataFrame | None:
-    """The same, or None with a warning where the scores are damaged: no forecast needs them."""
+    """Return `read_tally`, or None with a warning if the scores are damaged: no forecast needs them."""
     try:
         return read_tally(storage, panel, until, since)
     except (NightcastError, DeltaError, pa.ArrowInvalid) as error:
-        _log.warning("scores: they cannot be read and count for nothing: %s", error)
+        _log.warning("scores: ignored, because they cannot be read: %s", error)
         return None
 
 
@@ -151,7 +157,7 @@ def _condition(until: np.datetime64 | None, since: np.datetime64 | None) -> pc.E
     parts = []
     if until is not None:
         parts.append(pc.field("ds") <= instant_scalar(until))
-    if since is not None:  # its bars are later: that says which files to read
+    if since is not None:  # a forecast's bars are later than its `as_of`; the bound on `ds` prunes files
         parts += [pc.field("as_of") >= instant_scalar(since), pc.field("ds") >= instant_scalar(since)]
     if not parts:
         return None
@@ -161,9 +167,9 @@ def _condition(until: np.datetime64 | None, since: np.datetime64 | None) -> pc.E
     return condition
 
 
-def _that_count(frame: pd.DataFrame) -> pd.DataFrame:
+def _counting(frame: pd.DataFrame) -> pd.DataFrame:
     forecasts = frame[["origin", "as_of", "forecast_id", *_WHICH]].drop_duplicates()
-    forecasts = forecasts.sort_values(_WHICH, ascending=[False, True, True])  # the final ones last
+    forecasts = forecasts.sort_values(_WHICH, ascending=[False, True, True])  # final forecasts last
     newest = forecasts.groupby(["origin", "as_of"])["forecast_id"].last()
     counting = newest.reset_index().drop(columns="as_of")
     kept = frame.merge(counting, on=["origin", "forecast_id"])
@@ -171,7 +177,7 @@ def _that_count(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def realised(panel: Panel, tally: pd.DataFrame) -> list[Realised]:
-    """The table of what was realised: live first, then backfilled, each over `SPANS` of days."""
+    """Return the realised scores of live, then of backfilled forecasts, each over `SPANS` of days."""
     found = []
     for origin in ("live", "backfill"):
         own = tally[tally["origin"] == origin]
@@ -185,7 +191,7 @@ def realised(panel: Panel, tally: pd.DataFrame) -> list[Realised]:
 
 
 def summarise_span(panel: Panel, origin: str, days: int | None, tally: pd.DataFrame) -> Realised:
-    """What these forecasts, at least one, were worth; `tally` is of `read_tally`."""
+    """Return the realised scores of at least one forecast; `tally` is a part of `read_tally`."""
     dates, date = np.unique(tally["as_of"].to_numpy(), return_inverse=True)
     independent = independent_windows(panel.calendar, dates, panel.forecast.horizon)
     sums = _Sums(tally, date, len(dates), independent)
@@ -209,7 +215,7 @@ def summarise_span(panel: Panel, origin: str, days: int | None, tally: pd.DataFr
 
 
 def independent_windows(calendar: BarCalendar, dates: np.ndarray, horizon: int) -> int:
-    """How many windows of `horizon` bars after some of these dates (sorted) do not overlap, at most."""
+    """Return the largest number of windows of `horizon` bars after sorted `dates` that do not overlap."""
     count, free = 0, np.iinfo(np.int64).min
     for position in calendar.position(dates.astype("datetime64[us]")):
         if position >= free:
@@ -219,10 +225,10 @@ def independent_windows(calendar: BarCalendar, dates: np.ndarray, horizon: int) 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Means over forecasts' steps, and how far they might be off.
+    """Means over the forecasts' steps, with standard errors.
 
-    A mean's error follows from what each date adds to it: the variance of that over dates, by one less than
-    the independent windows. So it is at the gate, which counts them in the same way.
+    The squared standard error of a mean is the variance over dates of each date's contribution, divided by
+    the number of independent windows minus one. The gate computes its standard errors the same way.
     """
 
     tally: pd.DataFrame
@@ -231,7 +237,7 @@ class _Sums:
     independent: int
 
     def mean(self, sums: np.ndarray) -> Estimate:
-        """The mean over all steps of what `sums` (N,) adds up for each row."""
+        """The mean over all steps; `sums` (N,) holds each row's sum over its steps."""
         known = np.isfinite(sums)
         rows = np.where(known, self.tally["rows"].to_numpy(), 0)
         if not rows.sum():
@@ -241,7 +247,7 @@ class _Sums:
         return self._estimate(mean, self._by_date(sums - mean * rows) / rows.sum(), 1.0)
 
     def skill(self, reference: str) -> Estimate:
-        """1 - the geometric mean over series of the ratio of our loss to the reference's."""
+        """1 - the geometric mean over series of the ratio of the forecasts' loss to the reference's."""
         series, count = _codes(self.tally["unique_id"])
         loss, other = self.tally["loss"].to_numpy(), self.tally[reference].to_numpy()
         known = np.isfinite(loss)
@@ -261,7 +267,7 @@ class _Sums:
         return np.bincount(self.date, values, self.dates)
 
     def _estimate(self, value: float, adds: np.ndarray, factor: float) -> Estimate:
-        """The estimate, and its error where each date adds so much to what it is not (D,)."""
+        """The estimate with its standard error; `adds` (D,) holds each date's contribution to the error."""
         if self.independent < MIN_INDEPENDENT:
             return Estimate(value)
         freedom = self.independent - 1
@@ -270,9 +276,11 @@ class _Sums:
 
 
 def by_series(tally: pd.DataFrame) -> pd.DataFrame:
-    """By `unique_id`: `skill`, `skill_to_ewma_walk`, both coverages, `above`, `bias`, `forecasts`.
+    """Return the realised scores of each series.
 
-    Skill is NaN where the reference lost nothing.
+    Returns:
+        A frame by `unique_id` with `skill`, `skill_to_ewma_walk`, `coverage_80`, `coverage_90`, `above`,
+        `bias` and `forecasts`. Skill is NaN where the reference's loss is zero.
     """
     groups = tally.groupby("unique_id")
     sums = groups[list(_SUMS)].sum()
@@ -295,10 +303,16 @@ def by_series(tally: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_time(tally: pd.DataFrame, days: int, horizon: int) -> pd.DataFrame:
-    """By `as_of`: how its forecast did, and how all those of the last `days` up to it did together.
+    """Return the scores of each `as_of`, and of all forecasts of the `days` up to it.
 
-    `tally` is of one origin. Columns: `skill`, `coverage_80`, `coverage_90`; the same with `_so_far` for the
-    span; `whole`, whether all of the `horizon` bars have arrived for some series.
+    Args:
+        tally: rows of `read_tally`, of one origin.
+        days: length of the trailing span.
+        horizon: number of bars in a forecast.
+
+    Returns:
+        A frame by `as_of` with `skill`, `coverage_80` and `coverage_90` of its forecast; the same with
+        `_so_far` for the trailing span; `whole`, whether all `horizon` bars have arrived for some series.
     """
     dates, date = np.unique(tally["as_of"].to_numpy(), return_inverse=True)
     series, count = _codes(tally["unique_id"])
@@ -326,8 +340,8 @@ def over_time(tally: pd.DataFrame, days: int, horizon: int) -> pd.DataFrame:
 
 
 def _skills(loss: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """(T,) skill of each row's losses (T, S), over the series that the reference lost on; NaN without any."""
-    # What cumulated sums leave of nothing is not quite nothing.
+    """(T,) skill by row of losses (T, S), over the series with a positive reference loss; NaN without any."""
+    # Differences of cumulated sums leave rounding errors where the loss is zero.
     known = reference > 1e-9 * np.maximum(reference.max(axis=1, keepdims=True), np.finfo(float).tiny)
     ratio = np.divide(loss, reference, out=np.ones_like(loss), where=known)
     logs = np.where(known, np.log(np.maximum(ratio, np.finfo(float).tiny)), 0.0)

@@ -1,4 +1,4 @@
-"""Which model publishes: when to train a challenger, and what the gate makes of it."""
+"""Challengers: when to train one, and the decision that the gate makes about it."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from forecasting import __version__
-from forecasting.as_of import as_of_label, parse_as_of
 from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import ModelError
 from forecasting.evaluation.verdict import BEST, CHAMPION
 from forecasting.models.baselines import EwmaWalk
+from forecasting.models.presets import preset_of
 from forecasting.models.registry import ModelMetadata, Registry
 from forecasting.models.training import train_network
 from forecasting.models.windows import build_windows
@@ -25,27 +25,27 @@ from forecasting.scoring.limits import beyond_limits
 from forecasting.selection.gate import Incumbents, judge, training_end
 from forecasting.storage import Storage
 
-# New data is material, and a challenger due, when there is so much more to train on. The bars of a week are
-# less for any panel that a network is any good for; a series that the panel did not have may well be more.
+# A challenger is due when the training data has grown by this share. A week of bars is less in any panel that
+# is large enough for a network; a new series may be more.
 MATERIAL = 0.05
 
 _log = logging.getLogger(__name__)
 
 
-# Whether a run retrains when that is due, now, or never.
+# `auto` trains a challenger when one is due, `retrain` always, `load` never.
 Mode = Literal["auto", "retrain", "load"]
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """What there is to train on, and what is held out.
+    """The data to train on, and the holdout.
 
     Attributes:
         training_end: the last bar that a version may train on, as datetime64 text.
-        training_bars: bars by then.
-        training_windows: windows that end by then.
-        holdout_windows: windows after it, none of whose targets a version has seen.
-        version: the version that training on these rows with this panel's settings makes.
+        training_bars: number of bars up to `training_end`.
+        training_windows: number of windows that end by `training_end`.
+        holdout_windows: number of windows whose targets all lie after `training_end`.
+        version: the version that training on these rows with the panel's settings makes.
     """
 
     training_end: str
@@ -56,10 +56,10 @@ class WindowPlan:
 
 
 def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowPlan:
-    """Count the windows and name the version that training would make; nothing is trained."""
+    """Count the windows, and compute the version that training would make. Trains nothing."""
     calendar = panel.calendar
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
-    end = training_end(calendar, parse_as_of(snapshot.as_of, panel.bars.freq), panel.retrain.holdout)
+    end = training_end(calendar, panel.instant(snapshot.as_of), panel.retrain.holdout)
     windows = build_windows(panel, bars, calendar) if bars.ids else None
     usable = bars.until(end)
     identity = {
@@ -77,27 +77,27 @@ def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowP
 
 
 def settings_digest(panel: Panel) -> str:
-    """Digest of the settings that a trained model depends on."""
+    """Return the digest of the settings that a trained model depends on."""
     return digest_record(panel.model_keys())
 
 
 def next_step(panel: Panel, trained_for: str) -> str:
-    """When the challenger after a training for that `as_of` is due, in one sentence."""
-    last = parse_as_of(trained_for, panel.bars.freq) + np.timedelta64(panel.retrain.max_age_days, "D")
+    """Return one sentence that says when the next challenger is due after a training for `trained_for`."""
+    last = panel.instant(trained_for) + np.timedelta64(panel.retrain.max_age_days, "D")
     return (
-        f"The next challenger is due after {as_of_label(last, panel.bars.freq)}, or when there is "
-        f"{MATERIAL:.0%} more to train on, or when the model's settings change, "
-        "or when published forecasts turn out worse than [scoring] allows."
+        f"The next challenger is due after {panel.label(last)}, or earlier if the training data grows by "
+        f"{MATERIAL:.0%}, the model's settings change, or published forecasts score below the limits in "
+        "[scoring]."
     )
 
 
 def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan) -> str | None:
-    """Why a challenger is due at `as_of`, in words; None when the decision that stands is good for longer.
+    """Return why a challenger is due at `as_of`; None where the standing decision is still good.
 
-    It is the same whoever publishes by that decision: a challenger that was refused, a baseline that stands
-    in or a promotion by hand make none due. Forecasts that turned out worse than the panel's limits do, and
-    are named before age; but not again before the panel has rested since the last training that they
-    called for.
+    Who publishes by that decision does not matter: a refused challenger, a baseline that publishes or a
+    promotion by hand do not make a challenger due. Scores below the panel's limits do, and are reported
+    before the age of the model; but only once `[scoring].rest_days` have passed since the last training
+    that scores called for.
     """
     log = DecisionLog(storage, panel.name)
     decision = log.standing(as_of)
@@ -107,11 +107,11 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
         return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
-    return _disappointed(panel, storage, log, as_of) or _outgrown(panel, as_of, decision, plan)
+    return _scores_reason(panel, storage, log, as_of) or _age_reason(panel, as_of, decision, plan)
 
 
-def _outgrown(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) -> str | None:
-    """That the last training is long ago, or was on much less, in words."""
+def _age_reason(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) -> str | None:
+    """Why the last training is outdated: it is too old, or was on much less data. None if it is not."""
     trained_for = decision.trained_as_of
     days = _days_between(panel, trained_for, as_of)
     if days > panel.retrain.max_age_days:
@@ -119,16 +119,17 @@ def _outgrown(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) ->
         return f"the last training was for {trained_for}, {days} days ago (max_age_days = {limit})"
     if _is_material(plan, decision):
         return (
-            f"there are {plan.training_bars} bars to train on, against {decision.training_bars} at the last "
-            f"training, for {trained_for}"
+            f"there are {plan.training_bars} bars to train on; the last training, for {trained_for}, had "
+            f"{decision.training_bars}"
         )
     return None
 
 
-def _disappointed(panel: Panel, storage: Storage, log: DecisionLog, as_of: str) -> str | None:
-    """What published forecasts did wrong, in words; None while the panel rests from their last call.
+def _scores_reason(panel: Panel, storage: Storage, log: DecisionLog, as_of: str) -> str | None:
+    """Which limit the scores exceed, in words; None if none, or while the panel rests.
 
-    Trainings for other reasons are no rest: where one comes every week, there would never be a call.
+    A rest lasts `[scoring].rest_days` from the last training that scores called for. Trainings for other
+    reasons start no rest: with one every week, scores would never call for a training.
     """
     beyond = beyond_limits(panel, storage, as_of)
     if beyond is None:
@@ -139,7 +140,7 @@ def _disappointed(panel: Panel, storage: Storage, log: DecisionLog, as_of: str) 
 
 
 def _days_between(panel: Panel, earlier: str, later: str) -> int:
-    age = parse_as_of(later, panel.bars.freq) - parse_as_of(earlier, panel.bars.freq)
+    age = panel.instant(later) - panel.instant(earlier)
     return int(age / np.timedelta64(1, "D"))
 
 
@@ -152,20 +153,20 @@ def _is_material(plan: WindowPlan, decision: Decision) -> bool:
 def is_training_due(
     panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan, mode: Mode = "auto"
 ) -> bool:
-    """Whether to train a challenger: as `mode` says, or when the standing decision is due."""
+    """Whether to train a challenger: as `mode` says; with `auto`, when one is due."""
     if mode != "auto":
         return mode == "retrain"
     reason = retrain_reason(panel, storage, snapshot.as_of, plan)
     if reason is not None:
-        _log.info("model: retraining, as %s", reason)
+        _log.info("model: retraining, because %s", reason)
     return reason is not None
 
 
 def load_decision(panel: Panel, storage: Storage, as_of: str) -> Decision:
-    """The decision that stands at `as_of`.
+    """Return the decision that stands at `as_of`.
 
     Raises:
-        ModelError: there is none, or it was made for other model settings.
+        ModelError: there is no decision, or it was made for other model settings.
     """
     decision = DecisionLog(storage, panel.name).standing(as_of)
     if decision is None:
@@ -183,12 +184,14 @@ def load_decision(panel: Panel, storage: Storage, as_of: str) -> Decision:
 def retrain(
     panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPlan, on_progress: Progress = silent
 ) -> Decision:
-    """Train a challenger, unless this very version is there already, and let the gate decide who publishes.
+    """Train a challenger, and let the gate decide who publishes.
 
-    A baseline stands in, and nothing is trained, where no window fits into the history.
+    A version that is in the store already is not trained again. If no training window fits into the history,
+    nothing is trained and the EWMA walk publishes.
 
     Raises:
-        ModelError: the training fails or takes longer than the panel allows.
+        ModelError: the training fails or takes longer than the panel allows, or the history is too short for
+            a preset without a gate.
     """
     registry, log = Registry(storage, panel.name), DecisionLog(storage, panel.name)
     standing = log.standing(snapshot.as_of)
@@ -198,7 +201,7 @@ def retrain(
         and _is_judged(log, snapshot.as_of, plan.version)
     ):
         _log.info(
-            "model %s is already trained on exactly these rows and judged; nothing to train", plan.version
+            "model: version %s was already trained on these rows and tested; nothing to train", plan.version
         )
         return standing
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
@@ -208,13 +211,13 @@ def retrain(
         if not registry.is_intact(plan.version):
             _train(panel, registry, bars, plan, on_progress)
         decision = _decide(panel, storage, bars, snapshot.as_of, plan)
-    # By the scores and not by the reason of this run: a training by hand answers their call as well.
-    scores = _disappointed(panel, storage, log, snapshot.as_of) or ""
+    # Recorded whatever the reason of this run: a training started by hand answers the scores' call as well.
+    scores = _scores_reason(panel, storage, log, snapshot.as_of) or ""
     return log.append(replace(decision, scores=scores))
 
 
 def _is_judged(log: DecisionLog, as_of: str, version: str) -> bool:
-    """Whether the gate's last word was on this version and for this `as_of`, whatever a person said since."""
+    """Whether the gate's newest decision is on this version and `as_of`. Decisions by hand do not count."""
     judged = [decision for decision in log.all(as_of) if not decision.by_hand]
     return bool(judged) and (judged[-1].as_of, judged[-1].challenger) == (as_of, version)
 
@@ -239,7 +242,7 @@ def _train(panel: Panel, registry: Registry, bars: Bars, plan: WindowPlan, on_pr
 
 
 def _decide(panel: Panel, storage: Storage, bars: Bars, as_of: str, plan: WindowPlan) -> Decision:
-    """Let the challenger, those it finds in place and the baselines meet on the holdout."""
+    """Compare the challenger, the incumbents and the baselines on the holdout."""
     registry, standing = Registry(storage, panel.name), DecisionLog(storage, panel.name).standing(as_of)
     windows = build_windows(panel, bars, panel.calendar)
     challenger = registry.load(panel, plan.version)
@@ -266,7 +269,7 @@ def _decide(panel: Panel, storage: Storage, bars: Bars, as_of: str, plan: Window
 
 @dataclass(frozen=True)
 class _Places:
-    """Whom a challenger finds in place: versions by role (`champion`, `best`), and a baseline's name."""
+    """The incumbents: versions by role (`champion`, `best`), and the name of the baseline that publishes."""
 
     versions: dict[str, str]
     stand_in: str | None
@@ -275,7 +278,7 @@ class _Places:
 def _places(
     panel: Panel, registry: Registry, standing: Decision | None, plan: WindowPlan
 ) -> tuple[_Places, list[str]]:
-    """Who is in place by the decision that stands, and a sentence for each who cannot compete."""
+    """The incumbents by the standing decision, and a sentence for each incumbent that cannot compete."""
     if standing is None:
         return _Places({}, None), []
     is_baseline = standing.is_baseline
@@ -291,29 +294,30 @@ def _places(
         f"{role.capitalize()} {others[role]} did not compete: {why}." for role, why in why_not.items() if why
     ]
     versions = {role: version for role, version in others.items() if not why_not[role]}
-    # A baseline that stands in for want of a model has won nothing.
+    # A baseline that publishes because there was no model has won no comparison.
     return _Places(versions, standing.model if is_baseline and standing.verdict else None), absent
 
 
 def _why_not(registry: Registry, version: str, plan: WindowPlan) -> str | None:
-    """Why a version cannot be judged on the windows after the plan's `training_end`; None where it can."""
+    """Why a version cannot be tested on the windows after the plan's `training_end`; None if it can."""
     if not registry.is_intact(version):
         return "it is missing from the store, or damaged"
     end = registry.metadata(version).training_end
     if np.datetime64(end) > np.datetime64(plan.training_end):
-        return f"it was trained up to {end[:16]}, on bars that it would be judged by"
+        return f"it was trained up to {end[:16]}, on some of the bars held out for this test"
     return None
 
 
 def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
-    """The EWMA walk publishes; but nothing stands in for the lecture's network, which is there as it is."""
+    """The decision without a training: the EWMA walk publishes. For a preset without a gate, an error."""
     need = panel.model.context_bars + panel.forecast.horizon + 1
     end = plan.training_end[:10]
-    if panel.model.preset == "lecture":
+    if not preset_of(panel).gated:
         raise ModelError(
-            f'preset = "lecture" trains on windows of {panel.model.context_bars} + {panel.forecast.horizon} '
-            f"bars, and no series of panel {panel.name} has {need} without a long gap by {end}, "
-            'where training ends; give more history, or set preset = "default" in [model]'
+            f'preset = "{panel.model.preset}" trains on windows of {panel.model.context_bars} + '
+            f"{panel.forecast.horizon} bars, but no series of panel {panel.name} has {need} bars without a "
+            f"long gap up to {end}, where training ends; give more history, or set "
+            'preset = "default" in [model]'
         )
     return Decision(
         as_of=as_of,
@@ -323,8 +327,8 @@ def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:
         version=__version__,
         settings=settings_digest(panel),
         reason=(
-            f"{EwmaWalk.name} stands in: no series has the {need} bars before {end}"
-            " that one training window takes."
+            f"{EwmaWalk.name} publishes, because there is too little history to train a model: a training "
+            f"window takes {need} bars, and no series has that many before {end}."
         ),
         verdict=None,
         trained_for=as_of,

@@ -1,8 +1,8 @@
-"""The gate: a trained model must earn its place on bars that no version was trained on.
+"""The gate: compares a trained model with the others on bars that no version was trained on.
 
-There, challenger, champion, the best version on record and both random walks forecast the same windows. Ties
-go to the model, which is what the panel asked for; a baseline that is better by more than noise stands in,
-until a model is better than it. See `docs/evaluation.md`.
+The challenger, the champion, the best version on record and both random walks forecast the same held-out
+windows. A tie goes to the model, because the panel asked for one. A baseline that is better by more than
+noise publishes instead, until a model beats it. See `docs/evaluation.md`.
 """
 
 from collections.abc import Callable
@@ -23,24 +23,26 @@ from forecasting.evaluation.scores import (
 from forecasting.evaluation.verdict import BEST, CHAMPION, Duel, SeriesScore, Verdict
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
+from forecasting.models.presets import preset_of
 from forecasting.models.windows import Windows
 from forecasting.panel import Panel
 
-# Bars from one date of origins to the next. A prime, so that hourly bars are met at all hours of the day.
+# Bars between two dates of origins. Prime, so that origins of hourly bars cover all hours of the day.
 ORIGIN_STRIDE = 11
-# More windows than this are sampled, by series: enough to tell one per cent, and seconds of work.
+# Larger holdouts are sampled by series. This many windows resolve a difference of 1% and take seconds.
 MAX_WINDOWS = 5_000
 _DAY = np.timedelta64(1, "D")
+_ROLES = {CHAMPION: "champion", BEST: "best version on record"}
 
 
 @dataclass(frozen=True)
 class Incumbents:
-    """Whom a challenger finds in place; none of them was trained on bars of the holdout.
+    """The publishers that a challenger competes with. None was trained on bars of the holdout.
 
     Attributes:
-        champion: the network that publishes until now, if one does.
-        best: the best version on record; None where the champion is it.
-        stand_in: the name of the baseline that stands in until now, if one does.
+        champion: the network that publishes now; None if a baseline does.
+        best: the best version on record; None if the champion is the best, or there is none.
+        stand_in: the name of the baseline that publishes now; None if a network does.
     """
 
     champion: Forecaster | None = None
@@ -48,8 +50,8 @@ class Incumbents:
     stand_in: str | None = None
 
 
-class _OneLook(RandomWalk):
-    """The random walk that looks at each series' past once, at its first origin, and not at every one."""
+class _FittedOnce(RandomWalk):
+    """The random walk fitted once for each series, at the series' first origin, instead of at every one."""
 
     def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
         series = windows.bars.series[origins]
@@ -58,10 +60,10 @@ class _OneLook(RandomWalk):
 
 
 def training_end(calendar: BarCalendar, as_of: np.datetime64, holdout: int) -> np.datetime64:
-    """The last bar that a version may be trained on: all but the last `holdout` bars up to `as_of`.
+    """Return the last bar that a version may be trained on: `holdout` bars before `as_of`.
 
     Raises:
-        PanelError: the holdout reaches back to before the calendar's first bar.
+        PanelError: the holdout starts before the calendar's first bar.
     """
     start = as_of
     while len(bars := calendar.bars(start, as_of)) <= holdout:
@@ -71,9 +73,13 @@ def training_end(calendar: BarCalendar, as_of: np.datetime64, holdout: int) -> n
 
 
 def holdout_origins(windows: Windows, end: np.datetime64) -> np.ndarray:
-    """(W,) origins of windows whose targets lie wholly after `end`, on every 11th date from the last back.
+    """Return the origins of windows whose whole target lies after `end`.
 
-    Of more windows than 5,000, those of a sample of the series, always the same.
+    Origins are on every 11th date, counted back from the last. If there are more than 5,000 windows, only
+    those of a sample of the series count; the sample is always the same.
+
+    Returns:
+        (W,) positions in the bars.
     """
     origins = windows.after(end)
     dates = np.unique(windows.bars.ds[origins])[::-1][::ORIGIN_STRIDE]
@@ -94,8 +100,8 @@ def judge(
 ) -> Verdict:
     """Decide who publishes, on the windows after `end`, the last bar that any of the models was trained on.
 
-    A holdout too short to tell anything is no reason to refuse what the panel asks for: then the challenger
-    publishes, and the verdict says that it was not tested. So does the lecture's network, whatever it lost.
+    If the holdout is too short for a test, the challenger publishes and the verdict says that it is untested.
+    The lecture's network always publishes, whatever its loss.
 
     Raises:
         ModelError: no price moves before `end`.
@@ -103,18 +109,21 @@ def judge(
     name = challenger.name
     origins = holdout_origins(windows, end)
     if not len(origins):
-        reason = f"The model publishes untested, for no whole window lies after {end}, where training ends."
+        last_bar = str(end)[:16].removesuffix("T00:00")
+        reason = (
+            f"{name} publishes untested: training ends at {last_bar}, and no complete window lies after it."
+        )
         return Verdict(name, name, name, reason, gated=False, training_end=str(end))
     networks = {name: challenger, CHAMPION: incumbents.champion, BEST: incumbents.best}
     models = {role: network for role, network in networks.items() if network is not None}
-    losses = _meet(models, windows, origins, end)
+    losses = _score(models, windows, origins, end)
     overlap = max(windows.horizon / ORIGIN_STRIDE, 1.0)
 
     def meet(candidate: str, opponent: str) -> Duel:
         return duel(losses, candidate, opponent, overlap)
 
-    choice = choose(meet, name, _able(losses, list(models)[1:]), incumbents.stand_in)
-    ungated = panel.model.preset == "lecture"
+    choice = choose(meet, name, _finite(losses, list(models)[1:]), incumbents.stand_in)
+    ungated = not preset_of(panel).gated
     publishes = name if ungated else choice.publishes
     last = choice.last
     return Verdict(
@@ -132,15 +141,15 @@ def judge(
     )
 
 
-def _meet(
+def _score(
     models: dict[str, Forecaster], windows: Windows, origins: np.ndarray, end: np.datetime64
 ) -> pd.DataFrame:
-    """What the models and both baselines lose on the same windows, as `scores` describes it."""
+    """The losses of the models and both baselines on the same windows, in the columns of `score_windows`."""
     bars = windows.bars
     y = following(bars.y, origins, windows.horizon)
     change = metrics.in_sample_change(bars.y, bars.series)[origins]
     key = {"unique_id": np.array(bars.ids, dtype=object)[bars.series[origins]], "as_of": bars.ds[origins]}
-    candidates = models | {EwmaWalk.name: EwmaWalk.fit(windows, end), RandomWalk.name: _OneLook()}
+    candidates = models | {EwmaWalk.name: EwmaWalk.fit(windows, end), RandomWalk.name: _FittedOnce()}
     losses = [
         score_windows(y, *forecast_prices(candidate, windows, origins), change).assign(candidate=name, **key)
         for name, candidate in candidates.items()
@@ -149,10 +158,16 @@ def _meet(
 
 
 def duel(losses: pd.DataFrame, candidate: str, opponent: str, overlap: float) -> Duel:
-    """Compare two candidates on the windows of `losses`, which `scores` describes, date by date.
+    """Compare two candidates by their mean loss difference over dates.
 
-    Targets of neighbouring dates share bars, and losses move together as sums of `overlap` terms do: T dates
-    are worth T / overlap independent ones, and the standard error is that of so few.
+    Targets of neighbouring dates share bars, so their losses are correlated like sums of `overlap` terms. The
+    standard error therefore counts T dates as T / `overlap` independent ones.
+
+    Args:
+        losses: the losses by window, in the columns of `score_windows`.
+        candidate: the first candidate.
+        opponent: the second candidate.
+        overlap: number of dates whose targets share bars.
     """
     difference = loss_difference(losses, candidate, opponent)
     if not np.isfinite(difference).all():
@@ -163,8 +178,8 @@ def duel(losses: pd.DataFrame, candidate: str, opponent: str, overlap: float) ->
     return Duel(candidate, opponent, float(by_date.mean()), error)
 
 
-def _able(losses: pd.DataFrame, incumbents: list[str]) -> list[str]:
-    """Those of them that forecast finite prices: the others cannot hold a place."""
+def _finite(losses: pd.DataFrame, incumbents: list[str]) -> list[str]:
+    """The incumbents whose losses are all finite. The others cannot publish."""
     finite = np.isfinite(losses["scaled_quantile_loss"]).groupby(losses["candidate"]).all()
     return [role for role in incumbents if finite[role]]
 
@@ -178,12 +193,12 @@ class Choice:
     """Who publishes, and why.
 
     Attributes:
-        publishes: the candidate that does.
+        publishes: the candidate that publishes.
         best: the candidate that is the best version on record from now on.
-        stood_in: the baseline that has stood in until now, if one has.
-        among_networks: the duels of the networks.
-        last: that of the best of them with the better random walk, which decided.
-        other: the same with the other random walk.
+        stood_in: the baseline that published until now; None if a network did.
+        among_networks: the networks' duels with each other.
+        last: the deciding duel: the chosen network against the better random walk.
+        other: the chosen network's duel with the other random walk.
     """
 
     publishes: str
@@ -195,15 +210,18 @@ class Choice:
 
     @property
     def duels(self) -> tuple[Duel, ...]:
-        """All of them, the last one last."""
+        """All duels; the deciding one is last."""
         return (*self.among_networks, self.other, self.last)
 
 
 def choose(meet: Meet, challenger: str, incumbents: list[str], stand_in: str | None) -> Choice:
-    """Who publishes: the network that holds against the others, or else a random walk.
+    """Choose who publishes: the best network, or a random walk if that network loses to it.
 
-    `incumbents` are those of `champion` and `best` that are there, in this order; `stand_in` is the baseline
-    that stands in until now, if one does.
+    Args:
+        meet: compares two candidates by name.
+        challenger: the challenger's name.
+        incumbents: `champion` and `best`, in this order, as far as they compete.
+        stand_in: the baseline that publishes now; None if a network does.
     """
     model, best, among_networks = _choose_network(meet, challenger, incumbents)
     better, worse = EwmaWalk.name, RandomWalk.name
@@ -211,18 +229,18 @@ def choose(meet: Meet, challenger: str, incumbents: list[str], stand_in: str | N
     if walks.difference and walks.difference > 0:
         better, worse = worse, better
     last = meet(model, better)
-    # Noise that turned a model away must not let it in again, and out, from week to week.
+    # Avoid flapping: a replaced model must win outright, not just tie.
     passes = last.better if stand_in else not last.lost
-    # Neither does one walk make way for the other by noise.
+    # Nor does noise replace one random walk by the other.
     walk = worse if stand_in == worse and not meet(worse, better).lost else better
     return Choice(model if passes else walk, best, stand_in, among_networks, last, meet(model, worse))
 
 
 def _choose_network(meet: Meet, challenger: str, incumbents: list[str]) -> tuple[str, str, tuple[Duel, ...]]:
-    """Which network goes on to meet the baselines, which one is the best on record, and their duels.
+    """Return the network that meets the baselines, the best version on record, and the networks' duels.
 
-    The fresher one wins a tie, but every challenger also meets the best on record, and not only the one
-    before it: so a chain of ties, each with a slightly better one, leads nowhere.
+    A tie goes to the newer network. Every challenger must also hold against the best version on record, not
+    only against the champion; otherwise a chain of ties, each slightly worse, could lower the standard.
     """
     if not incumbents:
         return challenger, challenger, ()
@@ -237,43 +255,47 @@ def _choose_network(meet: Meet, challenger: str, incumbents: list[str]) -> tuple
 
 
 def _reason(choice: Choice, windows: int, *, ungated: bool) -> str:
-    """What decided, in one sentence: the last duel, and the one that the challenger lost before."""
+    """The reason in one sentence: the deciding duel, and the duel that the challenger lost before, if any."""
     tested = f"on {windows} held-out windows {_outcome(choice.last)}"
     if ungated:
-        return f"The preset publishes whatever it is worth: {tested}."
+        return f"The preset publishes whatever its loss: {tested}."
     defeat = next((one for one in choice.among_networks if one.lost), None)
-    refused = "" if defeat is None else f"; the challenger was refused, for {_outcome(defeat)}"
+    refused = "" if defeat is None else f"; the challenger was refused, because {_outcome(defeat)}"
     return f"{_headline(choice)}: {tested}{refused}."
 
 
 def _headline(choice: Choice) -> str:
-    last, publishes = choice.last, choice.publishes
-    if publishes != last.candidate:
-        goes_on = publishes == choice.stood_in and not last.lost
-        return (
-            f"{publishes} goes on standing in, for no model is better"
-            if goes_on
-            else f"{publishes} stands in"
-        )
+    last, publishes = choice.last, _named(choice.publishes, "The")
+    if choice.publishes != last.candidate:
+        if choice.publishes == choice.stood_in and not last.lost:
+            return f"{publishes} keeps publishing, because no model is better"
+        return f"{publishes} publishes instead of {_named(last.candidate)}"
     if last.standard_error is None:
-        return f"{publishes} publishes untested, for the holdout is too short to tell"
+        return f"{publishes} publishes untested, because the holdout is too short for a test"
     if choice.stood_in is not None:
-        return f"{publishes} earns the place back"
-    return f"{publishes} publishes" if last.better else f"{publishes} publishes, for ties go to the model"
+        return f"{publishes} replaces {choice.stood_in}"
+    return (
+        f"{publishes} publishes" if last.better else f"{publishes} publishes, because a tie goes to the model"
+    )
 
 
-def _outcome(last: Duel) -> str:
-    if last.difference is None:
-        return f"the forecasts of {last.candidate} are not all finite"
-    side = "above" if last.difference > 0 else "below"
-    noise = "" if last.standard_error is None else f", give or take {last.standard_error:.1%}"
-    of = "" if last.opponent == RandomWalk.name else " of the random walk's"
-    amount = f"{abs(last.difference):.1%}{of}{noise}"
-    return f"the loss of {last.candidate} was {side} that of {last.opponent} by {amount}"
+def _outcome(duel: Duel) -> str:
+    candidate, opponent = _named(duel.candidate), _named(duel.opponent)
+    if duel.difference is None:
+        return f"some forecasts of {candidate} are not finite numbers"
+    way = "higher" if duel.difference > 0 else "lower"
+    uncertainty = "" if duel.standard_error is None else f" (uncertainty {duel.standard_error:.1%})"
+    return (
+        f"the loss of {candidate} was {abs(duel.difference):.1%} {way} than that of {opponent}{uncertainty}"
+    )
+
+
+def _named(candidate: str, article: str = "the") -> str:
+    return f"{article} {_ROLES[candidate]}" if candidate in _ROLES else candidate
 
 
 def _by_series(losses: pd.DataFrame, publishes: str) -> dict[str, SeriesScore]:
-    """What publishes, on each series' windows."""
+    """The publisher's score by series."""
     by_series = losses[losses["candidate"] == publishes].groupby("unique_id")
     walk = losses[losses["candidate"] == RandomWalk.name].groupby("unique_id")["scaled_quantile_loss"].mean()
     ratio = by_series["scaled_quantile_loss"].mean() / walk.where(walk > 0)

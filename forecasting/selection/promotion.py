@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from forecasting import __version__
 from forecasting.commands import command
 from forecasting.errors import ModelError
+from forecasting.models.presets import preset_of
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.publishing.decisions import Decision, DecisionLog
@@ -77,7 +78,7 @@ def plan_promotion(panel: Panel, storage: Storage, version: str, why: str = "") 
     return replace(
         _by_hand(panel, storage, decisions[-1]),
         challenger=version,
-        model=_model_name(panel),
+        model=preset_of(panel).model,
         version=version,
         settings=settings_digest(panel),
         reason=_sentence("Promoted by hand", why),
@@ -187,10 +188,6 @@ def _check(panel: Panel, storage: Storage, version: str) -> None:
             f"model {version} was made with other settings than panel {panel.name} has now; "
             "choose another, or set them back"
         )
-
-
-def _model_name(panel: Panel) -> str:
-    return "lecture_lstm" if panel.model.preset == "lecture" else "stacked_lstm"
 
 
 def _sentence(what: str, why: str) -> str:

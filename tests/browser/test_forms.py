@@ -136,7 +136,7 @@ def test_a_backtest(served: Night, page: Page) -> None:
     run = form.run()
     assert (run["parameters"]["cutoffs"], run["parameters"]["stride"]) == (2, 5)
     open_artifact(page, served, run, "backtest-tiny")
-    expect(page.get_by_text("and both random walks at 2 cutoffs").first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("and both random walks forecast at 2 cutoffs").first).to_be_visible(timeout=WAIT)
     assert min(pixels(page)) > 300
 
 

@@ -75,7 +75,7 @@ def test_a_stale_forecast_is_posted(server: PrefectServer, there: Receiver, tmp_
     assert "StaleError" in said
     message = there.wait_for(lambda message: message["event"] == "nightcast.forecast.stale")
     assert message["text"] == (
-        "Nightcast: lonely has no forecast: nothing was ever published; "
+        "Nightcast: lonely has no forecast: nothing is published yet; "
         f"run: PREFECT_API_URL={server.api} nightcast run lonely --store {tmp_path}/store --panels {tmp_path}"
     )
     assert message["payload"]["state"] == "never"

@@ -74,7 +74,9 @@ def log_two_dates() -> None:
     with environment.own_lines_only(), backfill_lines.shown("tiny"):
         logging.getLogger("tasks.windows").info("windows: 12 to train on")
         for done in (1, 2):
-            logging.getLogger("tasks.outcomes").info("%d of 2", done, extra={"done": done, "total": 2})
+            logging.getLogger("tasks.backfill_outcomes").info(
+                "%d of 2", done, extra={"done": done, "total": 2}
+            )
         logging.getLogger("tasks.charts").warning("charts: something is odd")
 
 

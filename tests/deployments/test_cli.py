@@ -19,6 +19,7 @@ from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
+from tests.hostile import write_hostile_modules
 from tests.published import DAY, FIRST_DAY, add_prices, publish_walk, small_panel, walks
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -51,10 +52,11 @@ def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
+    write_hostile_modules(tiny_panel.parent)  # Prefect's temporary server and the training start there
     done = start(tiny_panel.parent, "run", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "training: step 20/20" in done.stdout
-    assert "Against the random walk" in done.stdout
+    assert "against the random walk; " in done.stdout
     report = next(line for line in done.stdout.splitlines() if line.startswith("Report: "))
     assert (tiny_panel.parent / report.removeprefix("Report: ")).is_file()
     assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]
@@ -82,7 +84,10 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
         (["backtest", "tiny.toml", "--refit", "often"], "--refit 'often' is neither"),
         (["backtest", "tiny.toml", "--output", "."], "--output . is a folder; give a file in it"),
         (["backtest", "tiny.toml", "--output", "/dev/null/x.parquet"], "x.parquet cannot be written"),
-        (["backtest", "tiny.toml", "--output", "x.html"], "x.html is where the report goes; give"),
+        (
+            ["backtest", "tiny.toml", "--output", "x.html"],
+            "x.html is the name of the report; give a file for the predictions, such as x.parquet",
+        ),
         (["ingest", "tiny.toml", "--store", "/dev/null/x"], "cannot open the store /dev/null/x"),
         (["ingest", "empty.toml"], "empty.csv"),
         (["ingest", "columns.toml"], "wrong.csv"),
@@ -141,7 +146,7 @@ def test_ingest_says_what_became_of_the_rows(tiny_panel: Path, capsys: pytest.Ca
     assert call(*words) == 0
     assert "1200 rows offered; 1200 new" in capsys.readouterr().out
     assert call(*words) == 0
-    assert "1200 rows offered; 0 new, of which 0 revise a bar; 1200 there already" in capsys.readouterr().out
+    assert "1200 rows offered; 0 new, of which 0 revise a bar; 1200 already stored" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("where", ["local_storage", "s3_storage"])
@@ -248,6 +253,8 @@ def test_models_lists_promotes_and_rolls_back(
     ] in lines
     assert ["2026-10-20", "2026-10-20T06:00:00", "stacked_lstm", "aaaa", "It", "won."] in lines
 
+    assert call(*words[:2], "promote", "aaaa", *words[2:]) == 1  # there is no terminal to ask on
+    assert "nothing was changed: there is no terminal to ask on; add --yes" in capsys.readouterr().err
     assert call(*words[:2], "promote", "aaaa", "--reason", "calmer", "--yes", *words[2:]) == 0
     said = "From 2026-10-27 on, stacked_lstm aaaa publishes. Promoted by hand: calmer."
     out = capsys.readouterr().out
@@ -295,6 +302,6 @@ def test_score_prints_what_forecasts_turned_out_to_be_worth(
     add_prices(panel, storage, {name: y[-2:] for name, y in walks(102).items()}, FIRST_DAY + 100 * DAY)
     assert call(*words) == 0
     out = capsys.readouterr().out
-    assert "small: 6 scores added; 1 forecasts published, 1 of them waited for bars" in out
+    assert "small: 6 scores added; 1 forecasts published, 1 of them were waiting for bars" in out
     assert re.search(r"live, 90 days +1 +1 +3 ", out)
-    assert "too few to tell luck from skill" in out
+    assert "is missing where there are too few of them" in out

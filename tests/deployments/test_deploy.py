@@ -82,7 +82,7 @@ def test_registering_again_changes_nothing(panels: Path) -> None:
         "store": "s3://bucket/store",
         "panels": str(panels),
     }
-    assert first["one"]["job_variables"] == {"env": environment.LOGGING}
+    assert first["one"]["job_variables"] == {"env": environment.RUN_ENVIRONMENT}
     assert [schedule["schedule"]["cron"] for schedule in first["one"]["schedules"]] == [
         Panel.load("one", panels).schedule.cron
     ]
@@ -133,7 +133,7 @@ def test_pools_for_containers_are_made_without_their_workers_packages(panels: Pa
         assert pool["type"] == kind
         assert {"image", "env"} <= set(pool["base_job_template"]["variables"]["properties"])
         made = deployments(f"in-{kind}")["one"]
-        assert made["job_variables"] == {"env": environment.LOGGING, "image": "nightcast:0.1.0"}
+        assert made["job_variables"] == {"env": environment.RUN_ENVIRONMENT, "image": "nightcast:0.1.0"}
         assert made["parameters"]["panels"] == "/nightcast/deployments/panels"
 
 
@@ -153,7 +153,7 @@ def test_pools_for_containers_are_made_without_their_workers_packages(panels: Pa
         (
             ["--pool", "set", "--image", "x:1"],
             "store",
-            "is a folder of this machine, which a container does not see",
+            "is a folder on this machine, and containers cannot access it",
         ),
         (
             ["--pool", "set", "--secret", "NO_ONE"],

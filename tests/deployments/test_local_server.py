@@ -5,13 +5,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import prefect
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments.local_server import prefect_server
 from forecasting.errors import ServerError
+from tests.hostile import write_hostile_modules
 from tests.prefect_server import PrefectServer, free_port
 
 
@@ -41,8 +43,11 @@ def something_that_answers(body: bytes) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"<html>hello</html>", "is taken by something that is no Prefect server: end it, or choose another"),
-        (b'"3.0.0"', f"is a Prefect server 3.0.0, and this is {prefect.__version__}: end it, or choose"),
+        (
+            b"<html>hello</html>",
+            "is used by a program that is not a Prefect server: stop it, or choose another",
+        ),
+        (b'"3.0.0"', f"has version 3.0.0, not {prefect.__version__}: stop it, or choose"),
     ],
 )
 def test_a_port_that_something_else_has_is_refused(body: bytes, reason: str) -> None:
@@ -61,6 +66,16 @@ def test_a_server_of_the_same_version_that_is_there_is_used() -> None:
     ):
         assert PREFECT_API_URL.value() == server.api == f"http://127.0.0.1:{port}/api"
         assert not server.is_ours  # it may be another machine's, behind a tunnel
+
+
+def test_a_server_that_is_started_here_does_not_import_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_hostile_modules(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with temporary_settings({PREFECT_HOME: tmp_path / "prefect"}), prefect_server(free_port()) as server:
+        assert server.is_ours
+        assert not server.has_ended
 
 
 def test_a_configured_server_is_used(server: PrefectServer) -> None:

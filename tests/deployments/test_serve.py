@@ -19,10 +19,11 @@ import httpx
 import pytest
 from prefect.runner._cancellation_manager import CancellationManager
 
-from deployments.catching_up import STOPPED
 from deployments.commands.serve import default_limit
+from deployments.recovery import STOPPED
 from forecasting.publishing import reader
 from tests.conftest import TINY_PANEL
+from tests.hostile import write_hostile_modules
 from tests.prefect_server import free_port
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -70,6 +71,7 @@ class Serve:
 
 @contextmanager
 def serve(folder: Path, port: int, number: int) -> Iterator[Serve]:
+    write_hostile_modules(folder)  # neither the server nor the runs may import them
     output = folder / f"serve-{number}.txt"
     with output.open("wb") as lines:
         process = subprocess.Popen(
@@ -162,7 +164,7 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
         runs = {run["id"]: run for run in second.runs(deployment)}
         states = {run["id"]: run["state"] for run in runs.values()}
         assert states[lost["id"]]["type"] == "CRASHED"
-        assert "nothing is left of it" in states[lost["id"]]["message"]
+        assert "its process is gone" in states[lost["id"]]["message"]
         (done,) = (run for run in runs.values() if run["state"]["type"] == "COMPLETED")
         assert datetime.fromisoformat(done["expected_start_time"]) == newest
         skipped = [state for state in states.values() if state["name"] == "Skipped"]

@@ -10,6 +10,8 @@ import pytest
 
 from deployments import cli
 from forecasting.operations.run_record import RunRecord, write_run_record
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
+from forecasting.publishing.manifest import Manifest, Pointer
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL
 
@@ -20,10 +22,10 @@ def store(tmp_path: Path) -> Storage:
     (tmp_path / "tiny.toml").write_text(TINY_PANEL)
     store, now = Storage(str(tmp_path / "store")), datetime.now(UTC)
     as_of = f"{now - timedelta(days=1):%F}"
-    folder = f"forecasts/tiny/as_of={as_of}/id=x"
-    pointer = {"as_of": as_of, "path": f"{folder}/forecast.parquet", "published_at": now.isoformat()}
-    store.put("latest/tiny.json", json.dumps(pointer).encode())
-    store.put(f"{folder}/_manifest.json", json.dumps({"model": "ewma_walk"}).encode())
+    published = {"known_at": now.isoformat(), "published_at": now.isoformat(), "model": "ewma_walk"}
+    manifest = Manifest.of(ForecastAddress("tiny", as_of, "x"), objects={FORECAST: "0"}, **published)
+    store.put(manifest.address.path(MANIFEST), manifest.to_json())
+    store.put("latest/tiny.json", Pointer.to(manifest).to_json())
     return store
 
 
@@ -42,7 +44,7 @@ def test_a_fresh_panel_is_a_row_and_exit_0(store: Storage, capsys: pytest.Captur
     assert header.split()[:2] == ["panel", "state"]
     assert row.split()[:2] == ["tiny", "fresh"]
     assert "ewma_walk" in row
-    assert "a baseline stands in" in row
+    assert "a baseline publishes instead of a model" in row
     assert err == ""
 
 
@@ -54,8 +56,8 @@ def test_a_failed_run_is_its_line_and_exit_1(store: Storage, capsys: pytest.Capt
     assert status(store) == 1
     out, err = capsys.readouterr()
     assert "tiny   failed" in out
-    assert err.startswith("nightcast: 1 of 1 panels not fresh: tiny failed: the run due ")
-    assert err.endswith(" UTC: no file at x\n")
+    assert err.startswith("nightcast: 1 of 1 panels are not fresh: tiny failed: the run due at ")
+    assert err.endswith(" UTC ended with: no file at x\n")
     assert len(err.splitlines()) == 1
 
 
@@ -65,7 +67,9 @@ def test_max_age_makes_an_older_forecast_stale(store: Storage, capsys: pytest.Ca
     store.put("latest/tiny.json", json.dumps(pointer).encode())
     assert status(store, "--max-age", "3") == 0
     assert status(store, "--max-age", "1.5") == 1
-    assert "tiny is stale: its forecast is 2 h 0 min old" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "tiny is stale: its forecast, as of " in err
+    assert " is 2 h 0 min old, more than 1 h 30 min" in err
     assert status(store, "--max-age", "0") == 1
     assert "--max-age" in capsys.readouterr().err
 

@@ -117,8 +117,8 @@ def test_a_wrong_password_is_refused_in_a_line(
         cli.main(["deploy"])
     assert end.value.code == 1
     assert capsys.readouterr().err == (
-        f"nightcast: the Prefect server {machines.server.api} does not let us in; "
-        "set PREFECT_API_AUTH_STRING to what the server has as PREFECT_SERVER_API_AUTH_STRING\n"
+        f"nightcast: the Prefect server {machines.server.api} refuses access; "
+        "set PREFECT_API_AUTH_STRING to the value of PREFECT_SERVER_API_AUTH_STRING on the server\n"
     )
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.backfill import backfill
+from flows.backfill import BackfillResult, backfill
 from forecasting.errors import BackfillError, NightcastError, StoreError
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
@@ -44,7 +44,7 @@ def run(folder: Path, first: int, last: int, **parameters: Any) -> list[str]:
         store=str(folder / "store"),
         **parameters,
     )
-    return [one["as_of"] for one in done["published"]]
+    return [one.as_of for one in done.published]
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +123,7 @@ def test_only_what_is_missing_is_done_and_the_pointer_stays(night: Path) -> None
 
     decision = manifest(night, 24)["decision"]  # one of its own: that of the 25th is not for the 24th
     assert decision["as_of"] == "2026-10-24"
-    trained_to = Registry(Storage(str(night / "store")), "tiny").metadata(decision["challenger"])[
-        "training_end"
-    ]
+    trained_to = Registry(Storage(str(night / "store")), "tiny").metadata(decision["challenger"]).training_end
     assert trained_to[:10] == "2026-08-25"  # 60 bars before it, the holdout
 
 
@@ -162,7 +160,7 @@ def test_a_date_that_fails_does_not_stop_the_others(night: Path, monkeypatch: py
     monkeypatch.setattr(gallery, "draw_gallery", broken)
     with pytest.raises(
         BackfillError,
-        match=r"^1 of 3 dates of panel tiny not published \(2026-10-28: the disk is full\); mend that",
+        match=r"^1 of 3 dates of panel tiny not published \(2026-10-28: the disk is full\); fix that",
     ):
         run(night, 27, 29)
     monkeypatch.undo()
@@ -191,11 +189,11 @@ def test_a_dry_run_lists_and_does_nothing(night: Path) -> None:
         store=str(night / "store"),
         dry_run=True,
     )
-    assert done == {"missing": ["2026-10-24", "2026-10-27", "2026-10-28"]}
+    assert done == BackfillResult(missing=("2026-10-24", "2026-10-27", "2026-10-28"))
     assert files(night / "store", "*.*") == before
     with get_client(sync_client=True) as client:
         shown = {artifact.key: artifact for artifact in client.read_latest_artifacts()}["backfilled-tiny"]
-    assert [row["as of"] for row in json.loads(shown.data)] == done["missing"]
+    assert [row["as of"] for row in json.loads(shown.data)] == list(done.missing)
 
 
 def test_dates_the_wrong_way_round_fail_before_anything_is_read(night: Path) -> None:

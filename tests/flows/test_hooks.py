@@ -10,8 +10,11 @@ from prefect import flow
 from flows.hooks import WATCHED
 from forecasting.errors import AuditError, SourceError
 from forecasting.findings import Finding
+from forecasting.night import NightResult
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.prices.audit.rules import SHRANK
+from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tests.receiver import Receiver, receiver
 
@@ -25,11 +28,11 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         yield started
 
 
-def end(panel: Path, outcome: Exception | dict[str, Any], **parameters: Any) -> RunRecord | None:
+def end(panel: Path, outcome: Exception | NightResult, **parameters: Any) -> RunRecord | None:
     """Have a watched run of the panel end so; the record that is there then."""
 
     @flow(name="nightly", **WATCHED)
-    def night(panel: str, store: str, as_of: str | None = None) -> dict[str, Any]:  # noqa: ARG001
+    def night(panel: str, store: str, as_of: str | None = None) -> NightResult:  # noqa: ARG001
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -76,10 +79,13 @@ def test_a_run_that_the_audit_stopped_is_told_as_such_and_once(
 def test_what_a_run_published_is_recorded_or_that_it_was_there_before(
     tiny_panel: Path, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    manifest = {"flow_run_id": "another", "as_of": "2026-10-30", "forecast_id": "abc"}
-    record = end(tiny_panel, manifest)
-    assert record is not None
-    assert (record.outcome, record.as_of, record.forecast_id) == ("nothing new", "2026-10-30", "abc")
+    when = "2026-10-31T06:00:00Z"
+    address = ForecastAddress("tiny", "2026-10-30", "abc")
+    manifest = Manifest.of(address, objects={FORECAST: "0"}, known_at=when, published_at=when)
+    for is_new, outcome in [(False, "nothing new"), (True, "published")]:
+        record = end(tiny_panel, NightResult(manifest, is_new=is_new))
+        assert record is not None
+        assert (record.outcome, record.as_of, record.forecast_id) == (outcome, "2026-10-30", "abc")
     assert events == []
 
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from obstore.exceptions import GenericError
 from prefect import Flow, State
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
@@ -23,20 +24,25 @@ from flows.nightly import nightly
 from flows.retrain import retrain
 from forecasting.as_of import to_instant
 from forecasting.errors import AuditError, SourceError
-from forecasting.models.registry import Registry
+from forecasting.night import NightResult
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.publishing import reader
 from forecasting.publishing.address import as_of_folder
-from forecasting.publishing.publish import find_published
+from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.publish import find_manifests
+from forecasting.reports.summary import standing_line
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
+from tasks.deadline import choose_stand_in
 from tests.conftest import TINY_PANEL, write_prices
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 FIRST_DUE = datetime(2026, 10, 30, 6, tzinfo=UTC)
-NEXT_DUE = datetime(2026, 10, 31, 6, tzinfo=UTC)
+NEXT_DUE = datetime(2026, 10, 31, 6, tzinfo=UTC)  # of the bar 2026-10-30, which the store has by then
+LATER_DUE = datetime(2026, 11, 1, 6, tzinfo=UTC)
 # The command line, whose run begins its work, says so, and goes on once there is a file `go`.
 SLOW_RUN = """
 import sys, time
@@ -60,16 +66,16 @@ main()
 def late_night(
     tmp_path_factory: pytest.TempPathFactory,
     prefect_server: None,  # noqa: ARG001 - it must be there before
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, Manifest]:
     """The folder of a panel whose first run started weeks late, after its deadline; the run's manifest."""
     folder = tmp_path_factory.mktemp("late")
     prices_to(folder, "2026-10-30")
     (folder / "tiny.toml").write_text(f"{TINY_PANEL}[schedule]\ndeadline_minutes = 60\n", encoding="utf-8")
-    return folder, run(folder, FIRST_DUE)
+    return folder, run(folder, FIRST_DUE).manifest
 
 
 @pytest.fixture
-def night(late_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+def night(late_night: tuple[Path, Manifest], tmp_path: Path) -> Path:
     """A copy of it, to do with as one likes."""
     return Path(shutil.copytree(late_night[0], tmp_path / "night"))
 
@@ -79,14 +85,14 @@ def prices_to(folder: Path, last: str) -> None:
     write_prices(folder / "prices.csv", {"AAA": bars, "BBB": bars, "C/C": bars}, last=last)
 
 
-def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> dict[str, Any]:
+def run(folder: Path, due: datetime, flow: Flow[..., Any] = nightly) -> NightResult:
     """Run the flow as one that was scheduled for `due`, and starts now."""
     parameters = {"panel": str(folder / "tiny.toml"), "store": str(folder / "store")}
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(flow, parameters=parameters, state=Scheduled(scheduled_time=due))
-    manifest = run_flow(flow, flow_run=flow_run)
-    assert isinstance(manifest, dict)
-    return manifest
+    result = run_flow(flow, flow_run=flow_run)
+    assert isinstance(result, NightResult)
+    return result
 
 
 def slots_taken(limit: str) -> int:
@@ -94,8 +100,8 @@ def slots_taken(limit: str) -> int:
         return client.read_global_concurrency_limit_by_name(limit).active_slots
 
 
-def published(folder: Path, as_of: str) -> list[dict[str, Any]]:
-    return [one for _, one in find_published(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
+def published(folder: Path, as_of: str) -> list[Manifest]:
+    return [one for _, one in find_manifests(Storage(str(folder / "store")), as_of_folder("tiny", as_of))]
 
 
 def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_named(tmp_path: Path) -> None:
@@ -118,17 +124,17 @@ def test_a_night_of_a_schedule_that_starts_after_a_later_one_was_due_is_only_nam
 
 
 def test_a_run_that_starts_late_has_the_as_of_of_its_scheduled_time(
-    late_night: tuple[Path, dict[str, Any]],
+    late_night: tuple[Path, Manifest],
 ) -> None:
-    assert late_night[1]["as_of"] == "2026-10-29"
+    assert late_night[1].as_of == "2026-10-29"
 
 
 def test_a_late_training_publishes_twice_and_the_final_one_counts(
-    late_night: tuple[Path, dict[str, Any]],
+    late_night: tuple[Path, Manifest],
 ) -> None:
     folder, manifest = late_night
     early, final = published(folder, "2026-10-29")
-    assert early.provisional == "the training was not done by the deadline, 2026-10-30 07:00 UTC"
+    assert early.provisional == "the training had not finished by the deadline, 2026-10-30 07:00 UTC"
     assert early.model == "ewma_walk"
     assert final.forecast_id == manifest.forecast_id != early.forecast_id
     assert final.provisional is None
@@ -141,14 +147,14 @@ def test_a_late_training_publishes_twice_and_the_final_one_counts(
 
 
 def test_report_and_summary_of_an_early_forecast_say_that_it_is_provisional(
-    late_night: tuple[Path, dict[str, Any]],
+    late_night: tuple[Path, Manifest],
 ) -> None:
     folder, _ = late_night
     early, final = (
-        next((folder / "store").rglob(f"id={one['forecast_id']}/_report.html")).read_text(encoding="utf-8")
+        next((folder / "store").rglob(f"id={one.forecast_id}/_report.html")).read_text(encoding="utf-8")
         for one in published(folder, "2026-10-29")
     )
-    line = "Provisional: the training was not done by the deadline, 2026-10-30 07:00 UTC."
+    line = "Provisional: the training had not finished by the deadline, 2026-10-30 07:00 UTC."
     assert line in early
     assert line not in final
     with get_client(sync_client=True) as client:
@@ -162,33 +168,35 @@ def test_a_late_source_is_asked_again_until_it_has_the_bar(
     caplog.set_level("INFO", "tasks.deadline")
     set_deadline(night, 10_000_000)
     (night / "prices.csv").unlink()
-    comes, held = iter(["2026-10-29", "2026-10-30"]), []
+    comes, held = iter(["2026-10-30", "2026-10-31"]), []
 
     def sleep(_: float) -> None:
         held.append(slots_taken("nightcast-tiny"))
         prices_to(night, next(comes))
 
     monkeypatch.setattr("tasks.deadline.time", SimpleNamespace(sleep=sleep))
-    manifest = run(night, NEXT_DUE)
-    assert (manifest.as_of, manifest.provisional) == ("2026-10-30", None)
+    manifest = run(night, LATER_DUE).manifest
+    assert (manifest.as_of, manifest.provisional) == ("2026-10-31", None)
     assert next(comes, None) is None
     assert held == [0, 0]  # another run of the panel could go on meanwhile
     assert "no file at" in caplog.text
-    assert "no bar of 2026-10-30 yet; asked again in 180 s" in caplog.text
+    assert "no bar of 2026-10-31 yet; asking again in 180 s" in caplog.text
 
 
 def test_when_the_source_brings_nothing_by_the_deadline_the_last_forecast_stands_and_all_say_so(
     night: Path,
 ) -> None:
-    prices_to(night, "2026-10-29")
-    before = published(night, "2026-10-29")
-    manifest = run(night, NEXT_DUE)
-    assert published(night, "2026-10-29") == before
-    assert published(night, "2026-10-30") == []
-    assert manifest.forecast_id == before[-1]["forecast_id"]
-    line = "Nothing new: the prices up to 2026-10-29 and the model are those of forecast "
-    line += manifest.forecast_id
-    assert manifest["standing"].startswith(line)
+    run(night, NEXT_DUE)
+    before = published(night, "2026-10-30")
+    result = run(night, LATER_DUE)
+    manifest = result.manifest
+    assert not result.is_new
+    assert published(night, "2026-10-30") == before
+    assert published(night, "2026-10-31") == []
+    assert manifest.forecast_id == before[-1].forecast_id
+    line = f"Nothing new: forecast {manifest.forecast_id}, published "
+    assert standing_line(manifest).startswith(line)
+    assert standing_line(manifest).endswith("from the same prices up to 2026-10-30 with the same model.")
     with get_client(sync_client=True) as client:
         shown = {one.key: one.data for one in client.read_latest_artifacts()}
     assert line in shown["forecast-tiny"]
@@ -198,7 +206,7 @@ def test_a_night_whose_bars_came_after_the_deadline_is_named_by_the_next_one(
     night: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prices_to(night, "2026-10-31")
-    manifest = run(night, datetime(2026, 11, 1, 6, tzinfo=UTC))
+    manifest = run(night, LATER_DUE).manifest
     assert manifest.as_of == "2026-10-31"
     line = "run: nightcast backfill tiny --start 2026-10-30 --end 2026-10-30"
     assert line in caplog.text
@@ -215,11 +223,30 @@ def test_a_source_that_cannot_be_read_by_the_deadline_fails_a_run_with_nothing_t
         run(night, FIRST_DUE)
 
 
+@pytest.mark.parametrize(
+    "outage", [GenericError("connection refused\nClientOptions { ... }"), TimeoutError("connection refused")]
+)
+def test_a_store_outage_while_a_stand_in_publishes_does_not_stop_the_final_forecast(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, outage: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise outage
+
+    prices_to(tmp_path, "2026-10-30")
+    (tmp_path / "tiny.toml").write_text(f"{TINY_PANEL}[schedule]\ndeadline_minutes = 60\n", encoding="utf-8")
+    monkeypatch.setattr("forecasting.operations.deadline.has_final", refuse)
+    monkeypatch.setattr("flows.steps.choose_stand_in", choose_stand_in.with_options(retries=0))
+    manifest = run(tmp_path, FIRST_DUE).manifest
+    assert "deadline: no stand-in is published: connection refused\n" in caplog.text
+    assert manifest.provisional is None
+    assert [one.forecast_id for one in published(tmp_path, "2026-10-29")] == [manifest.forecast_id]
+
+
 def test_a_source_that_cannot_be_read_by_the_deadline_leaves_what_the_store_has(night: Path) -> None:
     panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
     ingest(panel, storage, to_instant(NEXT_DUE))
     (night / "prices.csv").unlink()
-    manifest = run(night, NEXT_DUE)
+    manifest = run(night, NEXT_DUE).manifest
     assert (manifest.as_of, manifest.provisional) == ("2026-10-30", None)
 
 
@@ -243,25 +270,28 @@ def test_a_retry_of_the_flow_keeps_the_as_of(night: Path, monkeypatch: pytest.Mo
         return take_snapshot(*args)
 
     monkeypatch.setattr("tasks.audit.take_snapshot", fails_once)
-    manifest = run(night, FIRST_DUE, nightly.with_options(retries=1))
+    manifest = run(night, FIRST_DUE, nightly.with_options(retries=1)).manifest
     assert manifest.as_of == "2026-10-29"
     assert due == [FIRST_DUE, FIRST_DUE]
 
 
 def test_retrain_trains_now_and_publishes_only_when_asked_to(night: Path) -> None:
     parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
-    before = Registry(Storage(str(night / "store")), "tiny").decisions()
+    before = DecisionLog(Storage(str(night / "store")), "tiny").all()
     decision = retrain(**parameters, publish=False)
     assert len(before) == 1
-    assert (decision["as_of"], decision["trained_for"]) == ("2026-10-30", "2026-10-30")
-    assert decision["challenger"] != before[0].challenger
+    assert isinstance(decision, Decision)
+    assert (decision.as_of, decision.trained_for) == ("2026-10-30", "2026-10-30")
+    assert decision.challenger != before[0].challenger
     assert published(night, "2026-10-30") == []
     tally = read_tally(Storage(parameters["store"]), "tiny")  # the night before could not score its own
     assert set(zip(tally["as_of"].dt.strftime("%Y-%m-%d"), tally["rows"], strict=True)) == {("2026-10-29", 1)}
 
-    manifest = retrain(**parameters)
+    result = retrain(**parameters)
+    assert isinstance(result, NightResult)
+    manifest = result.manifest
     assert manifest.decision == decision
-    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [manifest.forecast_id]
+    assert [one.forecast_id for one in published(night, "2026-10-30")] == [manifest.forecast_id]
 
 
 def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
@@ -291,11 +321,11 @@ def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
         printed = first.stdout.read()
     assert first.returncode == 0, printed
     assert waits in caplog.text
-    assert second["standing"]
-    assert second["forecast_id"] in printed
-    assert [one["forecast_id"] for one in published(night, "2026-10-30")] == [second["forecast_id"]]
+    assert not second.is_new
+    assert second.manifest.forecast_id in printed
+    assert [one.forecast_id for one in published(night, "2026-10-30")] == [second.manifest.forecast_id]
     pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
-    assert pointer["forecast_id"] == second["forecast_id"]
+    assert pointer["forecast_id"] == second.manifest.forecast_id
 
 
 def set_deadline(folder: Path, minutes: int) -> None:

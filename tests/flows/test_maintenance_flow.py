@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def at_that_time(panel: Panel, storage: Storage, _now: object, *, dry_run: bool) -> Any:
         return maintain(panel, storage, NOW, dry_run=dry_run)
 
-    monkeypatch.setattr("tasks.maintain.maintain", at_that_time)
+    monkeypatch.setattr("tasks.maintenance.maintain", at_that_time)
     return tmp_path
 
 
@@ -74,7 +74,7 @@ def test_a_dry_run_removes_nothing(folder: Path) -> None:
     assert run(folder, dry_run=True) == {"tiny": 1, "twin": 1}
     assert old(folder) == ["tiny", "twin"]
     assert [row["why"] for row in shown() if row["what"] == "old forecast"] == [
-        "more than 100 days before 2100-01-01, the newest"
+        "more than 100 days older than the newest, 2100-01-01"
     ] * 2
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -14,20 +15,28 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.flow_engine import run_flow
+from prefect.states import Scheduled
 
 from flows.nightly import nightly
 from flows.score import score
 from forecasting.errors import AuditError, ModelError, SourceError
+from forecasting.night import NightResult
 from forecasting.operations.maintenance import maintain
 from forecasting.operations.run_record import read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
 from forecasting.publishing import reader
 from forecasting.publishing.decisions import DecisionLog
+from forecasting.publishing.manifest import Manifest
+from forecasting.records import instant_of
 from forecasting.scoring.track_record import read_tally
 from forecasting.selection.promotion import promote, rollback
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
+
+NEXT_BARS = {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}
+BARS = {"AAA": 400, "BBB": 400, "C/C": 400, "NEW": 70, "DEAD": 30}
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -36,29 +45,29 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 def first_night(
     tmp_path_factory: pytest.TempPathFactory,
     prefect_server: None,  # noqa: ARG001 - it must be there before
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, Manifest]:
     """The folder of a panel whose first run has published, and the run's manifest."""
     folder = tmp_path_factory.mktemp("first")
-    write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400, "NEW": 70, "DEAD": 30})
+    write_prices(folder / "prices.csv", BARS)
     (folder / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
     return folder, run(folder)
 
 
 @pytest.fixture
-def night(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+def night(first_night: tuple[Path, Manifest], tmp_path: Path) -> Path:
     """A copy of it, to do with as one likes."""
     return Path(shutil.copytree(first_night[0], tmp_path / "night"))
 
 
-def run(folder: Path, **parameters: Any) -> dict[str, Any]:
-    return nightly(panel=str(folder / "tiny.toml"), store=str(folder / "store"), **parameters)
+def run(folder: Path, **parameters: Any) -> Manifest:
+    return nightly(panel=str(folder / "tiny.toml"), store=str(folder / "store"), **parameters).manifest
 
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
+def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Path, Manifest]) -> None:
     folder, manifest = first_night
     assert set(manifest.objects) == {
         "forecast.parquet",
@@ -75,13 +84,13 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
 
 
 def test_the_report_shows_the_loss_curve_whoever_publishes(
-    first_night: tuple[Path, dict[str, Any]],
+    first_night: tuple[Path, Manifest],
 ) -> None:
     report = next((first_night[0] / "store").rglob("_report.html")).read_text(encoding="utf-8")
     assert '<section id="training">' in report
 
 
-def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Path, dict[str, Any]]) -> None:
+def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Path, Manifest]) -> None:
     folder, manifest = first_night
     assert list(manifest.left_out) == ["DEAD"]
     report = next((folder / "store").rglob("_report.html")).read_text(encoding="utf-8")
@@ -90,7 +99,7 @@ def test_what_is_left_out_is_named_in_manifest_and_report(first_night: tuple[Pat
 
 
 def test_the_findings_are_a_parquet_file_beside_the_report(
-    first_night: tuple[Path, dict[str, Any]],
+    first_night: tuple[Path, Manifest],
 ) -> None:
     folder, manifest = first_night
     frame = pd.read_parquet(next((folder / "store").rglob("_findings.parquet")))
@@ -112,22 +121,22 @@ def test_how_the_run_ended_is_recorded(night: Path) -> None:
     storage = Storage(str(night / "store"))
     first, published = read_run_record(storage, "tiny"), json.loads(storage.get("latest/tiny.json"))
     assert first is not None
-    assert (first.outcome, first.forecast_id) == ("published", published.forecast_id)
+    assert (first.outcome, first.forecast_id) == ("published", published["forecast_id"])
     run(night)
     again = read_run_record(storage, "tiny")
     assert again is not None
-    assert (again.outcome, again.forecast_id) == ("nothing new", published.forecast_id)
+    assert (again.outcome, again.forecast_id) == ("nothing new", published["forecast_id"])
 
 
-def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_fresh_store_gives_the_same_bytes(first_night: tuple[Path, Manifest], tmp_path: Path) -> None:
     folder, manifest = first_night
-    again = nightly(panel=str(folder / "tiny.toml"), store=str(tmp_path / "other"))
+    again = nightly(panel=str(folder / "tiny.toml"), store=str(tmp_path / "other")).manifest
     assert again.forecast_id == manifest.forecast_id
     assert again.objects["forecast.parquet"] == manifest.objects["forecast.parquet"]
 
 
 def test_the_next_day_loads_the_model_and_moves_on(night: Path) -> None:
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     before = json.loads((night / "store" / "latest" / "tiny.json").read_text())
     manifest = run(night)
     assert manifest.as_of == "2026-10-31" > before["as_of"]
@@ -137,7 +146,7 @@ def test_the_next_day_loads_the_model_and_moves_on(night: Path) -> None:
 
 def test_a_night_compacts_prices(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.compact.compact", partial(compact, spare=0))
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     run(night)
     files = DeltaTable(night / "store" / "prices" / "tiny").file_uris()
     assert sorted(Path(file).parent.name for file in files) == ["year=2025", "year=2026"]
@@ -151,8 +160,8 @@ def test_a_compaction_or_a_scoring_that_fails_does_not_stop_the_night(
         raise DeltaError("no room left")
 
     monkeypatch.setattr(f"{module}.{work}", broken)
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
-    assert run(night)["as_of"] == "2026-10-31"
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
+    assert run(night).as_of == "2026-10-31"
     (warning,) = [record for record in caplog.records if record.name == module]
     assert warning.levelname == "WARNING"
     assert "no room left" in warning.message
@@ -171,7 +180,7 @@ def test_a_night_after_maintenance_of_years_later_finds_its_own_result(night: Pa
 
 
 def test_the_next_night_scores_what_the_last_one_forecast(night: Path) -> None:
-    write_prices(night / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401, "NEW": 71}, last="2026-10-31")
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
     run(night)
     tally = read_tally(Storage(str(night / "store")), "tiny")
     assert tally[["origin", "unique_id", "rows"]].to_numpy().tolist() == [
@@ -206,15 +215,41 @@ def test_a_version_promoted_by_hand_publishes_the_same_date_anew(night: Path) ->
     promote(panel, storage, past.challenger)
 
     promoted = run(night)
-    assert (promoted["as_of"], promoted["model_version"]) == ("2026-10-30", past.challenger)
-    assert promoted["decision"]["by_hand"]
+    assert (promoted.as_of, promoted.model_version) == ("2026-10-30", past.challenger)
+    assert promoted.decision.by_hand
     pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
-    assert pointer["forecast_id"] == promoted["forecast_id"] != first.forecast_id
+    assert pointer["forecast_id"] == promoted.forecast_id != first["forecast_id"]
 
     rollback(panel, storage)
-    assert run(night)["forecast_id"] == first.forecast_id
+    assert run(night).forecast_id == first["forecast_id"]
     pointer = json.loads((night / "store" / "latest" / "tiny.json").read_text())
-    assert pointer["forecast_id"] == first.forecast_id
+    assert pointer["forecast_id"] == first["forecast_id"]
+
+
+def test_a_version_that_the_gate_refused_publishes_every_night_once_it_is_promoted(night: Path) -> None:
+    panel, storage = Panel.load(night / "tiny.toml"), Storage(str(night / "store"))
+    log = DecisionLog(storage, "tiny")
+    standing = log.all()[-1]
+    # The gate chose a baseline at once: no decision has the trained version as its publisher.
+    storage.delete(storage.list("models/tiny/promotions"))
+    log.append(replace(standing, model="ewma_walk", version="0", verdict=None))
+    assert promote(panel, storage, standing.challenger).verdict is None
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
+    manifest = run(night, mode="load")
+    assert (manifest.as_of, manifest.model_version) == ("2026-10-31", standing.challenger)
+
+
+def test_prices_are_known_when_they_were_read_and_not_when_the_run_was_due(night: Path) -> None:
+    began = datetime.now(UTC)
+    write_prices(night / "prices.csv", NEXT_BARS, last="2026-10-31")
+    due = datetime(2026, 11, 1, 6, tzinfo=UTC)
+    parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
+    with get_client(sync_client=True) as client:
+        made = client.create_flow_run(nightly, parameters=parameters, state=Scheduled(scheduled_time=due))
+    result = run_flow(nightly, flow_run=made)
+    assert isinstance(result, NightResult)
+    assert result.manifest.as_of == "2026-10-31"
+    assert instant_of(result.manifest.known_at) >= began
 
 
 def test_load_with_nothing_to_load_is_an_error(tiny_panel: Path) -> None:
@@ -266,8 +301,8 @@ def test_a_source_that_fell_silent_for_most_series_stops_the_run(night: Path) ->
     assert "P203" in {row["code"] for row in json.loads(shown.data)}
 
 
-def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, dict[str, Any]]) -> None:
-    run_id = first_night[1]["flow_run_id"]
+def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, Manifest]) -> None:
+    run_id = first_night[1].flow_run_id
     with get_client(sync_client=True) as client:
         shown = client.read_artifacts(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
     found = {artifact.key: artifact for artifact in shown}
@@ -275,10 +310,11 @@ def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, dict[str
     assert summary.type == "markdown"
     assert "![AAA](data:image/png;base64," in summary.data
     assert re.search(
-        r"The gate, on \d+ windows from \d+ dates, .*: stacked_lstm [0-9a-f]{16} to ", summary.data
+        r"The gate compared losses on \d+ windows from \d+ dates\..*: stacked_lstm [0-9a-f]{16} against ",
+        summary.data,
     )
     assert "The next challenger is due after 2026-1" in summary.data
-    assert {row["unique_id"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
+    assert {row["Series"] for row in json.loads(found["series-tiny"].data)} == {"AAA", "BBB", "C/C", "NEW"}
     findings = {row["code"]: row for row in json.loads(found["findings-tiny"].data)}
     assert {"P101", "P012"} <= set(findings)
     assert findings["P101"]["severity"] == "error"
@@ -287,10 +323,8 @@ def test_the_ui_has_summary_table_and_progress(first_night: tuple[Path, dict[str
     assert found["charts-tiny"].data == 100.0
 
 
-def test_a_store_on_s3_gives_the_same_bytes(
-    first_night: tuple[Path, dict[str, Any]], s3_storage: Storage
-) -> None:
+def test_a_store_on_s3_gives_the_same_bytes(first_night: tuple[Path, Manifest], s3_storage: Storage) -> None:
     folder, manifest = first_night
-    on_s3 = nightly(panel=str(folder / "tiny.toml"), store=s3_storage.uri)
-    assert on_s3["objects"]["forecast.parquet"] == manifest.objects["forecast.parquet"]
+    on_s3 = nightly(panel=str(folder / "tiny.toml"), store=s3_storage.uri).manifest
+    assert on_s3.objects["forecast.parquet"] == manifest.objects["forecast.parquet"]
     assert set(reader.latest("tiny", s3_storage.uri)["forecast_id"]) == {manifest.forecast_id}

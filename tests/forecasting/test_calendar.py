@@ -45,7 +45,7 @@ def at(*stamps: str) -> np.ndarray:
 
 
 def bars_of(name: str, freq: str, first: str, last: str) -> np.ndarray:
-    """The bars from the midnight that begins `first` to the one that ends `last`."""
+    """Return the bars from the start of day `first` to the end of day `last`."""
     end = np.datetime64(last, "us") + np.timedelta64(1, "D") - np.timedelta64(1, "us")
     return bar_calendar(name, freq).bars(np.datetime64(first), end)
 
@@ -189,7 +189,7 @@ def test_cme_week_ends_with_the_halt_of_friday() -> None:
 
 
 def test_cme_early_close_stays() -> None:
-    # Thanksgiving: noon in Chicago, and back at five.
+    # Thanksgiving: the market closes at noon in Chicago and opens again at five.
     assert hours(bars_of("CMES", "1h", "2024-11-28", "2024-11-28"))[-2:] == ["17:00", "23:00"]
 
 
@@ -382,13 +382,13 @@ def test_a_set_of_holidays_has_no_intraday_bars() -> None:
 
 
 def test_future_beyond_what_the_calendar_knows_is_refused() -> None:
-    with pytest.raises(PanelError, match=r"'XNYS' knows .* to 2049-12-31, not the 72 bars after 2049-12-01"):
+    with pytest.raises(PanelError, match=r"'XNYS' covers .* to 2049-12-31, not the 72 bars after 2049-12-01"):
         bar_calendar("XNYS", "1D").future(np.datetime64("2049-12-01"), 72)
 
 
 def test_past_before_what_the_calendar_knows_is_refused() -> None:
-    # Tokyo's holidays are known to the library from 1997 on.
-    with pytest.raises(PanelError, match=r"'XTKS' knows 1997-01-06 to .*, not 1996-12-30"):
+    # The library knows Tokyo's holidays from 1997 on.
+    with pytest.raises(PanelError, match=r"'XTKS' covers 1997-01-06 to .*, not 1996-12-30"):
         bar_calendar("XTKS", "1D").bars(np.datetime64("1996-12-30"), np.datetime64("1997-02-01"))
 
 

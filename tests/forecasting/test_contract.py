@@ -21,7 +21,7 @@ FACTS = {
     "horizon": "3",
     "calendar": "ECB",
 }
-# Column for column, type for type, what version 1 promises.
+# The columns and types of contract version 1.
 VERSION_1 = {
     "unique_id": "string",
     "cutoff": "timestamp[us, tz=UTC]",

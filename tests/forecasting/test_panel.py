@@ -50,10 +50,10 @@ def test_a_database_in_a_file_lies_beside_the_panel_file(tmp_path: Path) -> None
     [
         ('encoding = "utf-9"', "source.encoding: no encoding 'utf-9'; use one such as"),
         ('time_zone = "Berlin"', "source.time_zone: no time zone 'Berlin'; use an IANA name"),
-        ('query = "select 1"', "source.query: the query does not hold :since; add a condition"),
+        ('query = "select 1"', "source.query: the query does not use :since; add a condition"),
         (
             'id_in_file_name = "prices"',
-            "source.id_in_file_name: 'prices' must hold one * where the id stands",
+            "source.id_in_file_name: 'prices' must contain one * in place of the id",
         ),
         (
             'delimiter = ", "',
@@ -144,7 +144,7 @@ def test_all_panels_of_a_folder_come_by_name(tmp_path: Path) -> None:
 
 def test_a_file_that_holds_a_panel_of_another_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(MINIMAL, encoding="utf-8")
-    with pytest.raises(PanelError, match=r"other\.toml: holds the panel 'tiny'; rename it to tiny\.toml"):
+    with pytest.raises(PanelError, match=r"other\.toml: contains the panel 'tiny'; rename it to tiny\.toml"):
         Panel.load_all(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_a_folder_without_panels_is_an_error(tmp_path: Path) -> None:
 
 def test_an_unknown_name_says_which_panels_there_are(tmp_path: Path) -> None:
     write(tmp_path, MINIMAL)
-    with pytest.raises(PanelError, match=r"no panel 'tinny' in .*; it has: tiny"):
+    with pytest.raises(PanelError, match=r"no panel 'tinny' in .*; known panels: tiny"):
         Panel.load("tinny", tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
             '[model]\npreset = "lecture"\nloss = "huber"\n',
             'model: preset = "lecture" fixes loss = "mae"; remove loss, or use preset = "default"',
         ),
-        ('[schedule]\ncron = "0 25 * * *"\n', "schedule.cron: '0 25 * * *' is no cron line"),
+        ('[schedule]\ncron = "0 25 * * *"\n', "schedule.cron: '0 25 * * *' is not a cron line"),
         ('[schedule]\ntimezone = "Berlin"\n', "schedule.timezone: no time zone 'Berlin'; use an IANA name"),
         ('[model]\nloss = "mse"\n', "model.loss = \"mse\" is not allowed; write 'pinball', 'mae' or 'huber'"),
     ],

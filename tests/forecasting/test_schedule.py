@@ -12,7 +12,7 @@ def at(text: str) -> datetime:
 
 
 def test_due_times_follow_the_zone_through_a_clock_change() -> None:
-    # Berlin set its clocks back on 2026-10-25, a Sunday: from UTC+2 to UTC+1.
+    # Berlin sets its clocks back on Sunday 2026-10-25, from UTC+2 to UTC+1.
     due = due_times(WEEKDAYS, "Europe/Berlin", at("2026-10-22T14:30"), at("2026-10-27T15:30"))
     assert list(due) == [at("2026-10-23T14:30"), at("2026-10-26T15:30"), at("2026-10-27T15:30")]
 
@@ -44,5 +44,7 @@ def test_the_last_time_due_may_be_now(now: str, due: str) -> None:
 
 @pytest.mark.parametrize("line", ["", "nightly", "0 6 * *", "61 6 * * *", "* * * * * *", "0 0 31 2 *"])
 def test_a_line_that_is_no_cron_says_what_to_write(line: str) -> None:
-    with pytest.raises(ValueError, match=r"is no cron line: .*; write minute, hour, day, month and weekday"):
+    with pytest.raises(
+        ValueError, match=r"is not a cron line: .*; write minute, hour, day, month and weekday"
+    ):
         check_cron(line)

@@ -76,7 +76,7 @@ def test_a_baseline_is_told_of_when_it_begins_to_stand_in(
         show_latest(local_storage, manifests[forecast_id])
     told = [payload for event, payload in events if event == "nightcast.baseline.stands-in"]
     assert [one["text"] for one in told] == [
-        "Nightcast: from 2026-10-30 on, the baseline ewma_walk stands in on fx: It was better."
+        "Nightcast: from 2026-10-30 on, the baseline ewma_walk publishes for fx: It was better."
     ]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile import write_hostile_modules
 from tests.prefect_server import PrefectServer
 
 ROOT = Path(__file__).parents[2]
@@ -59,11 +60,14 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def start(program: Path, server: PrefectServer, *words: str) -> subprocess.Popen[str]:
+def start(
+    program: Path, server: PrefectServer, *words: str, cwd: Path | None = None
+) -> subprocess.Popen[str]:
     environment = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT)}
     with program.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, program, *words],
+            cwd=cwd,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -84,8 +88,19 @@ def test_one_that_dies_is_a_crash_and_the_next_task_has_another(program: Path, s
     parent, (_, alone), (crashed, error), (completed, process) = json.loads(out.splitlines()[-1])
     assert alone == str(parent)
     assert (crashed, completed) == ("CRASHED", "COMPLETED")
-    assert "its process died" in error
+    assert "the task's process died" in error
     assert process != str(parent)
+
+
+def test_they_do_not_import_from_the_working_directory(
+    program: Path, server: PrefectServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    write_hostile_modules(folder)
+    out, _ = start(program, server, cwd=folder).communicate(timeout=120)
+    states = [state for state, _ in json.loads(out.splitlines()[-1])[1:]]
+    assert states == ["COMPLETED", "CRASHED", "COMPLETED"]
 
 
 def test_they_end_with_their_parent(program: Path, server: PrefectServer, tmp_path: Path) -> None:

@@ -42,15 +42,15 @@ def test_a_message_that_is_not_taken_is_a_warning(
     post(there.url, MESSAGE)
     assert there.messages == []
     (warning,) = [record for record in caplog.records if record.name == "tasks.webhook"]
-    assert warning.message == f"notification: not delivered, as {reason}; look at NIGHTCAST_WEBHOOK"
+    assert warning.message == f"notification: not delivered: {reason}; check NIGHTCAST_WEBHOOK"
 
 
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("http://127.0.0.1:{port}/secret", "the receiver does not answer (ConnectError)"),
-        ("nonsense/secret", "the receiver does not answer (UnsupportedProtocol)"),
-        ("http://127.0.0.1:none/secret", "it is no web address that answers (InvalidURL)"),
+        ("http://127.0.0.1:{port}/secret", "the receiver does not respond (ConnectError)"),
+        ("nonsense/secret", "the receiver does not respond (UnsupportedProtocol)"),
+        ("http://127.0.0.1:none/secret", "the address cannot be used (InvalidURL)"),
     ],
 )
 def test_no_receiver_is_a_warning_and_the_address_stays_secret(
@@ -59,5 +59,5 @@ def test_no_receiver_is_a_warning_and_the_address_stays_secret(
     caplog.set_level(logging.INFO)
     with stamina.set_testing(True, attempts=2):
         post(address.format(port=free_port()), MESSAGE)
-    assert f"notification: not delivered, as {reason}" in caplog.text
+    assert f"notification: not delivered: {reason}" in caplog.text
     assert "secret" not in caplog.text

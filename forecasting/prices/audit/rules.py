@@ -1,4 +1,4 @@
-"""The audit rules and their codes. A code never changes its meaning; `docs/prices.md` explains each."""
+"""The audit rules and their codes. A code never changes its meaning; `docs/audit.md` explains each."""
 
 from forecasting.findings import Action, Rule, Severity
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecasting.as_of import as_of_label
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError
 from forecasting.findings import Finding, name_some
@@ -77,7 +76,7 @@ def audit_series(
     """
     volume = np.full(len(bars), np.nan) if volume is None else volume
     volume, bars = volume[bars.ds <= as_of], bars.until(as_of)
-    day = as_of_label(as_of, panel.bars.freq)
+    day = panel.label(as_of)
     if not bars.ids:
         raise AuditError(
             f"panel {panel.name} has no prices by {day}; ingest older prices, or give a later as_of"
@@ -142,7 +141,7 @@ def _left_out(bars: Bars, facts: _Facts, panel: Panel, day: str) -> Iterator[tup
     short = ~stale & (bars.lengths < settings.min_bars)
     flat = ~stale & ~short & ((facts.flat >= settings.flat_bars) | ~facts.moved)
     for at in np.flatnonzero(stale | short | flat):
-        last = as_of_label(bars.ds[bars.last[at]], panel.bars.freq)
+        last = panel.label(bars.ds[bars.last[at]])
         if stale[at]:
             rule, rows = rules.STALE, facts.behind[at]
             detail = f"last bar {last}, {rows} bars before {day}: delisted, or its source stopped updating it"
@@ -161,7 +160,7 @@ def _short_contexts(bars: Bars, facts: _Facts, panel: Panel, short: np.ndarray) 
     need = panel.model.context_bars + 1
     for at in np.flatnonzero(short):
         have = int(facts.unbroken[at])
-        since = as_of_label(bars.ds[bars.last[at] - have + 1], panel.bars.freq)
+        since = panel.label(bars.ds[bars.last[at] - have + 1])
         detail = f"{have} bars since {since} without a long gap; the network's context needs {need}"
         yield Finding.of(rules.SHORT_CONTEXT, bars.ids[at], have, detail)
 
@@ -170,7 +169,7 @@ def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterato
     limit = panel.audit.max_gap_bars
     for at in np.flatnonzero(gappy):
         end = facts.after[at]
-        start, stop = (as_of_label(ds, panel.bars.freq) for ds in bars.ds[[end - 1, end]])
+        start, stop = (panel.label(ds) for ds in bars.ds[[end - 1, end]])
         longest = int(facts.longest[at])
         broken = (
             f", more than [audit].max_gap_bars = {limit}: no training window spans it"
@@ -197,7 +196,7 @@ def _spikes(bars: Bars, panel: Panel, jumps: Jumps, spike: np.ndarray) -> Iterat
     largest = at[np.lexsort((jumps.size[at], bars.series[at]))][ends]
     for last, place in zip(at[ends], largest, strict=True):
         series = bars.series[place]
-        day = as_of_label(bars.ds[last], panel.bars.freq)
+        day = panel.label(bars.ds[last])
         detail = (
             f"{counts[series]} larger than {panel.audit.spike_scales:g} times the usual change, "
             f"the last on {day}; "
@@ -217,7 +216,7 @@ def _splits(bars: Bars, panel: Panel, splits: Splits, kept: np.ndarray) -> Itera
 
 def _move(bars: Bars, panel: Panel, place: int) -> str:
     """The change of a bar, as `from 88.99 to 44.86 on 2005-02-28`."""
-    day = as_of_label(bars.ds[place], panel.bars.freq)
+    day = panel.label(bars.ds[place])
     return f"from {bars.y[place - 1]:g} to {bars.y[place]:g} on {day}"
 
 

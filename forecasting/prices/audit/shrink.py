@@ -7,13 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label
 from forecasting.errors import AuditError
 from forecasting.findings import Finding, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.rows import RowAudit
-from forecasting.prices.order import instants, series_ranks
+from forecasting.prices.order import instants, ranked, series_offsets
 
 _NAMED = 10
 
@@ -35,7 +34,7 @@ class Extent:
         """The extent of the rows of `good` (`schema.GOOD`)."""
         if not good.num_rows:
             return cls(0, "")
-        return cls(good.num_rows, as_of_label(instants(good["ds"]).min(), panel.bars.freq))
+        return cls(good.num_rows, panel.label(instants(good["ds"]).min()))
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def check_overlap(audit: RowAudit, stored: pa.Table, missing: int, panel: Panel)
     if expected >= least and lost - missing > panel.audit.max_shrink * expected:
         raise _shrink_error(
             f"panel {panel.name} has {expected} stored bars of live series since "
-            f"{as_of_label(ds.min(), panel.bars.freq)}, and its source now offers {good.num_rows} good ones, "
+            f"{panel.label(ds.min())}, and its source now offers {good.num_rows} good ones, "
             f"of {len(pc.unique(good['unique_id']))} series instead of {len(ids)}",
             audit,
         )
@@ -149,10 +148,10 @@ def _live(stored: pa.Table, panel: Panel) -> pa.Table:
     """The rows of series whose last bar is at most `stale_bars` behind the newest bar of all."""
     if not stored.num_rows:
         return stored
-    series = series_ranks(stored["unique_id"])
-    ends = np.flatnonzero(np.diff(series, append=series[-1] + 1))
-    last = panel.calendar.position(instants(stored["ds"])[ends])
+    series, names = ranked(stored["unique_id"])
+    offsets = np.unique(series_offsets(series, len(names)))
+    last = panel.calendar.position(instants(stored["ds"])[offsets[1:] - 1])
     live = last >= last.max() - panel.audit.stale_bars
     if live.all():
         return stored
-    return stored.filter(pa.array(np.repeat(live, np.diff(ends, prepend=-1))))
+    return stored.filter(pa.array(np.repeat(live, np.diff(offsets))))

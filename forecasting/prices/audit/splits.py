@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import as_of_label
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import find_jumps, find_splits, split_name
 from forecasting.prices.bars import Bars
-from forecasting.prices.order import instants, ranked
+from forecasting.prices.order import instants, ranked, series_offsets
 from forecasting.prices.schema import VALUES
 
 
@@ -189,9 +188,10 @@ def _multiplied(good: pa.Table, splits: Sequence[Split]) -> pa.Table:
         return good
     (series, names), ds = ranked(good["unique_id"]), instants(good["ds"])
     rank = {name: at for at, name in enumerate(names.to_pylist())}
+    offsets = series_offsets(series, len(names))
     factor = np.ones(good.num_rows)
     for split in splits:
-        start, end = np.searchsorted(series, [rank[split.unique_id], rank[split.unique_id] + 1])
+        start, end = offsets[rank[split.unique_id] :][:2]
         factor[start : start + np.searchsorted(ds[start:end], split.ds)] *= split.ratio
     for place, name in enumerate(good.column_names):
         if name in VALUES:
@@ -203,7 +203,7 @@ def _multiplied(good: pa.Table, splits: Sequence[Split]) -> pa.Table:
 def _findings(offered: dict[str, _Line], splits: Iterable[Split], panel: Panel) -> Iterator[Finding]:
     for split in splits:
         before = int(np.searchsorted(offered[split.unique_id].ds, split.ds))
-        day = as_of_label(split.ds, panel.bars.freq)
+        day = panel.label(split.ds)
         detail = (
             f"{split_name(split.ratio)} on {day}: the {before} bars before it are multiplied "
             f"by {split.ratio:g}"

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from forecasting.as_of import as_of_label
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
@@ -38,7 +37,7 @@ def unused_findings(bars: Bars, usable: np.ndarray, panel: Panel) -> Iterator[Fi
     """One finding for each series that has bars which are not `usable` (N,)."""
     unused = bars.keep(~usable)
     for name, at, count in zip(unused.ids, unused.last, unused.lengths, strict=True):
-        last = as_of_label(unused.ds[at], panel.bars.freq)
+        last = panel.label(unused.ds[at])
         detail = (
             f"{count} stored bars, the last on {last} at {unused.y[at]:g}, are not on calendar "
             f"{panel.bars.calendar} or have no logarithm; "

@@ -14,7 +14,7 @@ import charset_normalizer
 import pyarrow as pa
 import pyarrow.csv
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Source
 from forecasting.prices.sources.documents import Document
 from forecasting.prices.sources.headers import find_header
@@ -128,7 +128,7 @@ def read_csv(
                 rows += table.num_rows
                 yield table
         except (pa.ArrowInvalid, UnicodeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise SourceError(
                 f"{document.name} cannot be read as CSV ({reason}); correct the file, or check "
                 "[source].encoding and delimiter in the panel"

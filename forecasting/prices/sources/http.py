@@ -19,7 +19,7 @@ import pyarrow as pa
 import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, first_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.reading import read_files
@@ -106,9 +106,8 @@ class HttpSource:
                 f"cannot fetch {self._name} ({error}); check [source].uri in the panel"
             ) from error
         except (httpx.TransportError, EOFError) as error:
-            reason = str(error) or type(error).__name__
             raise _TemporaryError(
-                f"cannot fetch {self._name} ({reason}); check [source].uri, or run it again later"
+                f"cannot fetch {self._name} ({first_line(error)}); check [source].uri, or run it again later"
             ) from error
         return path
 

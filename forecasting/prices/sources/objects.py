@@ -16,7 +16,7 @@ import pyarrow as pa
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, first_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.documents import KINDS, File, holds_prices
 from forecasting.prices.sources.lake_tables import LOG, delta_root, read_delta
@@ -151,8 +151,7 @@ class ObjectSource:
         except FileNotFoundError as error:
             raise SourceError(f"no object at {self._name}; check [source].uri in the panel") from error
         except (BaseError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]  # the other lines dump the client's state
             raise SourceError(
-                f"cannot read {self._name} ({reason}); "
+                f"cannot read {self._name} ({first_line(error)}); "
                 "check [source].uri in the panel, and the credentials and region in the environment"
             ) from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.csv_tables import Dialect, find_dialect, read_csv
 from forecasting.prices.sources.documents import Document, File, documents_in
@@ -128,7 +128,7 @@ def _read_parquet(document: Document, panel: Panel, origin: Origin) -> Iterator[
                 batch.validate(full=True)  # a damaged page without a checksum may hold invalid UTF-8
                 yield pa.Table.from_batches([batch])
         except (pa.ArrowException, OSError, UnicodeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise SourceError(
                 f"{document.name} is not Parquet, or is damaged or cut short ({reason}); fetch it again"
             ) from error

@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.layouts import Origin, to_offered
@@ -128,7 +128,7 @@ class SqlSource:
         return url
 
     def _error(self, error: BaseException | None, url: sqlalchemy.URL, fix: str) -> SourceError:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         if url.password:
             reason = reason.replace(str(url.password), "***")
         return SourceError(f"cannot read {self._name} ({reason}); {fix}")

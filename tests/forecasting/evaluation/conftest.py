@@ -1,4 +1,4 @@
-"""Panels, bars and models whose worth is known."""
+"""Panels, bars and models with known scores."""
 
 from tests.altered_walks import calendar, fit_altered, make_bars, panel
 

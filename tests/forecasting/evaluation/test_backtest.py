@@ -18,7 +18,7 @@ from forecasting.prices.bars import Bars
 START = np.datetime64("2020-01-01", "us")
 DAY = np.timedelta64(1, "D")
 PLAN = BacktestPlan(cutoffs=3, stride=6)
-# Three series of 200 bars: cutoffs are the last bar but 6, 12 and 18.
+# Three series of 200 bars: the cutoffs are 6, 12 and 18 bars before the last one.
 SPANS = ((0, 200),) * 3
 CUTOFFS = START + np.array([181, 187, 193]) * DAY
 
@@ -38,7 +38,7 @@ Run = Callable[..., BacktestResult]
 
 
 def forecasts_by(result: BacktestResult, cutoff: np.datetime64) -> pa.Table:
-    """What was forecast up to a common cutoff, without what then came and what names the run."""
+    """Return the forecasts up to a common cutoff, without the actual prices and the run's names."""
     table = result.predictions.drop_columns(["y", "forecast_id"])
     return table.filter(pc.less_equal(table["as_of"], pa.scalar(cutoff.item(), pa.timestamp("us", "UTC"))))
 
@@ -81,7 +81,7 @@ def test_the_random_walks_point_forecast_is_the_last_value(run: Run, make_bars: 
 
 def test_the_table_says_how_the_model_compares(run: Run, make_bars: MakeBars) -> None:
     scores = {score.candidate: score for score in run(make_bars(*SPANS)).table}
-    # The model is the EWMA walk by another name.
+    # The model is the EWMA walk under another name.
     assert scores["altered"].skill_to_ewma_walk == pytest.approx(0)
     assert scores["altered"].skill == pytest.approx(scores["ewma_walk"].skill)
     assert scores["random_walk"].skill == pytest.approx(0)
@@ -95,7 +95,7 @@ def test_the_model_is_tested_against_both_walks_and_targets_overlap_as_strides_s
     assert [test.candidate for test in tests] == ["altered", "altered", "ewma_walk"]
     # Targets of 6 bars overlap 3 times, so 6 lags count.
     assert [(test.dates, test.lag) for test in tests] == [(30, 6)] * 3
-    # The model is the EWMA walk by another name.
+    # The model is the EWMA walk under another name.
     assert (tests[1].difference, tests[1].verdict) == (0.0, "the same")
 
 
@@ -104,7 +104,7 @@ def test_no_price_after_a_cutoff_changes_a_forecast_or_a_membership_up_to_it(
     run: Run, make_bars: MakeBars, back: int
 ) -> None:
     cutoff = CUTOFFS[-1 - back]
-    # s3 goes silent after the cutoff, s4 only then grows a context: the audit must not know.
+    # s3 ends after the cutoff, and s4 completes a context only then: the audit must not see either.
     bars = make_bars(*SPANS, (0, 185), (178, 200))
     rng = np.random.default_rng(1)
     future = bars.ds > cutoff
@@ -156,7 +156,7 @@ def test_the_model_is_not_asked_where_no_series_has_a_context(
 
 
 def test_a_series_without_a_whole_target_is_not_scored_and_counted(run: Run, make_bars: MakeBars) -> None:
-    # s3 has 4 bars after the second cutoff, and none after the last, which finds it still live.
+    # s3 has 4 bars after the second cutoff, and none after the last, where it still counts as live.
     result = run(make_bars(*SPANS, (0, 192)))
     scored = result.losses.query("candidate == 'altered' and unique_id == 's3'")["as_of"]
     assert list(scored.dt.tz_localize(None)) == [CUTOFFS[0]]
@@ -177,9 +177,9 @@ def test_a_plan_of_nothing_is_refused(name: str) -> None:
 
 
 def test_a_panel_that_nothing_comes_after_is_refused(run: Run, make_bars: MakeBars) -> None:
-    # Each series has bars of its own days only: after the one cutoff, neither has six.
+    # The series have no days in common: after the only cutoff, neither has six bars.
     bars = make_bars((0, 103), (103, 106))
-    with pytest.raises(AuditError, match="no series of panel walks has a whole target"):
+    with pytest.raises(AuditError, match="no series of panel walks has a complete target"):
         run(bars, plan=BacktestPlan(cutoffs=1))
 
 

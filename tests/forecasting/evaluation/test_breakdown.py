@@ -25,14 +25,14 @@ def run(
     make_bars: Callable[..., Bars],
     fit_altered: Callable[..., Forecaster],
 ) -> BacktestResult:
-    """Three series, the third short; four cutoffs, the last two in the second year."""
+    """Three series, the third one short, and four cutoffs, the last two in the second year."""
     bars = make_bars((0, 400), (0, 400), (150, 400))
     plan = BacktestPlan(cutoffs=4, stride=15)
     return backtest(panel, bars, calendar, plan, lambda *at: fit_altered(*at, width=1.3, shift=0.2))
 
 
 def rows(result: BacktestResult) -> pd.DataFrame:
-    """The predictions as a frame, with each row's loss worked out in the plainest way."""
+    """Return the predictions as a frame, with the loss of each row computed in the simplest way."""
     frame = result.predictions.to_pandas()
     losses = [
         2 * max(level * (frame.y[i] - frame[column][i]), (level - 1) * (frame.y[i] - frame[column][i]))
@@ -140,7 +140,7 @@ def test_a_price_on_a_quantile_counts_as_half_below_it() -> None:
 
 @pytest.fixture
 def losses() -> pd.DataFrame:
-    """The random walk loses 1 in every window of four series; the model more, less, or the same."""
+    """The random walk's loss is 1 in every window of four series; the model's is higher, lower or equal."""
     model = {"a": [3.0, 2.5, 0.9], "b": [0.2, 0.5, 1.0], "c": [1.0, 1.0, 1.0], "d": [1.1, 0.4, 1.0]}
     return pd.DataFrame(
         [

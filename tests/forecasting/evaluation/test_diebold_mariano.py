@@ -19,7 +19,7 @@ MakeLosses = Callable[..., pd.DataFrame]
 @pytest.fixture
 def make_losses() -> MakeLosses:
     def make(**by_candidate: list[list[float]]) -> pd.DataFrame:
-        """Losses of each candidate: a row of series for every date."""
+        """Create the losses of each candidate from one row of series per date."""
         rows = [
             {
                 "candidate": name,
@@ -41,7 +41,7 @@ def noisy(dates: int, mean: float, seed: int = 0) -> list[list[float]]:
     return [[mean + value] for value in rng.normal(scale=0.1, size=dates)]
 
 
-# Table of Student's t at 5% (two-sided), as printed everywhere; and at 1%.
+# Critical values of Student's t from a printed table: two-sided, at 5% and at 1%.
 @pytest.mark.parametrize(
     ("statistic", "freedom", "p_value"),
     [
@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_gives_nothing(make_losses: MakeLosses) -> Non
 
 
 def test_a_true_hypothesis_is_rejected_about_as_often_as_it_should_be() -> None:
-    # Losses of dates whose targets overlap three times, as sums of three independent parts.
+    # Losses on dates whose targets overlap three times, as sums of three independent parts.
     rng = np.random.default_rng(0)
     rejected = 0
     for _ in range(400):

@@ -8,7 +8,7 @@ from forecasting.evaluation import metrics
 from forecasting.quantiles import COLUMNS, LEVELS
 
 with warnings.catch_warnings():
-    # Its docstrings hold escapes that Python does not know, and compiling them is a warning.
+    # Its docstrings contain invalid escape sequences, which give warnings when they are compiled.
     warnings.simplefilter("ignore")
     from utilsforecast import losses
 
@@ -23,7 +23,7 @@ def forecasts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def as_frames(past: np.ndarray, y: np.ndarray, quantiles: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The same for utilsforecast: what was forecast, and what it was forecast from."""
+    """Return forecasts and training data in the format of utilsforecast."""
     forecast = pd.DataFrame(quantiles.reshape(-1, 11), columns=list(COLUMNS))
     forecast = forecast.assign(
         unique_id=np.repeat([0, 1, 2], 7), ds=np.tile(np.arange(40, 47), 3), y=y.ravel()
@@ -46,7 +46,8 @@ def test_in_sample_change_is_the_mean_absolute_step_of_the_series_so_far() -> No
 
 
 def test_scaled_quantile_loss_by_hand() -> None:
-    # y is 1 above every quantile: pinball is the level itself, the levels' mean is 1/2, twice that 1, by 4.
+    # y is 1 above every quantile: the pinball loss is the level. The levels' mean is 1/2; twice that is 1,
+    # over 4.
     quantiles = np.zeros((1, 2, 11))
     assert metrics.scaled_quantile_loss(np.ones((1, 2)), quantiles, np.array([4.0])) == pytest.approx(0.25)
 

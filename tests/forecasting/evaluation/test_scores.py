@@ -25,7 +25,7 @@ def losses_of(**by_candidate: list[float]) -> pd.DataFrame:
 
 
 def test_a_score_weighs_series_alike_and_windows_within_them() -> None:
-    # Means by series: the model 2 and 8, the random walk 4 and 4, the EWMA walk 1 and 1.
+    # Mean losses of both series: model 2 and 8, random walk 4 and 4, EWMA walk 1 and 1.
     losses = losses_of(model=[1, 3, 8], random_walk=[4, 4, 4], ewma_walk=[1, 1, 1])
     score = compare(losses)[0]
     assert score.scaled_quantile_loss == pytest.approx(5)

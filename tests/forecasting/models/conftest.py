@@ -16,7 +16,7 @@ END = START + np.timedelta64(300, "D")
 
 @dataclass
 class Steps:
-    """A listener that remembers how far the work was."""
+    """A progress callback that records what it is told."""
 
     seen: list[tuple[int, int]]
 
@@ -27,7 +27,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Trained:
-    """A panel, its bars and windows, and the network trained on those up to `END`."""
+    """A panel, its bars and windows, and the network trained on the bars up to `END`."""
 
     panel: Panel
     bars: Bars
@@ -61,13 +61,13 @@ def train(panel: Panel, bars: Bars) -> Trained:
 
 @pytest.fixture(scope="session")
 def trained() -> Trained:
-    """The default network."""
+    """The network of the default preset."""
     return train(make_panel(), make_bars())
 
 
 @pytest.fixture(scope="session")
 def trained_lecture() -> Trained:
-    """The lecture's network, on windows a sixth as far apart as the lecture's prices allow: enough bars."""
+    """The network of the lecture preset, on two series that are long enough for its windows."""
     panel = Panel.model_validate(
         {
             "name": "lecture",

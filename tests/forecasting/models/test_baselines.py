@@ -20,7 +20,7 @@ NORMAL = np.array([-1.6449, -1.2816, -0.8416, -0.5244, -0.2533, 0, 0.2533, 0.524
 
 
 def make_windows(*levels: np.ndarray, horizon: int = 5, days: np.ndarray | None = None) -> Windows:
-    """Windows of series with those values, on consecutive days unless `days` say otherwise."""
+    """Create the windows of series with these values, on consecutive days unless `days` is given."""
     panel = Panel.model_validate(
         {"name": "p", "source": {"uri": "x"}, "forecast": {"horizon": horizon, "transform": "diff"}}
     )
@@ -136,7 +136,7 @@ def test_ewma_walk_forecasts_the_scale_times_its_table() -> None:
 def test_ewma_walk_scales_up_the_longest_step_that_has_twenty_changes() -> None:
     windows = make_windows(walk(60), horizon=72)
     table = EwmaWalk.fit(windows, windows.bars.ds[-1]).table
-    # The first bar has no scale, so that 20 origins are left for 39 steps and 19 for 40.
+    # The first bar has no scale: 20 origins remain for step 39, and 19 for step 40.
     np.testing.assert_allclose(table[71], table[38] * np.sqrt(72 / 39), rtol=1e-12)
     assert (table[39] == table[38] * np.sqrt(40 / 39)).all()
 
@@ -153,7 +153,7 @@ def test_ewma_walk_learns_nearly_the_same_from_a_sample(monkeypatch: pytest.Monk
 
 def test_ewma_walk_refuses_prices_that_never_moved() -> None:
     windows = make_windows(np.full(80, 5.0))
-    with pytest.raises(ModelError, match="no price moves before 2020-03-20"):
+    with pytest.raises(ModelError, match="no price changes before 2020-03-20"):
         EwmaWalk.fit(windows, windows.bars.ds[-1])
 
 

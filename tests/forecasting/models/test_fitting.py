@@ -9,7 +9,7 @@ from forecasting.models.windows import Windows, build_windows
 from forecasting.progress import silent
 from tests.forecasting.models.conftest import END, make_bars, make_panel
 
-# A problem whose answer is known: targets are these sums of two inputs.
+# A problem with a known solution: targets are these weighted sums of two inputs.
 ANSWER = np.array([[2.0], [-3.0]], dtype=np.float32)
 INPUTS = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
 SPLIT = Split(np.arange(800), np.arange(800, 1000), np.datetime64("2020-01-01"))

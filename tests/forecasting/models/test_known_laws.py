@@ -1,4 +1,4 @@
-"""What the model makes of prices whose law is known: how near it comes to the best forecast there is."""
+"""The model on simulated prices with a known distribution, against the best possible forecast."""
 
 from dataclasses import dataclass
 
@@ -24,18 +24,18 @@ PATHS = 1500
 
 @dataclass(frozen=True)
 class Trial:
-    """Windows after the end of training, and by forecaster its (W, HORIZON, 11) quantiles there."""
+    """Windows after the end of training, and each forecaster's quantiles (W, HORIZON, 11) on them."""
 
     windows: Windows
     origins: np.ndarray
     quantiles: dict[str, np.ndarray]
 
     def loss(self, name: str) -> float:
-        """Mean pinball loss over windows, steps and levels."""
+        """Return the mean pinball loss over windows, steps and levels."""
         return pinball(self.windows.targets(self.origins), self.quantiles[name])
 
     def coverage(self, name: str, lower: int, upper: int) -> float:
-        """Share of the changes between two of the quantiles."""
+        """Return the share of changes between two of the quantiles."""
         targets, quantiles = self.windows.targets(self.origins), self.quantiles[name]
         inside = (quantiles[..., lower] <= targets) & (targets <= quantiles[..., upper])
         return float(inside.mean())
@@ -47,7 +47,7 @@ def pinball(targets: np.ndarray, quantiles: np.ndarray) -> float:
 
 
 def trial(changes: np.ndarray, freq: str = "1D") -> Trial:
-    """Train on the first bars of series (S, N) with those changes, and forecast from every fifth after."""
+    """Train on the first bars of series with these changes (S, N); forecast from every fifth later bar."""
     panel = Panel.model_validate(
         {
             "name": "law",
@@ -74,13 +74,13 @@ def trial(changes: np.ndarray, freq: str = "1D") -> Trial:
 
 
 def gaussian_quantiles(deviation: np.ndarray) -> np.ndarray:
-    """(..., 11) of normal distributions with those deviations; from a printed table."""
+    """(..., 11) quantiles of normal distributions with these standard deviations, from a printed table."""
     table = np.array([-1.6449, -1.2816, -0.8416, -0.5244, -0.2533, 0, 0.2533, 0.5244, 0.8416, 1.2816, 1.6449])
     return deviation[..., None] * table
 
 
 def garch(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(S, N) changes, and the variance that each bar's next change has."""
+    """Simulate changes (S, N), and return the variance of the change after each bar as well."""
     changes, variance = np.empty((2, SERIES, COUNT))
     following = np.full(SERIES, SIZE**2)
     for bar in range(COUNT):
@@ -91,7 +91,7 @@ def garch(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def garch_quantiles(variance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(W, HORIZON, 11) true quantiles after bars with such next variances (W,), by simulation."""
+    """(W, HORIZON, 11) true quantiles after bars with these next variances (W,), by simulation."""
     noise = rng.normal(size=(HORIZON, PATHS))
     following = np.repeat(variance[:, None], PATHS, axis=1)
     level, quantiles = np.zeros_like(following), np.empty((len(variance), HORIZON, len(LEVELS)))
@@ -105,7 +105,7 @@ def garch_quantiles(variance: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 @pytest.fixture(scope="module")
 def random_walk() -> Trial:
-    """Changes that are independent and normal."""
+    """Independent normal changes."""
     done = trial(SIZE * np.random.default_rng(0).normal(size=(SERIES, COUNT)))
     deviation = SIZE * np.sqrt(np.arange(1, HORIZON + 1))
     done.quantiles["truth"] = np.tile(gaussian_quantiles(deviation), (len(done.origins), 1, 1))
@@ -123,7 +123,7 @@ def clustered() -> Trial:
 
 @pytest.fixture(scope="module")
 def drifting() -> Trial:
-    """Changes that follow an AR(1) with a mean."""
+    """Changes of an AR(1) process with a mean."""
     rng, persistence, drift = np.random.default_rng(3), 0.2, 0.05 * SIZE
     changes = SIZE * rng.normal(size=(SERIES, COUNT))
     for bar in range(1, COUNT):
@@ -144,7 +144,7 @@ def seasonal() -> Trial:
 
 
 def excess(done: Trial, name: str) -> float:
-    """How much more it loses than the true quantiles, as a share of what those lose."""
+    """Return the excess loss over the true quantiles, as a share of their loss."""
     return done.loss(name) / done.loss("truth") - 1
 
 

@@ -112,7 +112,7 @@ def test_windows_are_those_of_the_lectures_loop(windows: Windows) -> None:
     np.testing.assert_allclose(standard.contexts(origins), contexts, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(standard.targets(origins), targets, rtol=1e-5, atol=1e-6)
     whole = np.flatnonzero(windows.has_context & windows.has_target)
-    # The loop takes a window that has 720 bars up to its origin, ours the change into the first of them too.
+    # The loop needs 720 bars up to the origin. Our windows also need the change into the first of these bars.
     np.testing.assert_array_equal(whole[windows.bars.series[whole] == 1], origins[1:])
 
 

@@ -1,4 +1,4 @@
-"""What each loss asks for, and what a network trained on it learns."""
+"""The minimum of each loss, and what a network trained with it learns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,13 @@ OF_POINT = [name for name, loss in LOSSES.items() if loss.of_point]
 
 # --- What a loss asks for --------------------------------------------------------------------------------
 
-# Of these, the median is 2 and the mean 4.2. With a turn at 1.345 only 1 and 2 count in full, 0, 4 and 14 as
-# far as the turn: Huber's x solves (1 - x) + (2 - x) + 1.345 = 0.
+# The median of these values is 2, and the mean 4.2. With a turning point of 1.345 only 1 and 2 count in full;
+# 0, 4 and 14 count up to the turning point. Huber's x solves (1 - x) + (2 - x) + 1.345 = 0.
 SKEWED = np.array([0.0, 1.0, 2.0, 4.0, 14.0], np.float32)[:, None]
 
 
 def slope(name: str, at: int, value: float) -> float:
-    """Of the loss on `SKEWED`, as that quantile moves and the others stay at 0."""
+    """Return the loss on `SKEWED` as one quantile moves and the others stay at 0."""
     number = tf.constant(value, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(number)
@@ -106,7 +106,7 @@ def test_a_model_is_another_one_with_another_loss() -> None:
 
 
 def moved(numbers: np.ndarray, start: float = 0.0, horizon: int = 64) -> np.ndarray:
-    """(horizon, 11) of a fan from -5 to 5, at the network's and the start's numbers."""
+    """(horizon, 11) quantiles from a table from -5 to 5, for outputs of the network and of the regression."""
     fan = QuantileFan(horizon, moves=True)
     fan.build((None, KNOTS))
     fan.limit.assign(SHIFT_LIMIT)
@@ -155,7 +155,7 @@ PHI, DRIFT, SIGMA = 0.7, 0.1, 0.01
 
 @dataclass(frozen=True)
 class Learnt:
-    """A network trained on autoregressive changes with a drift, and what it says of later windows.
+    """A network trained on autoregressive changes with a drift, and its forecasts of later windows.
 
     Attributes:
         quantiles: (W, 6, 11) of the change, in the noise's deviations.
@@ -170,7 +170,7 @@ class Learnt:
 
 
 def autoregressive_bars(series: int = 8, count: int = 2500) -> tuple[Bars, np.ndarray]:
-    """Bars, and their changes less the drift, in deviations of the noise."""
+    """Create bars, and return their changes without the drift, in standard deviations of the noise."""
     rng = np.random.default_rng(1)
     excess = np.zeros((series, count))
     for at in range(1, count):
@@ -215,7 +215,7 @@ def test_the_intervals_around_it_cover(learnt: Learnt, low: int, high: int, shar
 
 
 def trained_on(series: int, loss: str) -> tuple[np.ndarray, Fit, np.ndarray]:
-    """The fan's table of a network trained for a moment; what happened; the table that it began with."""
+    """Train briefly; return the network's table, the course of the training and the initial table."""
     bars, _ = autoregressive_bars(series, 400)
     panel = make_panel(loss=loss)
     windows = build_windows(panel, bars, panel.calendar)
@@ -236,7 +236,7 @@ def test_a_point_takes_its_width_from_held_out_windows_if_these_are_enough(
     assert np.array_equal(table, -table[:, ::-1]) is own  # as likely above as below
 
 
-# Keras 3.15 saves variables in a way that numpy 2.4 deprecates.
+# Keras 3.15 saves variables with a feature that numpy 2.4 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("name", OF_POINT)
 def test_a_saved_network_forecasts_the_same_bits(trained: Trained, tmp_path: Path, name: str) -> None:

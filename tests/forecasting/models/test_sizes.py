@@ -1,4 +1,4 @@
-"""Panels of any size, and what bars from the future must not move."""
+"""Panels of any size, and forecasts that later bars must not change."""
 
 from dataclasses import replace
 

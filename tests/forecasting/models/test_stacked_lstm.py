@@ -1,4 +1,4 @@
-"""The stacked LSTM, in this process."""
+"""The stacked LSTM, trained in the test's own process."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def walk(trained: Trained) -> VolatilityRegression:
 
 
 def still(windows: int) -> np.ndarray:
-    """The start's numbers where it stretches nothing."""
+    """Outputs of the regression that leave the table unchanged."""
     return np.zeros((windows, START_KNOTS), np.float32)
 
 
@@ -146,7 +146,7 @@ def test_no_fan_is_stretched_beyond_the_limit(number: float, factor: float) -> N
 
 
 def test_it_learns_which_volatility_lasts() -> None:
-    """Calm series in which one bar in 40 is a shock of ten times the usual size, gone at once.
+    """Calm series in which one bar in 40 is a shock of ten times the usual size, without an after-effect.
 
     After a shock the EWMA walk is far too wide; how wide is right is known.
     """

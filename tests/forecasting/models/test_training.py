@@ -1,4 +1,4 @@
-"""Real training processes, and what becomes of them."""
+"""Real training processes: their results, failures and ends."""
 
 import json
 import os
@@ -14,15 +14,17 @@ import pytest
 
 from forecasting.errors import ModelError
 from forecasting.models import training
+from forecasting.models.presets import preset_of
 from forecasting.models.training import load_network, train_network
 from forecasting.models.windows import feature_count
 from forecasting.panel import Panel
 from forecasting.progress import silent
 from tests.forecasting.models.conftest import END, Trained, make_bars, make_panel, train
+from tests.hostile import write_hostile_modules
 
 PATIENCE = 60.0
 
-# Trains a whole night through, and says the training process's id when that has begun to train.
+# Trains for a very long time, and prints the id of the training process once it has started to train.
 ENDLESS = """
 import subprocess, sys
 import numpy as np
@@ -45,7 +47,7 @@ training.train_network(panel, bars, days[-1], lambda *_, **__: print(Told.told, 
 
 
 def changed(panel: Panel, section: str, **changes: object) -> Panel:
-    """The panel, with other values in a section."""
+    """Return the panel with changed values in one section."""
     record = panel.model_dump()
     record[section] |= changes
     return Panel.model_validate(record)
@@ -62,12 +64,21 @@ def is_running(process: int) -> bool:
     return bool(state) and not state.startswith("Z")
 
 
+def test_training_does_not_import_from_the_working_directory(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_hostile_modules(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    again = train(trained.panel, trained.bars)
+    assert again.network.facts["weights_digest"] == trained.network.facts["weights_digest"]
+
+
 # --- What comes out --------------------------------------------------------------------------------------
 
 
 def test_the_same_input_gives_the_same_weights_in_another_process(trained: Trained) -> None:
     bars = trained.bars
-    # Nor does it matter what prices came after the end of training.
+    # Prices after the end of training do not matter either.
     later = replace(bars, y=np.where(bars.ds > END, 7.0, bars.y))
     again = train(trained.panel, later)
     assert again.network.facts["weights_digest"] == trained.network.facts["weights_digest"]
@@ -78,7 +89,7 @@ def test_progress_and_facts_say_what_happened(trained: Trained) -> None:
     assert trained.progress == [(10, 40), (20, 40), (30, 40), (40, 40)]
     history, facts = trained.network.history, trained.network.facts
     assert {name: len(values) for name, values in history.items()} == {"step": 1, "loss": 1, "val_loss": 1}
-    # 301 days, less 20 + 6, for each of three series.
+    # 301 days minus 20 + 6, for each of three series.
     assert facts["training_windows"] == 3 * (301 - 26)
     assert facts["seconds"] > 0
     json.dumps([facts, trained.network.state], allow_nan=False)
@@ -99,10 +110,10 @@ def test_a_network_out_of_a_process_forecasts_the_same_bits_each_time_it_is_load
     np.testing.assert_array_equal(other.predict(trained.windows, trained.bars.last), forecast)
 
 
-# Keras 3.15 saves variables in a way that numpy 2.4 deprecates.
+# Keras 3.15 saves variables with a feature that numpy 2.4 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_saved_network_forecasts_the_same_bits(trained: Trained, tmp_path: Path) -> None:
-    module = training.network_module(trained.panel)
+    module = preset_of(trained.panel).module
     network, state, _ = module.train(trained.windows, END, trained.panel, silent)
     network.save(tmp_path / "model.keras")
     loaded = load_network(trained.panel, (tmp_path / "model.keras").read_bytes(), state)
@@ -131,12 +142,12 @@ def test_a_training_process_that_dies_is_one_line(monkeypatch: pytest.MonkeyPatc
         train_network(make_panel(), make_bars(), END, silent)
     line = str(caught.value)
     assert line.startswith("training small died with exit code 1: FileNotFoundError: ")
-    assert line.endswith("bars.npz'; see that it has memory enough, and run again")
+    assert line.endswith("bars.npz'; check that the machine has enough memory, and run again")
     assert "\n" not in line
 
 
 def test_what_a_training_process_refuses_is_told_as_it_said_it() -> None:
-    with pytest.raises(ModelError, match=r"^no price moves before 2020-10-27") as caught:
+    with pytest.raises(ModelError, match=r"^no price changes before 2020-10-27") as caught:
         train_network(make_panel(), replace(make_bars(), y=np.full(1200, 5.0)), END, silent)
     assert "\n" not in str(caught.value)
 
@@ -162,7 +173,7 @@ def test_a_parent_that_is_killed_leaves_no_training_process() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
 def test_a_file_cut_short_is_refused(trained: Trained, share: float) -> None:
     whole = trained.network.model_bytes
-    expected = r"^the model of panel small cannot be read, .*; run with --mode retrain$"
+    expected = r"^the model of panel small cannot be read: .*; run with --mode retrain$"
     with pytest.raises(ModelError, match=expected):
         load_network(trained.panel, whole[: int(share * len(whole))], {})
 
@@ -170,7 +181,7 @@ def test_a_file_cut_short_is_refused(trained: Trained, share: float) -> None:
 def test_a_file_with_a_changed_byte_is_refused(trained: Trained) -> None:
     damaged = bytearray(trained.network.model_bytes)
     damaged[len(damaged) // 2] ^= 0xFF
-    with pytest.raises(ModelError, match="cannot be read, as it is damaged"):
+    with pytest.raises(ModelError, match="cannot be read: it is damaged"):
         load_network(trained.panel, bytes(damaged), {})
 
 
@@ -185,13 +196,13 @@ def test_a_model_that_does_not_fit_is_refused_by_what_it_has_and_what_is_wanted(
     with pytest.raises(ModelError) as caught:
         load_network(other, trained.network.model_bytes, {})
     assert str(caught.value) == (
-        f"the model of panel small does not fit it: {describe(trained.panel)}, "
-        f"where the panel wants {describe(other)}; run with --mode retrain"
+        f"the model of panel small does not fit it: found {describe(trained.panel)}, "
+        f"but the panel needs {describe(other)}; run with --mode retrain"
     )
 
 
 def test_a_model_of_the_other_preset_is_refused(trained: Trained, trained_lecture: Trained) -> None:
-    with pytest.raises(ModelError, match="wants lecture_lstm from 120 steps of 1 features to 6 steps ahead"):
+    with pytest.raises(ModelError, match="needs lecture_lstm from 120 steps of 1 features to 6 steps ahead"):
         load_network(trained_lecture.panel, trained.network.model_bytes, {})
 
 

@@ -17,7 +17,7 @@ END = START + 900 * DAY
 
 
 def simulated(changes: np.ndarray) -> Windows:
-    """The windows of series with these (S, N) changes of the logarithm."""
+    """Create the windows of series with these changes (S, N) of the log price."""
     series, length = changes.shape
     bars = Bars(
         ids=tuple("abcdefgh"[:series]),
@@ -31,7 +31,7 @@ def simulated(changes: np.ndarray) -> Windows:
 
 @pytest.fixture(scope="module")
 def shocked() -> Windows:
-    """Calm series in which one bar in 40 is a shock of ten times the usual size, gone at once."""
+    """Calm series in which one bar in 40 is a shock of ten times the usual size, without an after-effect."""
     rng = np.random.default_rng(1)
     sizes = np.where(rng.random((SERIES, LENGTH)) < 1 / 40, 0.1, 0.01)
     return simulated(sizes * rng.normal(size=(SERIES, LENGTH)))
@@ -53,7 +53,7 @@ def test_a_horizon_of_one_has_one_knot_that_counts() -> None:
 
 
 def test_weights_forecast_as_those_of_ordinary_least_squares(shocked: Windows) -> None:
-    """One step ahead, against numpy's solver on arrays made here; the ridge is worth a few thousandths."""
+    """One step ahead, against numpy's solver on arrays built here; the ridge adds a few thousandths."""
     bars = shocked.bars
     origins = np.flatnonzero((shocked.scale > 0) & (bars.ds < END) & (bars.ds < bars.ds[-1]))
     logs = np.log(
@@ -111,5 +111,5 @@ def test_a_history_shorter_than_the_horizon_will_do() -> None:
 
 
 def test_prices_that_never_move_teach_nothing() -> None:
-    with pytest.raises(ModelError, match="no price moves before 2"):
+    with pytest.raises(ModelError, match="no price changes before 2"):
         VolatilityRegression.fit(simulated(np.zeros((2, 50))), END)

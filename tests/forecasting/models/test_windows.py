@@ -1,4 +1,4 @@
-"""Windows: against the obvious slow computation, and against prices from the future."""
+"""Windows, compared with a slow and obvious computation; later prices must not change them."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ def make_panel(freq: str = "1D", transform: str = "log", step: int = 1, max_gap:
 
 
 def make_bars(*series: list[float], gap_after: int | None = None, gap: int = 0) -> Bars:
-    """Daily series that start together; `gap` days are missing after the bar `gap_after` of each."""
+    """Create daily series that start together; `gap` days are missing after bar `gap_after` of each."""
     days = [np.arange(len(y)) + np.where(np.arange(len(y)) > (gap_after or len(y)), gap, 0) for y in series]
     return Bars(
         ids=tuple(f"s{number}" for number in range(len(series))),
@@ -172,7 +172,7 @@ def test_what_is_held_grows_with_the_bars_and_not_with_the_windows() -> None:
 
 @dataclass(frozen=True)
 class Slow:
-    """The obvious computation of one window of one series."""
+    """Compute one window of one series in the obvious way."""
 
     y: np.ndarray
 
@@ -196,7 +196,7 @@ class Slow:
         return float(np.sqrt(np.average(changes**2, weights=weights)))
 
 
-# The first change is never none, before which there is no volatility to take a logarithm of.
+# The first change is never 0: until a first change, volatility is 0 and has no logarithm.
 PRICES = st.lists(st.floats(0.5, 2.0), min_size=14, max_size=40).filter(lambda y: y[0] != y[1])
 
 

@@ -35,7 +35,7 @@ PLAN = WindowPlan("2026-08-31", 900, 800, 100, "new")
 
 @pytest.fixture
 def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
-    """The tiny panel, its prices up to 2026-10-30 ingested."""
+    """The tiny panel, with prices up to 2026-10-30 in the store."""
     panel = Panel.load(tiny_panel)
     ingest(panel, local_storage, np.datetime64("2026-10-31T06:00:00", "us"))
     return panel
@@ -81,7 +81,7 @@ def test_the_deadline_counts_from_the_scheduled_time(
     ("now", "missed"),
     [
         ("2026-10-31T06:30", None),
-        ("2026-11-01T05:59", None),  # a day late, and the newest all the same
+        ("2026-11-01T05:59", None),  # a day late, but no later run is due yet
         ("2026-11-01T06:00", (A_DAY_LATER, date(2026, 10, 30))),
         ("2026-11-05T12:00", (datetime(2026, 11, 5, 6, tzinfo=UTC), date(2026, 10, 30))),
     ],
@@ -111,9 +111,9 @@ def test_a_missed_night_whose_bars_the_later_one_has_needs_no_backfill(panel: Pa
         (
             "2026-10-27",
             (
-                "No forecast was published for 2026-10-28, 2026-10-29, whose bars are here now; "
-                "to fill that, run: nightcast backfill tiny --start 2026-10-28 --end 2026-10-29 "
-                "--store {folder}/store --panels {folder}"
+                "No forecast was published for 2026-10-28, 2026-10-29, but the bars are in the store now; "
+                "to publish what is missing, run: nightcast backfill tiny --start 2026-10-28 "
+                "--end 2026-10-29 --store {folder}/store --panels {folder}"
             ),
         ),
     ],
@@ -170,15 +170,17 @@ def test_with_a_late_source_the_snapshot_is_provisional(
     assert marked.provisional == "the source had no bar of 2026-10-31 by the deadline, 2026-11-01 07:30 UTC"
     both = without_late_training(marked, DEADLINE)
     assert both.provisional == (
-        f"{marked.provisional}; the training was not done by the deadline, 2026-11-01 07:30 UTC"
+        f"{marked.provisional}; the training had not finished by the deadline, 2026-11-01 07:30 UTC"
     )
 
 
-def test_with_a_source_in_time_it_is_not(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
+def test_with_a_source_in_time_the_snapshot_is_not_provisional(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot
+) -> None:
     assert without_late_source(panel, local_storage, snapshot, DUE, DEADLINE) == snapshot
 
 
-def test_an_unreadable_source_can_be_done_without_while_there_is_something_to_publish(
+def test_an_unreadable_source_does_not_stop_the_run_while_stored_prices_have_no_forecast(
     panel: Panel, local_storage: Storage
 ) -> None:
     assert can_do_without_source(panel, local_storage, A_DAY_LATER)
@@ -186,7 +188,7 @@ def test_an_unreadable_source_can_be_done_without_while_there_is_something_to_pu
     assert can_do_without_source(panel, local_storage, A_DAY_LATER)
 
 
-def test_it_cannot_without_prices_nor_where_their_forecast_is_there(
+def test_an_unreadable_source_stops_the_run_without_prices_or_when_their_forecast_is_published(
     panel: Panel, local_storage: Storage
 ) -> None:
     publish_one(local_storage)
@@ -196,7 +198,7 @@ def test_it_cannot_without_prices_nor_where_their_forecast_is_there(
 
 
 @pytest.mark.parametrize(("there", "is_marked"), [(None, False), ("the training was late", True)])
-def test_nothing_stands_in_for_a_final_forecast(
+def test_nobody_publishes_early_when_a_final_forecast_exists(
     panel: Panel, local_storage: Storage, snapshot: Snapshot, there: str | None, *, is_marked: bool
 ) -> None:
     publish_one(local_storage, provisional=there)
@@ -205,13 +207,15 @@ def test_nothing_stands_in_for_a_final_forecast(
     assert (stand_in(panel, local_storage, snapshot, PLAN) is not None) == is_marked
 
 
-def test_the_standing_champion_stands_in(panel: Panel, local_storage: Storage, snapshot: Snapshot) -> None:
+def test_the_standing_champion_publishes_at_the_deadline(
+    panel: Panel, local_storage: Storage, snapshot: Snapshot
+) -> None:
     recorded = DecisionLog(local_storage, "tiny").append(standing(panel))
     assert stand_in(panel, local_storage, snapshot, PLAN) == recorded
 
 
 @pytest.mark.parametrize("fault", ["none", "damaged", "settings"])
-def test_without_a_usable_champion_the_baseline_does(
+def test_without_a_usable_champion_the_ewma_walk_publishes(
     panel: Panel, local_storage: Storage, snapshot: Snapshot, fault: str
 ) -> None:
     log = DecisionLog(local_storage, "tiny")
@@ -224,14 +228,14 @@ def test_without_a_usable_champion_the_baseline_does(
     assert (found.model, found.challenger) == ("ewma_walk", "new")
 
 
-def test_nothing_stands_in_for_the_lectures_network(
+def test_nobody_publishes_early_for_the_lectures_network(
     panel: Panel, local_storage: Storage, snapshot: Snapshot
 ) -> None:
     lecture = panel.model_copy(update={"model": ModelSettings(preset="lecture")})
     assert stand_in(lecture, local_storage, snapshot, PLAN) is None
 
 
-def test_the_mark_alone_makes_another_forecast_whatever_its_words(panel: Panel, snapshot: Snapshot) -> None:
+def test_a_provisional_forecast_has_its_own_id_whatever_the_reason(panel: Panel, snapshot: Snapshot) -> None:
     decision = standing(panel)
     final, late, later = (
         address_of(panel, replace(snapshot, provisional=why), decision).forecast_id

@@ -17,7 +17,7 @@ def shelf(local_storage: Storage) -> Shelf:
 
 
 def clear(shelf: Shelf) -> list[tuple[str, str]]:
-    """Remove what may go: what it was, and its id."""
+    """Remove the removable forecasts; return the kind and the id of each."""
     found = forecast_retention.removable_forecasts(shelf.panel, shelf.storage, NOW)
     removed = [one for one in found if forecast_retention.remove_forecast(shelf.storage, "tiny", one, NOW)]
     return [(one.what, one.folder.rsplit("id=", 1)[1]) for one in removed]
@@ -33,7 +33,7 @@ def test_forecasts_of_long_ago_go_with_all_their_objects(storage: Storage) -> No
     assert shelf.forecasts() == ["on the last day", "new"]
 
 
-def test_old_is_older_than_the_newest_and_not_than_today(shelf: Shelf) -> None:
+def test_age_is_counted_back_from_the_newest_forecast_and_not_from_today(shelf: Shelf) -> None:
     for days in (900, 950):
         shelf.forecast(days, f"{days}")
     assert clear(shelf) == []
@@ -46,7 +46,7 @@ def test_of_several_for_one_date_the_one_that_counts_stays(shelf: Shelf) -> None
     assert clear(shelf) == [("superseded forecast", "first"), ("superseded forecast", "second")]
 
 
-def test_a_backfill_removes_no_live_forecast_nor_a_live_one_a_backfilled_one(shelf: Shelf) -> None:
+def test_live_and_backfilled_forecasts_do_not_supersede_each_other(shelf: Shelf) -> None:
     for name, published, origin in (
         *(("live", 60, "live"), ("early", 65, "live")),
         *(("backfilled", 50, "backfill"), ("again", 40, "backfill")),
@@ -86,7 +86,7 @@ def test_nothing_for_the_date_that_latest_shows_is_touched(shelf: Shelf) -> None
 
 
 @pytest.mark.parametrize("name", [FORECAST, MANIFEST])
-def test_what_a_killed_run_left_goes_after_two_days(shelf: Shelf, name: str) -> None:
+def test_the_folder_of_a_killed_run_is_removed_after_two_days(shelf: Shelf, name: str) -> None:
     shelf.forecast(0, "new")
     address = shelf.unfinished(1, "killed")
     if name == MANIFEST:
@@ -129,7 +129,7 @@ def test_a_damaged_pointer_stops_it(shelf: Shelf) -> None:
         clear(shelf)
 
 
-def test_a_folder_of_someone_else_is_none_of_ours(shelf: Shelf) -> None:
+def test_a_folder_that_is_no_forecast_is_left_alone(shelf: Shelf) -> None:
     shelf.forecast(0, "new")
     shelf.storage.put("forecasts/tiny/notes/readme.txt", b"mine")
     shelf.storage.put("forecasts/tiny2/as_of=2000-01-01/id=x/forecast.parquet", b"")
@@ -198,7 +198,7 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(shelf: Shelf) -> None
     assert clear(shelf) == [("unfinished forecast", "old")]
 
 
-def test_a_forecast_that_cannot_be_read_has_nothing_to_be_scored(shelf: Shelf) -> None:
+def test_an_unreadable_forecast_is_not_kept_for_scoring(shelf: Shelf) -> None:
     shelf.panel = panel_of(forecast_days=1)
     for days in (5, 6, 7):
         shelf.forecast(days, f"{days} ago")

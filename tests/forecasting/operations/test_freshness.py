@@ -1,4 +1,4 @@
-"""Freshness, on dates worked out by hand. Unless a test says more, a panel gets 60 + 30 minutes for a run."""
+"""Freshness, on dates computed by hand. By default a panel has 60 + 30 minutes for a run."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def at(text: str) -> datetime:
 
 @pytest.fixture
 def folder_of(tmp_path: Path) -> Folder:
-    """Writes the panel `ECB_FX` under each of some names; their folder."""
+    """A function that writes the panel `ECB_FX` under some names and returns their folder."""
 
     def write(*names: str) -> str:
         for name in names:
@@ -123,8 +123,9 @@ def test_the_forecast_that_is_due_is_fresh_and_the_one_before_is_stale(
     found = assess(settings, local_storage, at(now))
     assert (found.state, found.behind) == ("stale", 1)
     assert found.line == (
-        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has succeeded since: "
-        f"is nightcast serve or a worker up? By hand: nightcast run p --store {local_storage.uri}"
+        f"p is stale: its forecast is as of {before}, 1 bar behind, and no run has succeeded since; "
+        "check that "
+        f"nightcast serve or a worker is running, or run: nightcast run p --store {local_storage.uri}"
     )
 
 
@@ -152,8 +153,8 @@ def test_a_source_two_bars_late_is_stale_and_says_where_to_look(local_storage: S
     record(local_storage, "nothing new", "2026-11-19T15:30", "2026-11-19T15:31")
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
     assert found.reason == (
-        "its forecast is as of 2026-11-17, 2 bars behind, though its runs end well: "
-        "does prices.csv still grow?"
+        "its forecast is as of 2026-11-17, 2 bars behind, although its runs succeed: "
+        "does prices.csv get new prices?"
     )
 
 
@@ -165,40 +166,45 @@ def test_a_source_of_short_bars_may_be_an_hour_late(local_storage: Storage, as_o
     assert assess(minutes, local_storage, at("2026-11-22T12:30")).state == state
 
 
-def test_a_failed_run_is_told_with_its_line_until_a_forecast_is_published(local_storage: Storage) -> None:
+def test_a_failed_run_is_reported_with_its_message_until_a_forecast_is_published(
+    local_storage: Storage,
+) -> None:
     publish(local_storage, "2026-11-18", "2026-11-18T15:31")
     record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
     found = assess(ECB_FX, local_storage, at("2026-11-19T15:40"))
-    assert found.line == "p failed: the run due 2026-11-19 15:30 UTC: no file at prices.csv"
+    assert found.line == "p failed: the run due at 2026-11-19 15:30 UTC ended with: no file at prices.csv"
 
-    publish(local_storage, "2026-11-19", "2026-11-19T15:45")  # by hand, which is no nightly run
+    publish(local_storage, "2026-11-19", "2026-11-19T15:45")  # by hand, so without a run record
     assert assess(ECB_FX, local_storage, at("2026-11-19T18:00")).state == "fresh"
 
 
-def test_a_failed_run_hides_no_longer_that_none_came_after_it(local_storage: Storage) -> None:
+def test_a_panel_is_stale_when_no_run_follows_a_failed_one(local_storage: Storage) -> None:
     publish(local_storage, "2026-11-18", "2026-11-18T15:31")
     record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
     # Friday's run is due at 15:30 and has 90 minutes.
     assert assess(ECB_FX, local_storage, at("2026-11-20T16:59")).state == "failed"
     found = assess(ECB_FX, local_storage, at("2026-11-20T17:00"))
     assert (found.state, found.behind) == ("stale", 2)
-    assert found.notes == ("failed: the run due 2026-11-19 15:30 UTC: no file at prices.csv",)
+    assert found.notes == ("the run due at 2026-11-19 15:30 UTC ended with: no file at prices.csv",)
 
 
-def test_a_failed_run_is_no_excuse_for_the_source(local_storage: Storage) -> None:
+def test_a_failed_run_allows_the_source_no_delay(local_storage: Storage) -> None:
     publish(local_storage, "2026-11-18", "2026-11-19T16:00")
     record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
     assert assess(ECB_FX, local_storage, at("2026-11-19T18:00")).state == "stale"
 
 
-def test_what_was_never_published_says_how_to_begin(local_storage: Storage) -> None:
+def test_a_panel_without_a_forecast_names_the_command_that_makes_one(local_storage: Storage) -> None:
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
     assert found.line == (
-        f"p has no forecast: nothing was ever published; run: nightcast run p --store {local_storage.uri}"
+        f"p has no forecast: nothing is published yet; run: nightcast run p --store {local_storage.uri}"
     )
     record(local_storage, "failed", "2026-11-19T15:30", "2026-11-19T15:31", "no file at prices.csv")
     found = assess(ECB_FX, local_storage, at("2026-11-19T18:00"))
-    assert found.line == "p has no forecast: the run due 2026-11-19 15:30 UTC: no file at prices.csv"
+    assert (
+        found.line
+        == "p has no forecast: the run due at 2026-11-19 15:30 UTC ended with: no file at prices.csv"
+    )
 
 
 @pytest.mark.parametrize("age", [23, 25])
@@ -211,17 +217,17 @@ def test_a_forecast_older_than_the_given_age_is_stale_whatever_the_calendar_says
     assert found.state == ("fresh" if age < 24 else "stale")
     assert found.behind == 0
     if age > 24:
-        assert found.reason == "its forecast is 1 d 1 h old, as of 2026-11-20; is a run due?"
+        assert found.reason == "its forecast, as of 2026-11-20, is 1 d 1 h old, more than 1 d 0 h"
 
 
-def test_who_published_and_what_is_no_fault_are_noted(local_storage: Storage) -> None:
+def test_the_publisher_and_facts_that_are_no_faults_are_noted(local_storage: Storage) -> None:
     publish(
         local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk", provisional="the source is late"
     )
     found = assess(ECB_FX, local_storage, at("2026-11-20T16:31"))
     assert (found.model, found.notes) == (
         "ewma_walk",
-        ("a baseline stands in", "provisional: the source is late"),
+        ("a baseline publishes instead of a model", "provisional: the source is late"),
     )
     assert (found.published_at, found.age) == (at("2026-11-20T15:31"), timedelta(hours=1))
 
@@ -242,12 +248,12 @@ POINTER = (
             "is damaged: it names no forecast; the next run replaces it: nightcast run p --store ",
         ),
         ("latest/p.json", b'{"as_of": 5}', "latest/p.json is damaged"),
-        ("status/p.json", b"junk", "it records no run; remove it, the next run writes it anew"),
-        ("status/p.json", b"[1]", "it records no run"),
-        ("status/p.json", RUN % b'"2026-11-20", "outcome": "failed"', "it records no run"),  # no time zone
-        ("status/p.json", RUN % b'"at noon", "outcome": "failed"', "it records no run"),
-        ("status/p.json", RUN % b'5, "outcome": "failed"', "it records no run"),
-        ("status/p.json", RUN % b'"2026-11-20T15:30:00Z", "outcome": "gone"', "it records no run"),
+        ("status/p.json", b"junk", "it is not a run record; remove it, and the next run writes a new one"),
+        ("status/p.json", b"[1]", "it is not a run record"),
+        ("status/p.json", RUN % b'"2026-11-20", "outcome": "failed"', "it is not a run record"),  # no zone
+        ("status/p.json", RUN % b'"at noon", "outcome": "failed"', "it is not a run record"),
+        ("status/p.json", RUN % b'5, "outcome": "failed"', "it is not a run record"),
+        ("status/p.json", RUN % b'"2026-11-20T15:30:00Z", "outcome": "gone"', "it is not a run record"),
         (
             "latest/p.json",
             POINTER % b"at noon",
@@ -262,7 +268,7 @@ POINTER = (
         ),
     ],
 )
-def test_what_is_damaged_is_told_of_its_panel_alone(
+def test_damage_is_reported_for_its_panel_alone(
     local_storage: Storage, folder_of: Folder, path: str, damage: bytes, reason: str
 ) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31")
@@ -273,7 +279,7 @@ def test_what_is_damaged_is_told_of_its_panel_alone(
     assert never.state == "never"
 
 
-def test_a_store_that_does_not_answer_is_told_in_one_line(
+def test_a_store_that_does_not_answer_is_reported_in_one_line(
     local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -286,7 +292,7 @@ def test_a_store_that_does_not_answer_is_told_in_one_line(
     )
 
 
-def test_a_store_that_fails_without_a_message_is_told_by_the_type_of_the_error(
+def test_a_store_error_without_a_message_is_reported_by_its_type(
     local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -297,7 +303,7 @@ def test_a_store_that_fails_without_a_message_is_told_by_the_type_of_the_error(
     assert found.line == f"p cannot be read: the store {local_storage.uri} does not answer: TimeoutError"
 
 
-def test_an_error_that_nobody_foresaw_is_told_of_its_panel_alone(
+def test_an_unforeseen_error_is_reported_for_its_panel_alone(
     local_storage: Storage, folder_of: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Storage, name: str) -> None:
@@ -307,12 +313,12 @@ def test_an_error_that_nobody_foresaw_is_told_of_its_panel_alone(
     monkeypatch.setattr(freshness, "read_run_record", fail)
     failed, never = assess_all(folder_of("p", "q"), local_storage, at("2026-11-20T16:31"))
     assert failed.line == (
-        "p cannot be read: its freshness cannot be assessed: ZeroDivisionError: division by zero"
+        "p cannot be read: the check of its freshness failed: ZeroDivisionError: division by zero"
     )
     assert never.state == "never"
 
 
-def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
+def test_a_panel_file_that_cannot_be_loaded_is_reported_for_its_panel_alone(
     local_storage: Storage, tmp_path: Path
 ) -> None:
     for name, text in {"bad": "name = ", "good": 'name = "good"\n[source]\nuri = "x.csv"\n'}.items():
@@ -321,7 +327,7 @@ def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
     bad, good, other = assess_all(str(tmp_path), local_storage, at("2026-11-20T16:31"))
     assert bad.line.startswith(f"bad cannot be read: {tmp_path}/bad.toml: not valid TOML")
     assert good.state == "never"
-    assert other.line.startswith(f"other cannot be read: {tmp_path}/other.toml: holds the panel 'good'")
+    assert other.line.startswith(f"other cannot be read: {tmp_path}/other.toml: contains the panel 'good'")
 
 
 @pytest.mark.parametrize(
@@ -333,11 +339,11 @@ def test_a_panel_file_that_cannot_be_loaded_is_told_of_its_panel_alone(
         (timedelta(days=3, hours=4, minutes=5), "3 d 4 h"),
     ],
 )
-def test_an_age_is_told_in_its_two_largest_units(age: timedelta, text: str) -> None:
+def test_an_age_is_formatted_in_its_two_largest_units(age: timedelta, text: str) -> None:
     assert format_age(age) == text
 
 
-def test_all_that_is_not_fresh_is_one_line() -> None:
+def test_the_error_names_all_panels_that_are_not_fresh_in_one_line() -> None:
     fresh, stale, never = (
         Freshness("a", "fresh"),
         Freshness("b", "stale", "old"),
@@ -346,10 +352,10 @@ def test_all_that_is_not_fresh_is_one_line() -> None:
     require_fresh([fresh])
     with pytest.raises(StaleError) as error:
         require_fresh([fresh, stale, never])
-    assert str(error.value) == "2 of 3 panels not fresh: b is stale: old; c has no forecast: none"
+    assert str(error.value) == "2 of 3 panels are not fresh: b is stale: old; c has no forecast: none"
 
 
-def test_a_row_has_dashes_for_what_is_not_known(local_storage: Storage) -> None:
+def test_a_row_has_dashes_for_unknown_values(local_storage: Storage) -> None:
     publish(local_storage, "2026-11-20", "2026-11-20T15:31", model="ewma_walk")
     fresh = assess(ECB_FX, local_storage, at("2026-11-20T18:36"))
     assert freshness_rows([fresh, Freshness("q", "never", "nothing")]) == [
@@ -361,7 +367,7 @@ def test_a_row_has_dashes_for_what_is_not_known(local_storage: Storage) -> None:
             "published at": "2026-11-20 15:31",
             "age": "3 h 5 min",
             "by": "ewma_walk",
-            "detail": "a baseline stands in",
+            "detail": "a baseline publishes instead of a model",
         },
         {
             "panel": "q",

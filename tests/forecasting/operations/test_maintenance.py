@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from forecasting.errors import ModelError
 from forecasting.models.baselines import BASELINES
-from forecasting.operations.maintenance import Upkeep, maintain, upkeep_rows
+from forecasting.operations.maintenance import MaintenanceReport, maintain, maintenance_rows
 from forecasting.prices.compaction import Compaction
 from forecasting.publishing import publish, reader
 from forecasting.selection.promotion import rollback, rollback_target
@@ -19,7 +19,7 @@ from tests.shelf import NOW, Shelf, ago, decision_of, panel_of, verdict_of
 
 @pytest.fixture
 def shelf(local_storage: Storage) -> Shelf:
-    """One of everything that may go, and of everything that may not."""
+    """A store with one of each kind of folder that is removed, and of each that is kept."""
     made = Shelf(panel_of(forecast_days=100, superseded_days=30, model_days=180), local_storage)
     for version, days in (("unused", 400), ("champion", 300)):
         made.version(version, days)
@@ -40,11 +40,11 @@ GOING = [
 ]
 
 
-def what(upkeep: Upkeep) -> list[tuple[str, str]]:
-    return [(one.what, one.folder.replace("id=", "").rsplit("/", 1)[1]) for one in upkeep.removed]
+def what(report: MaintenanceReport) -> list[tuple[str, str]]:
+    return [(one.what, one.folder.replace("id=", "").rsplit("/", 1)[1]) for one in report.removed]
 
 
-def test_what_may_go_goes_and_the_next_time_there_is_nothing(shelf: Shelf) -> None:
+def test_maintenance_removes_everything_removable_at_once(shelf: Shelf) -> None:
     done = maintain(shelf.panel, shelf.storage, NOW)
     assert sorted(what(done)) == sorted(GOING)
     assert (done.forecasts, done.versions) == (2, 1)
@@ -58,14 +58,14 @@ def test_a_dry_run_lists_the_same_and_changes_nothing(shelf: Shelf) -> None:
     assert listed == maintain(shelf.panel, shelf.storage, NOW)
 
 
-def test_an_empty_store_has_nothing_to_clear_up(local_storage: Storage) -> None:
-    assert maintain(panel_of(), local_storage, NOW) == Upkeep("tiny", (), 0, 0)
+def test_an_empty_store_needs_no_maintenance(local_storage: Storage) -> None:
+    assert maintain(panel_of(), local_storage, NOW) == MaintenanceReport("tiny", (), 0, 0)
 
 
-def test_the_rows_say_what_became_of_it(shelf: Shelf) -> None:
+def test_the_rows_list_removals_and_compactions(shelf: Shelf) -> None:
     done = maintain(shelf.panel, shelf.storage, NOW)
     tables = (Compaction("prices/tiny", 40, 2),)
-    rows = upkeep_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
+    rows = maintenance_rows(replace(done, compactions=tables, swept=(("scores/tiny", 5),)), at_most=2)
     assert [(row["what"], row["why"]) for row in rows if row["panel"] == "tiny"] == [
         ("kept", "forecasts: 2, models: 1"),
         *((one.what, one.why) for one in done.removed[:2]),
@@ -96,7 +96,7 @@ RETENTION = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=60)
 @given(RETENTION, FORECASTS, DECISIONS, st.tuples(DAYS, DAYS, DAYS, DAYS))
-def test_whatever_there_is_what_is_kept_still_works(
+def test_after_any_maintenance_the_kept_forecasts_and_versions_are_usable(
     retention: dict[str, int],
     forecasts: list[tuple[int, int, str, str]],
     decisions: list[tuple[int, str, str, str]],
@@ -134,7 +134,7 @@ def _counts(shelf: Shelf, as_of: str) -> str:
 
 
 def _check_forecasts(shelf: Shelf, counted: dict[str, str]) -> None:
-    """For each date either all that counts is there, or nothing is."""
+    """Check that for each date either all forecasts that count are there, or none."""
     kept = publish.find_manifests(shelf.storage, "forecasts/tiny")
     for as_of in {manifest.as_of for _, manifest in kept}:
         assert _counts(shelf, as_of) == counted[as_of]
@@ -146,7 +146,7 @@ def _check_forecasts(shelf: Shelf, counted: dict[str, str]) -> None:
 
 
 def _check_models(shelf: Shelf) -> None:
-    """Who stands at any date that has a forecast, and at any later one, can be loaded."""
+    """Check that the publisher at every date with a forecast, and at every later date, can be loaded."""
     oldest = min((m.as_of for _, m in publish.find_published(shelf.storage, "forecasts/tiny")), default="")
     dates = {oldest, *(d.as_of for d in shelf.log.all() if d.as_of >= oldest)}
     standing = [found for date in dates if (found := shelf.log.standing(date)) is not None]

@@ -1,4 +1,4 @@
-"""Which `as_of`s are missing, by calendars and schedules that one can look up."""
+"""Missing `as_of`s, on calendars and schedules with known dates."""
 
 from datetime import UTC, date, datetime
 
@@ -35,7 +35,7 @@ def make_panel(
 
 
 def fill(storage: Storage, panel: Panel, series: dict[str, np.ndarray]) -> None:
-    """Give the panel's price table those bars of each series."""
+    """Write the bars of each series to the panel's price table."""
     ds = np.concatenate(list(series.values())).astype("datetime64[us]")
     names = np.repeat(list(series), [len(bars) for bars in series.values()])
     rows = {"unique_id": names, "ds": pa.array(ds).cast(pa.timestamp("us", "UTC")), "close": np.ones(len(ds))}
@@ -135,8 +135,8 @@ def test_an_intraday_panel_has_many_a_day(local_storage: Storage) -> None:
     panel = make_panel(freq="1h", calendar="24/7", cron="0 */6 * * *")
     hours = np.arange("2026-01-10", "2026-01-13", dtype="datetime64[h]")
     fill(local_storage, panel, {"A": hours, "B": hours})
-    # 00:00, 06:00, 12:00 and 18:00 in Berlin are an hour less in UTC, when the bar an hour before closes; on
-    # the 13th there are no bars any more, and 23:00 is the newest.
+    # 00:00, 06:00, 12:00 and 18:00 in Berlin are one hour earlier in UTC, when the bar of the hour before
+    # closes. There are no bars on the 13th, so 23:00 is the newest.
     assert missing(panel, local_storage, "2026-01-12", "2026-01-12").as_ofs == (
         *("2026-01-12T0400Z", "2026-01-12T1000Z", "2026-01-12T1600Z", "2026-01-12T2200Z"),
         "2026-01-12T2300Z",
@@ -144,9 +144,7 @@ def test_an_intraday_panel_has_many_a_day(local_storage: Storage) -> None:
 
 
 def test_dates_that_cannot_be_are_one_line(panel: Panel, local_storage: Storage) -> None:
-    with pytest.raises(
-        NightcastError, match=r"^start 2026-01-02 is after end 2026-01-01; give them the other"
-    ):
+    with pytest.raises(NightcastError, match=r"^start 2026-01-02 is after end 2026-01-01; swap them$"):
         missing(panel, local_storage, "2026-01-02", "2026-01-01")
     with pytest.raises(
         NightcastError, match=r"^end 2026-01-16 is in the future; give 2026-01-15 or an earlier"

@@ -1,4 +1,4 @@
-"""Defective files with one defect each, and their findings. `docs/prices.md` shows the same list."""
+"""Defective files with one defect each, and their findings. `docs/audit.md` shows the same list."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -67,6 +67,18 @@ def test_a_damaged_forecast_is_made_again(storage: Storage, name: str, junk: byt
     assert publish.point_latest(storage, again)
 
 
+def test_a_forecast_made_again_with_other_bytes_is_shown_with_its_new_digest(storage: Storage) -> None:
+    publish.point_latest(storage, publish_one(storage))
+    address = ForecastAddress("fx", "2026-10-30", "id1")
+    storage.put(address.path(FORECAST), b"the same forecast, as a newer pyarrow writes it")
+    assert publish.find_manifest(storage, address) is None
+    again = publish.commit(storage, Manifest.of(address, known_at="2026-10-31T06:00:00Z"))
+    assert publish.point_latest(storage, again)
+    digest = digest_bytes(b"the same forecast, as a newer pyarrow writes it")
+    assert (again.digest, pointer(storage)["sha256"]) == (digest, digest)
+    assert digest_bytes(storage.get("latest/fx.parquet")) == digest
+
+
 def test_a_damaged_forecast_is_never_copied_to_latest(storage: Storage) -> None:
     publish.point_latest(storage, publish_one(storage))
     older = publish_one(storage, "2026-10-29", "id0")

@@ -1,3 +1,4 @@
+import doctest
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,16 @@ def put(
     publish.point_latest(storage, publish.commit(storage, Manifest.of(address, **record)))
 
 
+def test_examples(tmp_path: Path, forecast: SeriesForecast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NIGHTCAST_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for day in (29, 30):
+        put(Storage("./store"), forecast, f"2026-10-{day}", f"id{day}", model=forecast.model)
+    found = doctest.testmod(reader)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
 def test_latest_is_the_newest_forecast(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-29", "id1")
     put(storage, forecast, "2026-10-30", "id2")
@@ -42,7 +53,9 @@ def test_latest_is_the_newest_forecast(storage: Storage, forecast: SeriesForecas
     assert list(frame.columns) == contract.SCHEMA.names
 
 
-def test_as_of_is_the_one_that_knew_most(storage: Storage, forecast: SeriesForecast) -> None:
+def test_as_of_reads_the_forecast_with_the_newest_known_at(
+    storage: Storage, forecast: SeriesForecast
+) -> None:
     put(storage, forecast, "2026-10-29", "id1")
     put(storage, forecast, "2026-10-30", "id3", "2026-10-31T07:00:00Z")
     put(storage, forecast, "2026-10-30", "id2", "2026-10-31T06:00:00Z")
@@ -50,7 +63,7 @@ def test_as_of_is_the_one_that_knew_most(storage: Storage, forecast: SeriesForec
     assert set(reader.as_of("fx", "2026-10-29", storage.uri)["forecast_id"]) == {"id1"}
 
 
-def test_a_backfill_takes_no_live_forecasts_place(storage: Storage, forecast: SeriesForecast) -> None:
+def test_a_backfill_does_not_replace_a_live_forecast(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "live")
     put(storage, forecast, "2026-10-30", "backfilled", "2026-11-05T06:00:00Z", origin="backfill")
     frame = reader.history("fx", "EURUSD", storage.uri)
@@ -60,7 +73,7 @@ def test_a_backfill_takes_no_live_forecasts_place(storage: Storage, forecast: Se
         assert set(found.forecast_id) == {"live"}
 
 
-def test_history_is_one_series_through_time(storage: Storage, forecast: SeriesForecast) -> None:
+def test_history_has_one_series_of_all_forecasts(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id2")
     put(storage, replace(forecast, cutoff=forecast.cutoff - np.timedelta64(1, "D")), "2026-10-29", "id1")
     frame = reader.history("fx", "BRK/B", storage.uri)
@@ -74,8 +87,8 @@ def test_bytes_that_were_not_published_are_refused(storage: Storage, forecast: S
     storage.put(path, storage.get(path)[:-1] + b"?")
     with pytest.raises(
         StoreError,
-        match=r"its digest differs; run: nightcast run fx --as-of 2026-10-30 --store .*; "
-        r"if .* remove its folder",
+        match=r"its digest differs from the one in its manifest; "
+        r"run: nightcast run fx --as-of 2026-10-30 --store .*; if .* remove the forecast's folder",
     ):
         reader.latest("fx", storage.uri)
 
@@ -92,7 +105,7 @@ def test_a_date_without_a_forecast_names_the_nearest(storage: Storage, forecast:
     storage.put(half.path(FORECAST), b"half a night's work")
     with pytest.raises(
         StoreError,
-        match=r"as of 2020-01-01 in .*; the nearest is as of 2026-10-28; "
+        match=r"as of 2020-01-01 in .*; the nearest forecast is as of 2026-10-28; "
         "run: nightcast run fx --as-of 2020-01-01",
     ):
         reader.as_of("fx", date(2020, 1, 1), storage.uri)
@@ -107,22 +120,21 @@ def test_an_unknown_panel_names_those_there_are(
 ) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     with pytest.raises(
-        StoreError, match=r"no forecast of panel 'xf' in .*; it has forecasts of: fx; run: nightcast run xf"
+        StoreError,
+        match=r"no forecast of panel 'xf' in .*; the store has forecasts of: fx; run: nightcast run xf",
     ):
         read("xf", store=storage.uri)
 
 
 @pytest.mark.parametrize("read", READS)
-def test_a_store_that_is_not_there_is_named_and_not_made(
-    tmp_path: Path, read: Callable[..., pd.DataFrame]
-) -> None:
+def test_a_missing_store_is_named_and_not_created(tmp_path: Path, read: Callable[..., pd.DataFrame]) -> None:
     with pytest.raises(StoreError, match=r"there is no store at .*/typo; check store="):
         read("fx", store=str(tmp_path / "typo"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("junk", [b"", b"{}", b"null"])
-def test_a_damaged_pointer_says_what_makes_it_anew(
+def test_a_damaged_pointer_names_the_command_that_replaces_it(
     storage: Storage, forecast: SeriesForecast, junk: bytes
 ) -> None:
     put(storage, forecast, "2026-10-30", "id1")
@@ -137,19 +149,24 @@ def test_a_forecast_that_is_missing_is_named(
 ) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     storage.delete([ForecastAddress("fx", "2026-10-30", "id1").path(FORECAST)])
-    with pytest.raises(StoreError, match=r"id=id1/forecast.parquet is missing, .* --as-of 2026-10-30"):
+    with pytest.raises(
+        StoreError,
+        match=r"id=id1/forecast.parquet is missing, but its manifest is there; .* --as-of 2026-10-30",
+    ):
         read("fx", store=storage.uri)
 
 
 def test_a_forecast_without_its_manifest_is_not_shown(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     storage.put(ForecastAddress("fx", "2026-10-30", "id1").path(MANIFEST), b"?")
-    with pytest.raises(StoreError, match=r"id=id1/? is no forecast, though latest/fx.json names it"):
+    with pytest.raises(
+        StoreError, match=r"latest/fx.json names .*id=id1/?, whose manifest is missing or damaged"
+    ):
         reader.latest("fx", storage.uri)
 
 
 @pytest.mark.parametrize("read", READS)
-def test_a_table_against_the_contract_is_refused(
+def test_a_table_that_breaks_the_contract_is_refused(
     storage: Storage, forecast: SeriesForecast, read: Callable[..., pd.DataFrame]
 ) -> None:
     address = ForecastAddress("fx", "2026-10-30", "id1")
@@ -197,7 +214,7 @@ def test_a_daily_panel_takes_the_date_of_a_time(storage: Storage, forecast: Seri
     assert set(reader.as_of("fx", when, storage.uri)["forecast_id"]) == {"id1"}
 
 
-def test_what_is_no_date_is_told(storage: Storage, forecast: SeriesForecast) -> None:
+def test_text_that_is_no_date_is_an_error(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
     with pytest.raises(NightcastError, match=r"'30.10.2026' is not a date, YYYY-MM-DD"):
         reader.as_of("fx", "30.10.2026", storage.uri)
@@ -214,7 +231,7 @@ def test_history_tells_live_from_backfilled(storage: Storage, forecast: SeriesFo
     assert set(frame.query("origin == 'backfill'")["forecast_id"]) == {"id1"}
 
 
-def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
+def test_history_skips_a_forecast_that_is_removed_meanwhile(
     storage: Storage, forecast: SeriesForecast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(storage, forecast, "2026-10-29", "id1")
@@ -230,15 +247,15 @@ def test_history_passes_over_a_forecast_that_is_removed_meanwhile(
     assert set(reader.history("fx", "EURUSD", storage.uri)["forecast_id"]) == {"id2"}
 
 
-def test_a_series_left_out_says_why(storage: Storage, forecast: SeriesForecast) -> None:
+def test_the_error_for_a_left_out_series_says_why(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1", left_out={"DEAD": "stale since 2020"})
     with pytest.raises(
-        StoreError, match=r"'DEAD' .*; the one as of 2026-10-30 left it out: stale since 2020"
+        StoreError, match=r"'DEAD' .*; the forecast as of 2026-10-30 left the series out: stale since 2020"
     ):
         reader.history("fx", "DEAD", storage.uri)
 
 
 def test_an_unknown_series_is_named(storage: Storage, forecast: SeriesForecast) -> None:
     put(storage, forecast, "2026-10-30", "id1")
-    with pytest.raises(StoreError, match=r"no forecast of series 'EURXXX' .* has 2, such as EURUSD$"):
+    with pytest.raises(StoreError, match=r"no forecast of series 'EURXXX' .* has 2 series, such as EURUSD$"):
         reader.history("fx", "EURXXX", storage.uri)

@@ -67,7 +67,7 @@ def test_reliability_shows_every_candidate_in_its_colour() -> None:
     assert min(count(picture[85:365], color) for color in (RED, BLUE, GREY)) > 100
 
 
-def test_a_window_shows_what_came_what_was_said_and_the_random_walk() -> None:
+def test_a_window_shows_actual_prices_forecast_and_random_walk() -> None:
     picture = pixels(draw_window(window()))
     assert picture.shape == (SMALL[1], SMALL[0], 3)
     assert min(count(picture[90:340, 75:490], color) for color in (RED, BLUE, GREY)) > 100

@@ -18,7 +18,7 @@ DAY = np.timedelta64(1, "D")
 
 
 def simulate(cutoffs: int, ids: tuple[str, ...]) -> BacktestResult:
-    """A model that is half as wide as the EWMA walk, which is half as wide as the random walk."""
+    """A model with intervals half as wide as the EWMA walk's, which are half as wide as the random walk's."""
     rng = np.random.default_rng(0)
     first = np.datetime64("2019-11-01", "us")
     times = first + 10 * DAY * np.arange(cutoffs)
@@ -112,14 +112,15 @@ def test_every_link_leads_somewhere_on_the_page_and_every_picture_is_in_it(
 def test_the_summary_says_what_was_done_and_what_the_tests_say(panel: Panel, result: BacktestResult) -> None:
     text = Page(render_backtest(panel, result)).text
     assert (
-        "stacked_lstm and both random walks at 12 cutoffs from 2019-11-01 to 2020-02-19, 10 bars apart: "
-        "2 series, 24 windows of 5 bars; 2 more lack a whole target. Trained once, at the first cutoff."
+        "stacked_lstm and both random walks forecast at 12 cutoffs from 2019-11-01 to 2020-02-19, 10 bars "
+        "apart: 2 series, 24 windows of 5 bars; 2 more windows have no complete target. "
+        "The model was trained once, at the first cutoff."
     ) in text
     for test in result.tests:
         assert f"{test.candidate} against {test.opponent}: {test.verdict}; its loss is " in text
 
 
-def test_too_few_cutoffs_are_called_that(panel: Panel) -> None:
+def test_too_few_cutoffs_are_reported(panel: Panel) -> None:
     text = Page(render_backtest(panel, simulate(3, ("EURUSD",)))).text
     assert "stacked_lstm against random_walk: too few cutoffs to tell" in text
 
@@ -147,15 +148,15 @@ def test_windows_are_described(panel: Panel, result: BacktestResult) -> None:
     assert all(alt.startswith(("EURJPY on ", "EURUSD on ")) for alt in alts)
 
 
-def test_a_backtest_without_a_lost_window_says_that_there_is_none(panel: Panel) -> None:
+def test_a_backtest_without_worse_windows_says_so(panel: Panel) -> None:
     calm = simulate(8, ("EURUSD",))
-    # Every price stays: the narrowest forecast, the model's, is the best in every window.
+    # Prices never change, so the narrowest forecast, the model's, is the best in every window.
     column = pa.array(np.full(calm.predictions.num_rows, 100.0))
     table = calm.predictions.set_column(SCHEMA.get_field_index("y"), "y", column)
-    assert "There is none." in Page(render_backtest(panel, replace(calm, predictions=table))).text
+    assert "There are no such windows." in Page(render_backtest(panel, replace(calm, predictions=table))).text
 
 
-def test_hostile_ids_are_shown_and_never_run(panel: Panel) -> None:
+def test_hostile_ids_are_escaped(panel: Panel) -> None:
     page = Page(render_backtest(panel, simulate(12, ("EURJPY", HOSTILE))))
     harmless = Page(render_backtest(panel, simulate(12, ("EURJPY", "EURUSD"))))
     assert sum(tag == "script" for tag, _ in page.tags) == sum(tag == "script" for tag, _ in harmless.tags)

@@ -86,14 +86,14 @@ def test_the_past_is_blue_and_the_future_red(painter: SeriesChartPainter) -> Non
     assert _count(future, BLUE) == 0
 
 
-def test_the_comparison_shows_what_was_said_what_happened_and_the_random_walk(
+def test_the_comparison_shows_forecast_actual_prices_and_random_walk(
     painter: SeriesChartPainter,
 ) -> None:
     pixels = _pixels(painter.draw(_chart()))[ROWS, COMPARISON]
     assert min(_count(pixels, BLUE), _count(pixels, RED), _count(pixels, GREY)) > 50
 
 
-def test_without_a_comparison_its_place_holds_words_only(painter: SeriesChartPainter) -> None:
+def test_without_a_comparison_there_is_only_text_in_its_place(painter: SeriesChartPainter) -> None:
     chart = replace(_chart(), comparison=None, no_comparison="The series is too short to look back on.")
     pixels = _pixels(painter.draw(chart))
     assert (_count(pixels[ROWS, COMPARISON], BLUE), _count(pixels[ROWS, COMPARISON], RED)) == (0, 0)

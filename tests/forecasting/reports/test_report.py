@@ -120,8 +120,8 @@ def test_the_page_is_well_formed_and_has_every_part() -> None:
 def test_a_report_without_optional_parts_says_so() -> None:
     page = Page(render_report(_report(series=[_result(chart=None, chart_file="")], **BARE)))
     assert page.all("img") == []
-    assert "The audit has nothing to say" in page.text()
-    assert "It has not been measured against the random walk." in page.text()
+    assert "The audit found nothing wrong with the prices." in page.text()
+    assert "stacked_lstm has not been compared with the random walk." in page.text()
 
 
 @pytest.mark.parametrize("changes", [{}, BARE], ids=["whole", "bare"])
@@ -131,7 +131,7 @@ def test_every_link_on_the_page_leads_somewhere(changes: dict[str, object]) -> N
     assert targets <= set(page.values("id"))
 
 
-def test_the_page_asks_nothing_of_the_network() -> None:
+def test_the_page_loads_nothing_from_the_network() -> None:
     html = render_report(_report())
     page = Page(html)
     assert "http://" not in html
@@ -153,7 +153,7 @@ def test_pictures_are_embedded_as_they_are_and_described() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_shown_and_never_run(text: str) -> None:
+def test_hostile_text_is_escaped(text: str) -> None:
     harmless = Page(render_report(_report()))
     report = _report(
         panel=text,
@@ -205,9 +205,9 @@ def test_a_price_of_zero_has_no_relative_width() -> None:
 @pytest.mark.parametrize(
     ("skill", "sentence"),
     [
-        (0.0132, "On the holdout its loss was 1.3% lower than the random walk's."),
-        (-0.02, "On the holdout its loss was 2.0% higher than the random walk's."),
-        (0.0, "On the holdout its loss was that of the random walk."),
+        (0.0132, "On the holdout, the loss of ewma_walk was 1.3% lower than the random walk's."),
+        (-0.02, "On the holdout, the loss of ewma_walk was 2.0% higher than the random walk's."),
+        (0.0, "On the holdout, the loss of ewma_walk was the same as the random walk's."),
     ],
 )
 def test_skill_is_put_in_words(skill: float, sentence: str) -> None:
@@ -223,7 +223,7 @@ def test_the_summary_says_what_who_and_from_when() -> None:
     ) in text
 
 
-def test_the_gate_shows_what_each_contender_was_worth() -> None:
+def test_the_gate_table_shows_each_contenders_scores() -> None:
     text = Page(render_report(_report())).text()
     assert "stacked_lstm 3f2a9c1d challenger 3.2145 +1.3% 4.213 81.2% 90.4% yes" in text
 

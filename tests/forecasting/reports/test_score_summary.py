@@ -1,4 +1,4 @@
-"""Realised scores as people see them: chart, table, report."""
+"""Realised scores in the chart, the table and the report."""
 
 import io
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ PANEL = small_panel()
 
 @pytest.fixture
 def storage(local_storage: Storage) -> Storage:
-    """Thirty nights after the hundredth day, published later, and scored."""
+    """Scored forecasts of thirty nights after the hundredth day, published later."""
     add_prices(PANEL, local_storage, walks(130))
     for night in range(0, 30, 3):
         publish_walk(PANEL, local_storage, str(np.datetime64("2026-04-10") + night))
@@ -84,7 +84,7 @@ def test_the_chart_shows_skill_and_both_coverages_in_their_colours(dates: int) -
     assert draw_realised(over_time(tally, 365, 5), span, 365, daily=True) == chart
 
 
-def test_the_table_says_what_is_known_and_gives_no_error_where_that_is_not(summary: ScoreSummary) -> None:
+def test_the_table_has_no_uncertainty_where_there_are_too_few_windows(summary: ScoreSummary) -> None:
     assert [(span.origin, span.days) for span in summary.spans] == [
         ("backfill", 90),
         ("backfill", 365),
@@ -95,7 +95,7 @@ def test_the_table_says_what_is_known_and_gives_no_error_where_that_is_not(summa
     assert "\N{PLUS-MINUS SIGN}" in cells[4]
 
 
-def test_the_summary_of_a_past_date_knows_no_later_bar(storage: Storage) -> None:
+def test_the_summary_of_a_past_date_ignores_later_bars(storage: Storage) -> None:
     until = np.datetime64("2026-04-12", "us")
     past = summarise_scores(PANEL, read_tally(storage, PANEL.name, until))
     assert past is not None
@@ -106,10 +106,10 @@ def test_the_summary_of_a_past_date_knows_no_later_bar(storage: Storage) -> None
 
 def test_markdown_has_the_table_and_the_chart(summary: ScoreSummary) -> None:
     title, table, explanation, picture = score_lines(summary)
-    assert title == "**What forecasts of small up to 7 May 2026 turned out to be worth**"
+    assert title == "**Realised scores of the forecasts of small up to 7 May 2026**"
     assert len(table.splitlines()) == 5
     assert len({line.count("|") for line in table.splitlines()}) == 1
-    assert "too few to tell luck from skill" in explanation
+    assert "is missing where there are too few of them" in explanation
     assert picture.startswith("![Realised skill and coverage over time, backfilled.](data:image/png;base64,")
 
 

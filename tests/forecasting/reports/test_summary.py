@@ -28,27 +28,27 @@ def decision(verdict: Verdict | None, **facts: Any) -> Decision:
     return Decision("2026-10-30", at, "aaaa", "stacked_lstm", "aaaa", "s", "because", verdict, **facts)
 
 
-def test_the_gates_numbers_are_told_with_versions_and_noise_and_what_comes_next() -> None:
+def test_gate_lines_have_versions_differences_uncertainty_and_the_next_step() -> None:
     assert gate_lines(decision(VERDICT, next_step="A challenger is due.")) == [
         (
-            "The gate compared losses on 506 windows from 22 dates. Differences are shares of the random "
-            "walk's loss, and below zero is better: stacked_lstm aaaa against champion bbbb "
-            "\N{MINUS SIGN}0.31% (standard error 0.42%); stacked_lstm aaaa against ewma_walk +2.00%."
+            "The gate compared losses on 506 windows from 22 dates. Differences in percent of the random "
+            "walk's loss (below zero is better): stacked_lstm aaaa against champion bbbb "
+            "\N{MINUS SIGN}0.31% (uncertainty 0.42%); stacked_lstm aaaa against ewma_walk +2.00%."
         ),
         "A challenger is due.",
     ]
 
 
-def test_where_nothing_was_measured_only_what_comes_next_is_told() -> None:
+def test_gate_lines_without_a_verdict_have_only_the_next_step() -> None:
     assert gate_lines(decision(None, next_step="A challenger is due.")) == ["A challenger is due."]
     assert gate_lines(decision(None)) == []
 
 
 @pytest.mark.parametrize(
-    ("by_hand", "why"), [(True, "it was chosen by hand"), (False, "there is no holdout to do it on")]
+    ("by_hand", "why"), [(True, "it was chosen by hand"), (False, "there is no holdout")]
 )
 def test_a_forecast_without_numbers_says_why(by_hand: bool, why: str) -> None:
     assert (
         skill_line(decision(None, by_hand=by_hand))
-        == f"It has not been compared with the random walk: {why}."
+        == f"stacked_lstm has not been compared with the random walk: {why}."
     )

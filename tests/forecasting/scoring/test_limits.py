@@ -27,7 +27,7 @@ def panel() -> Panel:
 
 
 def add_scores(storage: Storage, dates: int = 90, **columns: Any) -> None:
-    """Nightly forecasts, five steps each, as bad as the random walk: 4 of 5 prices inside each band."""
+    """Append scores of nightly five-step forecasts: the loss of the random walk, 4 of 5 prices inside 80%."""
     count, step = dates * 5, np.tile(np.arange(1, 6), dates)
     as_of = FIRST + np.repeat(np.arange(dates), 5) * DAY
     noise = 1 + 0.05 * np.sin(np.arange(count))
@@ -66,12 +66,12 @@ def test_a_skill_that_is_clearly_too_low_is_a_reason_with_its_numbers(
     add_scores(local_storage, loss=np.full(450, 1.3))
     reason = beyond_limits(panel, local_storage, AS_OF)
     assert reason is not None
-    assert reason.startswith("of the forecasts of the last 365 days the skill was \N{MINUS SIGN}30.")
-    assert reason.endswith("below \N{MINUS SIGN}10.0% (min_skill), on 18 independent windows")
+    assert reason.startswith("in the forecasts of the last 365 days the skill was \N{MINUS SIGN}30.")
+    assert reason.endswith("below \N{MINUS SIGN}10.0% (min_skill), measured on 18 independent windows")
 
 
 @pytest.mark.parametrize(
-    ("inside", "said"), [(2, "the 80% band held 40.0%"), (5, "the 80% band held 100.0%")]
+    ("inside", "said"), [(2, "the 80% interval contained 40.0%"), (5, "the 80% interval contained 100.0%")]
 )
 def test_a_coverage_that_is_clearly_off_is_a_reason(
     inside: int, said: str, panel: Panel, local_storage: Storage
@@ -80,7 +80,7 @@ def test_a_coverage_that_is_clearly_off_is_a_reason(
     reason = beyond_limits(panel, local_storage, AS_OF)
     assert reason is not None
     assert said in reason
-    assert "more than 10.0% from 80% (max_coverage_gap)" in reason
+    assert "more than 10.0% away from 80% (max_coverage_gap)" in reason
 
 
 def test_bad_luck_on_few_independent_windows_is_no_reason(panel: Panel, local_storage: Storage) -> None:
@@ -88,8 +88,8 @@ def test_bad_luck_on_few_independent_windows_is_no_reason(panel: Panel, local_st
     assert beyond_limits(panel, local_storage, "2026-01-16") is None
 
 
-def test_what_luck_can_do_is_no_reason(panel: Panel, local_storage: Storage) -> None:
-    # One window in five is terrible, the others are as they should be: below the limit, but not surely.
+def test_a_skill_below_the_limit_by_chance_is_no_reason(panel: Panel, local_storage: Storage) -> None:
+    # One window in five is far worse than the others: the mean is below the limit, but not significantly.
     night = np.repeat(np.arange(45), 5)
     add_scores(local_storage, dates=45, loss=np.where(night // 5 == 4, 2.5, 1.0))
     assert beyond_limits(panel, local_storage, "2026-02-14") is None
@@ -125,7 +125,7 @@ def test_damaged_scores_are_no_reason_and_stop_nothing(
     for file in Path(local_storage.table_uri("scores/small")).rglob("*.parquet"):
         file.unlink()
     assert beyond_limits(panel, local_storage, AS_OF) is None
-    assert "scores: they cannot be read and count for nothing" in caplog.text
+    assert "scores: ignored, because they cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize(

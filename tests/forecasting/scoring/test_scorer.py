@@ -23,7 +23,7 @@ from forecasting.storage import Storage
 from tests.published import DAY, FIRST_DAY, NOW, add_prices, publish_by_hand, publish_walk, small_panel, walks
 
 with warnings.catch_warnings():
-    # Its docstrings hold escapes that Python does not know, and compiling them is a warning.
+    # The package's docstrings contain invalid escapes, and compiling them gives a warning.
     warnings.simplefilter("ignore")
     from utilsforecast import losses
 
@@ -70,7 +70,7 @@ def test_a_score_by_hand(panel: Panel, local_storage: Storage) -> None:
     assert row["loss"] == pytest.approx(2 * sum(pinball) / 11)
 
 
-def test_the_walks_are_those_of_the_past_by_hand(panel: Panel, local_storage: Storage) -> None:
+def test_walk_quantiles_match_past_changes_by_hand(panel: Panel, local_storage: Storage) -> None:
     up_and_down = np.append(100.0 * 1.01 ** (np.arange(BARS) % 2), [103.0, 101.0])
     add_prices(panel, local_storage, {"A": up_and_down})
     publish_by_hand(panel, local_storage, AS_OF, {"A": np.full(11, 101.0)}, y_cutoff=101.0)
@@ -97,7 +97,7 @@ def test_all_scores_agree_with_utilsforecast(panel: Panel, local_storage: Storag
         theirs = losses.quantile_loss(forecast, models={"m": column}, q=level).set_index("unique_id")["m"]
         ours = got.groupby("unique_id")[f"pinball_{column}"].mean()
         np.testing.assert_allclose(ours, theirs.loc[ours.index], rtol=1e-5)
-    # The EWMA walk published: against itself it has no skill.
+    # The EWMA walk published, so the skill against the EWMA walk is zero.
     np.testing.assert_allclose(got["loss"], got["ewma_walk_loss"], rtol=1e-4)
 
 
@@ -140,7 +140,7 @@ def test_a_past_that_was_restated_in_between_gives_the_same_scores(
     pd.testing.assert_frame_equal(got, expected, rtol=1e-4, atol=1e-7)
 
 
-def test_the_future_moves_no_walk(panel: Panel, local_storage: Storage, tmp_path: Path) -> None:
+def test_walks_do_not_depend_on_later_prices(panel: Panel, local_storage: Storage, tmp_path: Path) -> None:
     late = Storage(str(tmp_path / "late"))
     for storage, after in ((local_storage, 1.0), (late, 3.0)):
         add_prices(panel, storage, walks(BARS))
@@ -154,7 +154,7 @@ def test_the_future_moves_no_walk(panel: Panel, local_storage: Storage, tmp_path
 
 
 @pytest.mark.parametrize("damage", ["missing", "junk", "another forecast's"])
-def test_walks_that_are_not_kept_are_made_again(damage: str, panel: Panel, local_storage: Storage) -> None:
+def test_missing_or_damaged_walks_are_made_again(damage: str, panel: Panel, local_storage: Storage) -> None:
     add_prices(panel, local_storage, walks(BARS + 3))
     address = publish_walk(panel, local_storage, AS_OF)
     kept = local_storage.get(address.path(WALKS))
@@ -183,7 +183,7 @@ def test_two_scorers_at_once_score_everything_once(
     append, others = ScoreTable.append, []
 
     def after_another(self: ScoreTable, *words: Any) -> None:
-        """While this scorer holds its rows, another one does all of the work."""
+        """Let another scorer score everything while this one holds its rows."""
         if not others:
             others.append(None)
             others[0] = score(panel, storage)
@@ -196,7 +196,7 @@ def test_two_scorers_at_once_score_everything_once(
     assert len(found) == len(found.drop_duplicates(["forecast_id", "unique_id", "h"])) == 24
 
 
-def test_killed_between_commits_it_goes_on_from_there(
+def test_scoring_killed_between_commits_continues_from_there(
     panel: Panel, local_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_prices(panel, local_storage, walks(BARS + 5))
@@ -220,12 +220,14 @@ def test_killed_between_commits_it_goes_on_from_there(
     assert score(panel, local_storage).scored == 0
 
 
-def test_a_bar_that_never_comes_keeps_nothing_waiting(panel: Panel, local_storage: Storage) -> None:
+def test_a_forecast_whose_bar_never_arrives_is_settled_in_the_end(
+    panel: Panel, local_storage: Storage
+) -> None:
     prices = walks(BARS + 20)
     add_prices(panel, local_storage, {**prices, "CCC": prices["CCC"][: BARS + 2]})
     address = publish_walk(panel, local_storage, AS_OF)
     assert score(panel, local_storage).scored == 5 + 5 + 2
-    assert score(panel, local_storage) == ScoreReport("small", 1, 0, 0, ())  # it is over for good
+    assert score(panel, local_storage) == ScoreReport("small", 1, 0, 0, ())  # settled for good
     local_storage.put(address.path(FORECAST), b"junk")
     assert score(panel, local_storage).skipped == ()  # and not read again
 
@@ -240,10 +242,26 @@ def test_a_bar_that_comes_late_is_scored(panel: Panel, local_storage: Storage) -
     assert scores(local_storage).query("unique_id == 'CCC'")["h"].tolist() == [1, 2, 5]
 
 
+@pytest.mark.parametrize("calendar", ["XBOM", "XSES"])
+def test_a_forecast_is_scored_where_the_calendar_ends_before_two_horizons(
+    calendar: str, local_storage: Storage
+) -> None:
+    panel = small_panel(bars={"calendar": calendar})
+    end = panel.calendar.end.astype("datetime64[us]")
+    bars = panel.calendar.bars(end - 40 * DAY, end)
+    cutoff, ds = bars[-9], bars[-8:-3]  # 8 bars follow the cutoff; two horizons would be 10
+    prices = np.linspace(90, 100, 61)
+    days = int((ds[2] - cutoff) / DAY)
+    add_prices(panel, local_storage, {"AAA": np.append(prices, [100.0] * days)}, cutoff - 60 * DAY)
+    publish_by_hand(panel, local_storage, panel.label(cutoff), {"AAA": np.linspace(90, 110, 11)}, ds=ds)
+    assert score(panel, local_storage) == ScoreReport("small", 1, 1, 3, ())
+    assert scores(local_storage)["h"].tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        (FORECAST, b"junk", "digest is not the one in its manifest"),
+        (FORECAST, b"junk", "digest differs from the one in its manifest"),
         (FORECAST, None, "no object"),
         (MANIFEST, b"{", "_manifest.json is damaged"),
         (MANIFEST, b"[1]", "is damaged (no Published: "),
@@ -251,7 +269,7 @@ def test_a_bar_that_comes_late_is_scored(panel: Panel, local_storage: Storage) -
         (MANIFEST, b'{"as_of": "soon"}', "is damaged (no Published: "),
     ],
 )
-def test_what_is_damaged_is_named_and_the_others_are_scored(
+def test_a_damaged_forecast_is_named_and_the_others_are_scored(
     name: str, content: bytes | None, said: str, panel: Panel, local_storage: Storage
 ) -> None:
     add_prices(panel, local_storage, walks(BARS + 5))

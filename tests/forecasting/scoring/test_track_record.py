@@ -18,7 +18,7 @@ PANEL = small_panel()  # five bars ahead
 
 
 def tally(dates: int, stride: int = 5, **columns: object) -> pd.DataFrame:
-    """Whole live forecasts of two series, as good as the random walk and always inside, or as said."""
+    """Complete live forecasts of two series, with the random walk's loss and all prices inside by default."""
     frame = pd.DataFrame(
         {
             "origin": "live",
@@ -81,12 +81,12 @@ def test_overlapping_windows_are_one_piece_of_evidence() -> None:
 
 
 @pytest.mark.parametrize(("dates", "known"), [(3, False), (4, True)])
-def test_under_four_independent_windows_there_is_no_give_or_take(dates: int, known: bool) -> None:
+def test_below_four_independent_windows_there_is_no_standard_error(dates: int, known: bool) -> None:
     span = summarise_span(PANEL, "live", None, tally(dates, inside_80=np.arange(2 * dates) % 5))
     assert (span.coverage_80.error is not None) == known
 
 
-def test_a_series_without_losses_or_a_scale_says_nothing_of_skill() -> None:
+def test_a_series_without_losses_or_a_scale_does_not_count_for_skill() -> None:
     still = tally(4, loss=[5.0, np.nan] * 4, error=[0.0, np.nan] * 4)
     assert summarise_span(PANEL, "live", None, still).skill.value == pytest.approx(0.5)
     pegged = tally(4, loss=[5.0, 0.0] * 4, random_walk_loss=[10.0, 0.0] * 4)
@@ -95,7 +95,7 @@ def test_a_series_without_losses_or_a_scale_says_nothing_of_skill() -> None:
     assert summarise_span(PANEL, "live", None, nothing).skill == Estimate(None)
 
 
-def test_spans_count_back_from_the_newest_date_and_origins_are_apart() -> None:
+def test_spans_count_back_from_the_newest_date_and_origins_are_separate() -> None:
     live = tally(100)
     past = tally(10).assign(origin="backfill")
     found = realised(PANEL, pd.concat([live, past]))
@@ -109,8 +109,8 @@ def test_spans_count_back_from_the_newest_date_and_origins_are_apart() -> None:
     ]
 
 
-def test_beyond_by_more_than_luck() -> None:
-    # Student's t with 3 degrees of freedom is beyond 2.353 one time in twenty.
+def test_only_a_significant_difference_is_beyond_a_limit() -> None:
+    # Student's t with 3 degrees of freedom exceeds 2.353 one time in twenty.
     assert not Estimate(-0.335, 0.1, 3).is_below(-0.1, 0.05)
     assert Estimate(-0.336, 0.1, 3).is_below(-0.1, 0.05)
     assert Estimate(0.936, 0.1, 3).is_above(0.7, 0.05)
@@ -119,7 +119,7 @@ def test_beyond_by_more_than_luck() -> None:
     assert not Estimate(None).is_above(0.1, 0.05)
 
 
-def test_over_time_has_each_forecast_and_all_up_to_there() -> None:
+def test_over_time_has_each_forecast_and_the_trailing_span() -> None:
     frame = tally(3, loss=np.repeat([10.0, 5.0, 20.0], 2), inside_80=np.repeat([5, 0, 5], 2))
     frame = frame.assign(h=[5, 5, 5, 5, 5, 2])
     history = over_time(frame, days=6, horizon=5)
@@ -130,7 +130,7 @@ def test_over_time_has_each_forecast_and_all_up_to_there() -> None:
     assert over_time(frame.assign(h=3), 6, 5)["whole"].sum() == 0
 
 
-def test_by_series_has_each_ones_own() -> None:
+def test_by_series_scores_each_series_alone() -> None:
     found = by_series(tally(4, loss=[5.0, 20.0] * 4, inside_80=[5, 3] * 4, sign=[5.0, -5.0] * 4))
     assert found["skill"].tolist() == [0.5, -1]
     assert found["coverage_80"].tolist() == [1, 0.6]

@@ -1,4 +1,4 @@
-"""Models whose worth is known, and networks that are trained in no time."""
+"""Models of known quality, and networks that train instantly."""
 
 from tests.altered_walks import calendar, fit_altered, make_bars, panel
 from tests.workshop import workshop

@@ -21,7 +21,7 @@ from forecasting.selection.challenger import (
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 
-# What there is to train on, where that is not what matters.
+# A plan for tests that do not depend on the training data.
 PLAN = WindowPlan("2026-08-31", training_bars=1000, training_windows=900, holdout_windows=100, version="w")
 NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def decided(panel: Panel, as_of: str, settings: str | None = None) -> Decision:
 
 
 def reason_after(panel: Panel, storage: Storage, as_of: str, decision: Decision) -> str | None:
-    """Why a panel is due after a decision whose model is there."""
+    """Why a challenger is due after a decision whose model is in the store."""
     DecisionLog(storage, "tiny").append(replace(decision, model="ewma_walk"))
     return retrain_reason(panel, storage, as_of, PLAN)
 
@@ -83,12 +83,12 @@ def test_training_ends_before_the_holdout_and_counts_only_whole_windows(
 ) -> None:
     panel = Panel.load(tiny_panel)
     plan = plan_training(panel, local_storage, snapshot_of(panel, local_storage))
-    # 60 bars held out of those to 2026-10-30; 3 series of 340 bars, of which 20 + 1 are context and 5 target
+    # Of 3 series of 340 bars up to 2026-10-30, 60 bars are held out; 20 + 1 bars are context, 5 target.
     assert plan.training_end.startswith("2026-08-31")
     assert plan.training_windows == 3 * (340 - 20 - 5)
 
 
-def test_a_version_follows_rows_and_settings_and_not_what_is_held_out(
+def test_a_version_depends_on_training_rows_and_settings_and_not_on_the_holdout(
     tiny_panel: Path, local_storage: Storage, tmp_path: Path
 ) -> None:
     panel = Panel.load(tiny_panel)
@@ -122,7 +122,7 @@ def test_a_version_that_is_judged_already_is_not_trained_again(
     assert retrain(panel, local_storage, snapshot, plan, silent) == standing
 
 
-def test_a_history_too_short_to_train_on_leaves_the_baseline(
+def test_with_too_little_history_to_train_on_the_baseline_publishes(
     tiny_panel: Path, local_storage: Storage
 ) -> None:
     write_prices(tiny_panel.parent / "prices.csv", {"AAA": 80, "BBB": 80})
@@ -130,10 +130,12 @@ def test_a_history_too_short_to_train_on_leaves_the_baseline(
     snapshot = snapshot_of(panel, local_storage)
     decision = retrain(panel, local_storage, snapshot, plan_training(panel, local_storage, snapshot), silent)
     assert decision.model == "ewma_walk"
-    assert "no series has the 26 bars before" in decision.reason
+    assert "a training window takes 26 bars, and no series has that many before" in decision.reason
 
 
-def test_the_lectures_network_has_no_stand_in(tiny_panel: Path, local_storage: Storage) -> None:
+def test_too_little_history_for_the_lectures_network_is_an_error(
+    tiny_panel: Path, local_storage: Storage
+) -> None:
     text = (
         tiny_panel.read_text().split("[model]")[0] + '[model]\npreset = "lecture"\n[retrain]\nholdout = 60\n'
     )
@@ -141,5 +143,5 @@ def test_the_lectures_network_has_no_stand_in(tiny_panel: Path, local_storage: S
     panel = Panel.load(tiny_panel)
     snapshot = snapshot_of(panel, local_storage)
     plan = plan_training(panel, local_storage, snapshot)
-    with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, and no series of panel tiny has 726"):
+    with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, but no series of panel tiny has 726"):
         retrain(panel, local_storage, snapshot, plan, silent)

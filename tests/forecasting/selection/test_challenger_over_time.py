@@ -1,4 +1,4 @@
-"""Who publishes from night to night, and when a challenger is due, with networks that train in no time."""
+"""Who publishes night after night, and when a challenger is due, with networks that train instantly."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,14 +30,14 @@ NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 
 @pytest.fixture
 def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
-    """Its prices end on 2026-10-30 and are in the store."""
+    """A panel whose prices, up to 2026-10-30, are in the store."""
     panel = Panel.load(tiny_panel)
     ingest(panel, local_storage, np.datetime64(NOW.replace(tzinfo=None), "us"))
     return panel
 
 
 def night(panel: Panel, storage: Storage, as_of: str, mode: str = "auto") -> Decision:
-    """What a run for `as_of` decides."""
+    """The decision of a run for `as_of`."""
     snapshot = take_snapshot(panel, storage, as_of, NOW)
     plan = plan_training(panel, storage, snapshot)
     if mode == "retrain" or retrain_reason(panel, storage, as_of, plan):
@@ -56,7 +56,7 @@ def test_a_refused_challenger_is_not_trained_again_before_the_next_is_due(
     assert "the challenger was refused" in decisions[0].reason
 
 
-def test_nothing_is_trained_while_a_baseline_stands_in_before_a_challenger_is_due(
+def test_nothing_is_trained_before_a_challenger_is_due_while_a_baseline_publishes(
     panel: Panel, local_storage: Storage, workshop: Workshop
 ) -> None:
     workshop.shift = 30
@@ -65,14 +65,14 @@ def test_nothing_is_trained_while_a_baseline_stands_in_before_a_challenger_is_du
     assert len(workshop.trained) == 1
 
 
-def test_a_model_earns_the_place_back_from_the_baseline_that_stood_in(
+def test_a_better_model_replaces_the_baseline(
     panel: Panel, local_storage: Storage, workshop: Workshop
 ) -> None:
     workshop.shift = 30
     assert night(panel, local_storage, "2026-10-10").model != "stacked_lstm"
     workshop.shift = 0
     back = night(panel, local_storage, "2026-10-20")
-    assert back.reason.startswith("stacked_lstm earns the place back: ")
+    assert back.reason.startswith("stacked_lstm replaces ewma_walk: on ")
     assert back.version == back.best == back.challenger
 
 
@@ -82,7 +82,7 @@ def test_late_bars_and_revisions_make_no_challenger_due(
     night(panel, local_storage, "2026-10-30")
     source = Path(panel.source.uri)
     lines = source.read_text().splitlines()
-    del lines[390]  # AAA's bar of 2026-10-21 is lost, and that of 2026-02-12 is another
+    del lines[390]  # remove AAA's bar of 2026-10-21, and change that of 2026-02-12
     lines[140] = lines[140].rsplit(",", 1)[0] + ",99.5"
     source.write_text("\n".join([*lines, "LATE,2026-10-29,5.0", "LATE,2026-10-30,5.1"]) + "\n")
     ingest(panel, local_storage, np.datetime64("2026-11-20T07:00:00", "us"))
@@ -111,7 +111,7 @@ def test_a_panel_with_materially_more_prices_is_due(
     ],
     ids=["less than 5%", "5%", "fewer", "the first window", "still no window"],
 )
-def test_material_is_a_twentieth_more_to_train_on(
+def test_five_percent_more_training_bars_make_a_challenger_due(
     panel: Panel, local_storage: Storage, before: int, now: int, windows: int, due: bool
 ) -> None:
     standing = Decision(
@@ -154,8 +154,8 @@ def test_a_champion_that_was_trained_on_the_holdout_does_not_compete(
     assert decision.version != later.version
     assert decision.verdict.versions == {"stacked_lstm": decision.challenger}
     assert (
-        f"Champion {later.version} did not compete: it was trained up to 2026-08-31T00:00, on bars that it "
-        "would be judged by."
+        f"Champion {later.version} did not compete: it was trained up to 2026-08-31T00:00, on some of the "
+        "bars held out for this test."
     ) in decision.reason
 
 
@@ -167,7 +167,7 @@ def test_a_lost_champion_does_not_compete(panel: Panel, local_storage: Storage, 
     assert len(workshop.trained) == 2
 
 
-def test_bad_scores_call_at_once_and_then_let_the_weekly_trainings_go_on(
+def test_bad_scores_make_a_challenger_due_at_once_and_then_weekly_trainings_continue(
     panel: Panel, local_storage: Storage, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def beyond(_panel: Panel, _storage: Storage, as_of: str) -> str | None:
@@ -223,9 +223,8 @@ def test_a_decision_records_its_numbers_and_what_comes_next(
     assert {"ewma_walk", "random_walk"} <= {duel.opponent for duel in found.verdict.duels}
     assert (found.trained_for, found.training_bars, found.verdict.dates) == ("2026-10-28", 3 * 338, 6)
     assert found.next_step == (
-        "The next challenger is due after 2026-11-04, or when there is 5% more to train on, "
-        "or when the model's settings change, "
-        "or when published forecasts turn out worse than [scoring] allows."
+        "The next challenger is due after 2026-11-04, or earlier if the training data grows by 5%, "
+        "the model's settings change, or published forecasts score below the limits in [scoring]."
     )
     assert decision == found
     assert len(workshop.trained) == 2

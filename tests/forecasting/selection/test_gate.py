@@ -39,7 +39,7 @@ def windows_of(panel: Panel, calendar: BarCalendar) -> MakeWindows:
 def judge_altered(
     panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
 ) -> JudgeAltered:
-    """Judge the EWMA walk made wider or moved up, with no champion."""
+    """Judge an EWMA walk with wider or shifted quantiles, without a champion."""
 
     def judge_one(bars: Bars | None = None, end: np.datetime64 = END, **alterations: float) -> Verdict:
         bars = bars or make_bars(*SPANS)
@@ -100,7 +100,7 @@ def test_a_broken_challenger_is_refused(judge_altered: JudgeAltered, broken: dic
     verdict = judge_altered(**broken)
     assert verdict.model == verdict.publishes == "ewma_walk"
     assert verdict.gated
-    assert verdict.reason.startswith("ewma_walk stands in: on 70 held-out windows ")
+    assert verdict.reason.startswith("ewma_walk publishes instead of altered: on 70 held-out windows ")
 
 
 def test_a_tie_goes_to_the_model(judge_altered: JudgeAltered) -> None:
@@ -112,7 +112,7 @@ def test_a_tie_goes_to_the_model(judge_altered: JudgeAltered) -> None:
 @pytest.mark.parametrize(
     ("difference", "error", "lost"),
     [(0.02, 0.01, True), (0.02, 0.03, False), (0.0005, 0.0, False), (-0.5, 0.01, False), (0.5, None, False)],
-    ids=["worse", "within noise", "by rounding", "better", "nobody knows"],
+    ids=["worse", "within noise", "by rounding", "better", "no standard error"],
 )
 def test_a_duel_is_lost_by_more_than_noise_and_rounding(
     difference: float, error: float | None, lost: bool
@@ -128,7 +128,8 @@ def test_a_model_that_is_worse_within_noise_publishes(judge_altered: JudgeAltere
     assert 0 < last.difference < last.standard_error
     assert verdict.model == "altered"
     assert verdict.reason.startswith(
-        "altered publishes, for ties go to the model: on 70 held-out windows the loss"
+        "altered publishes, because a tie goes to the model: on 70 held-out windows the loss of altered was "
+        f"{last.difference:.1%} higher than that of {last.opponent} (uncertainty {last.standard_error:.1%})"
     )
 
 
@@ -178,8 +179,11 @@ def test_a_champion_that_fell_behind_makes_way_for_the_best_on_record(
     incumbents = Incumbents(fit_altered(bars, END, shift=5.0), best=fit_altered(bars, END))
     verdict = judge(panel, fit_altered(bars, END, shift=30.0), windows_of(bars), END, incumbents)
     assert (verdict.publishes, verdict.best) == ("best", "best")
-    assert (
-        "; the challenger was refused, for the loss of altered was above that of champion" in verdict.reason
+    refusal = verdict.reason.partition("; the challenger was refused, because ")[2]
+    lost = next(one for one in verdict.duels if (one.candidate, one.opponent) == ("altered", "champion"))
+    assert refusal == (
+        f"the loss of altered was {lost.difference:.1%} higher than that of the champion "
+        f"(uncertainty {lost.standard_error:.1%})."
     )
 
 
@@ -201,7 +205,7 @@ def test_a_challenger_that_is_better_beyond_luck_is_the_record(
     assert (verdict.publishes, verdict.best) == ("altered", "altered")
 
 
-def test_an_incumbent_that_forecasts_no_number_holds_no_place(
+def test_an_incumbent_with_forecasts_that_are_not_finite_does_not_compete(
     panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
 ) -> None:
     bars = make_bars(*SPANS)
@@ -210,7 +214,7 @@ def test_an_incumbent_that_forecasts_no_number_holds_no_place(
     assert (verdict.publishes, verdict.best) == ("altered", "altered")
 
 
-# How much the model loses more than the EWMA walk, of which one standard error is 0.01.
+# By how much the model's loss exceeds the EWMA walk's; the standard error is 0.01.
 @pytest.mark.parametrize(
     ("more", "stand_in", "publishes"),
     [
@@ -221,9 +225,9 @@ def test_an_incumbent_that_forecasts_no_number_holds_no_place(
         (0.005, "random_walk", "random_walk"),
         (-0.001, "random_walk", "model"),
     ],
-    ids=["a tie", "stands in", "worse", "better", "the other walk stands in", "better than both"],
+    ids=["a tie", "baseline publishes", "worse", "better", "other walk publishes", "better than both"],
 )
-def test_a_baseline_that_stands_in_does_so_until_a_model_is_better(
+def test_a_baseline_publishes_until_a_model_is_better(
     more: float, stand_in: str | None, publishes: str
 ) -> None:
     # The random walk is worse than the EWMA walk, but not by more than noise.
@@ -241,11 +245,11 @@ def test_a_baseline_that_is_worse_than_the_other_by_more_than_noise_makes_way() 
 @pytest.mark.parametrize(
     ("alteration", "said"),
     [
-        ({"shift": 0.2}, "ewma_walk goes on standing in, for no model is better: on 70 held-out windows "),
-        ({"shift": 30.0}, "ewma_walk stands in: "),
+        ({"shift": 0.2}, "ewma_walk keeps publishing, because no model is better: on 70 held-out windows "),
+        ({"shift": 30.0}, "ewma_walk publishes instead of altered: "),
     ],
 )
-def test_the_reason_says_that_a_baseline_goes_on_standing_in(
+def test_the_reason_says_whether_a_baseline_keeps_publishing(
     panel: Panel,
     make_bars: MakeBars,
     windows_of: MakeWindows,
@@ -270,7 +274,7 @@ def test_a_model_publishes_untested_where_the_holdout_is_too_short_for_a_standar
 ) -> None:
     verdict = judge_altered(end=START + 390 * DAY, shift=30.0)
     assert (verdict.model, verdict.gated, verdict.windows) == ("altered", False, 5)
-    assert "too short to tell" in verdict.reason
+    assert "too short for a test" in verdict.reason
 
 
 def test_forecasts_that_are_not_finite_are_refused_however_short_the_holdout(
@@ -280,14 +284,14 @@ def test_forecasts_that_are_not_finite_are_refused_however_short_the_holdout(
     assert (verdict.model, verdict.gated) == ("ewma_walk", True)
 
 
-def test_the_lectures_network_publishes_whatever_it_is_worth(
+def test_the_lectures_network_publishes_whatever_its_loss(
     panel: Panel, make_bars: MakeBars, windows_of: MakeWindows, fit_altered: Fit
 ) -> None:
     bars = make_bars(*SPANS)
     lecture = panel.model_copy(update={"model": ModelSettings(preset="lecture")})
     verdict = judge(lecture, fit_altered(bars, END, shift=30.0), windows_of(bars), END)
     assert (verdict.model, verdict.gated) == ("altered", False)
-    assert verdict.reason.startswith("The preset publishes whatever it is worth")
+    assert verdict.reason.startswith("The preset publishes whatever its loss: on ")
 
 
 def test_a_verdict_reports_every_candidate_and_every_series(judge_altered: JudgeAltered) -> None:
@@ -310,7 +314,7 @@ def test_no_price_after_the_as_of_changes_a_verdict(judge_altered: JudgeAltered,
     assert judge_altered(bars.until(as_of)) == judge_altered(changed.until(as_of))
 
 
-def test_the_random_walk_looks_at_each_series_past_up_to_its_first_window(
+def test_the_random_walk_is_fitted_once_for_each_series_at_its_first_window(
     judge_altered: JudgeAltered, make_bars: MakeBars, windows_of: MakeWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origins = holdout_origins(windows_of(make_bars(*SPANS)), END)
@@ -327,7 +331,7 @@ def test_the_random_walk_looks_at_each_series_past_up_to_its_first_window(
 
 
 def losses_by_date(model: list[float], walk: list[float]) -> pd.DataFrame:
-    """Losses of two candidates on one series, a window a date."""
+    """Losses of two candidates on one series, one window for each date."""
     one = {"unique_id": "a", "as_of": range(len(model))}
     return pd.concat(
         [
@@ -337,8 +341,9 @@ def losses_by_date(model: list[float], walk: list[float]) -> pd.DataFrame:
     )
 
 
-def test_a_duel_weighs_series_by_their_own_random_walk_and_dates_alike() -> None:
-    # Series a loses 1 more of 2 at both dates; b, ten times as large, 5 less of 20, at the first date only.
+def test_a_duel_scales_series_by_their_random_walk_loss_and_weighs_dates_equally() -> None:
+    # The walk's mean loss is 2 on series a and 20 on b. The model's is higher by 1 on a at both dates, and
+    # lower by 5 on b at the first date.
     losses = pd.DataFrame(
         [
             *(("model", "a", date, 3.0) for date in (1, 2)),
@@ -361,7 +366,7 @@ def test_a_duel_without_overlap_has_the_ordinary_standard_error_of_a_mean() -> N
 
 
 def test_the_standard_error_of_overlapping_targets_is_the_spread_of_the_mean() -> None:
-    # Each date's loss is the sum of six shocks, shared with its neighbours; means of 60 dates, 400 times.
+    # Each date's loss is a sum of six shocks that neighbours share; 400 means, each of 60 dates.
     rng = np.random.default_rng(0)
     found = []
     for _ in range(400):

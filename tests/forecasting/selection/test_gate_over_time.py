@@ -19,7 +19,7 @@ ERROR = 0.01
 
 @dataclass(frozen=True)
 class Reign:
-    """The true losses of the champion (None: a baseline stands in) and of the best version on record."""
+    """The true losses of the champion (None: a baseline publishes) and of the best version on record."""
 
     champion: float | None
     best: float
@@ -35,12 +35,12 @@ class Walks:
 
 
 def holdout(losses: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
-    """What the candidates lose on one holdout."""
+    """The candidates' losses on one holdout."""
     return {name: loss + rng.normal(scale=ERROR / np.sqrt(2)) for name, loss in losses.items()}
 
 
 def train(challenger: float, reign: Reign | None, walks: Walks, rng: np.random.Generator) -> Reign:
-    """Who is in place after a challenger that loses so much."""
+    """The incumbents after a challenger with this loss."""
     true = {"challenger": challenger, **vars(walks)}
     if reign is not None and reign.champion is not None:
         true[CHAMPION] = reign.champion
@@ -70,7 +70,7 @@ def reigns(challengers: Iterable[float], walks: Walks, seed: int) -> list[Reign]
 
 
 def slid_without_a_record(challengers: np.ndarray, seed: int) -> float:
-    """Where the same chain ends when a challenger need only hold against the one before it."""
+    """The end of the same chain if a challenger only has to hold against the one before it."""
     rng, champion = np.random.default_rng(seed), challengers[0]
     for challenger in challengers[1:]:
         found = holdout({"new": challenger, "old": champion}, rng)
@@ -80,19 +80,21 @@ def slid_without_a_record(challengers: np.ndarray, seed: int) -> float:
 
 
 @pytest.mark.parametrize(("share", "trainings"), [(0.02, 1000), (0.1, 300), (0.5, 300)])
-def test_a_chain_of_slightly_worse_challengers_leads_nowhere(share: float, trainings: int) -> None:
-    """Each is so many standard errors worse than the one before."""
+def test_a_chain_of_slightly_worse_challengers_does_not_lower_the_standard(
+    share: float, trainings: int
+) -> None:
+    """Each challenger is `share` standard errors worse than the one before."""
     challengers = 0.8 + share * ERROR * np.arange(trainings)
     for seed in range(12):
         published = [reign.champion for reign in reigns(challengers, Walks(9.0, 9.0), seed)]
         assert None not in published
-        # A tie is one standard error, and in 1,000 trainings a holdout errs by three and more.
+        # A tie is up to one standard error, and in 1,000 trainings some holdout errs by three or more.
         assert max(loss for loss in published if loss is not None) < 0.8 + 5 * ERROR
         assert published[-1] is not None
         assert published[-1] < 0.8 + 3 * ERROR
 
 
-def test_the_same_chain_slides_where_only_the_one_before_counts() -> None:
+def test_the_same_chain_declines_if_only_the_challenger_before_counts() -> None:
     challengers = 0.8 + 0.001 * np.arange(300)
     assert min(slid_without_a_record(challengers, seed) for seed in range(20)) > 0.8 + 25 * ERROR
 
@@ -105,8 +107,8 @@ def test_a_chain_of_slightly_better_challengers_publishes_the_better_ones() -> N
         assert champion < challengers[-1] + 2 * ERROR
 
 
-def test_freshly_trained_versions_of_the_same_worth_publish_mostly() -> None:
-    # The one that stays was refused by luck: against champion or best, one time in four or so.
+def test_new_versions_of_the_same_quality_mostly_publish() -> None:
+    # A challenger is refused by chance, against champion or best, about one time in four.
     challengers = 0.8 + 1e-9 * np.arange(300)
     found = reigns(challengers, Walks(9.0, 9.0), seed=0)
     fresh = [reign.champion == challenger for reign, challenger in zip(found, challengers, strict=True)]
@@ -117,8 +119,8 @@ def changes(found: list[str | None]) -> int:
     return sum(one != other for one, other in pairwise(found))
 
 
-def test_a_model_that_is_no_better_than_a_baseline_does_not_come_and_go() -> None:
-    # By ties alone, a model of the same worth would be turned away one time in six and be back the next time.
+def test_a_model_no_better_than_a_baseline_does_not_flap() -> None:
+    # If ties sufficed, an equally good model would be replaced one time in six and return at the next test.
     rng = np.random.default_rng(0)
     lost = [Duel("model", "ewma_walk", gap, ERROR).lost for gap in rng.normal(scale=ERROR, size=300)]
     by_ties_alone = changes(["ewma_walk" if one else None for one in lost])

@@ -15,7 +15,7 @@ from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.manifest import Manifest
 from forecasting.selection.challenger import load_decision, plan_training, retrain, retrain_reason
-from forecasting.selection.promotion import list_versions, promote, rollback
+from forecasting.selection.promotion import list_versions, plan_rollback, promote, rollback
 from forecasting.storage import Storage
 from tests.workshop import Workshop
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 
 @pytest.fixture
 def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
-    """Its prices end on 2026-10-30 and are in the store."""
+    """A panel whose prices, up to 2026-10-30, are in the store."""
     panel = Panel.load(tiny_panel)
     ingest(panel, local_storage, np.datetime64(NOW.replace(tzinfo=None), "us"))
     return panel
@@ -36,7 +36,7 @@ def train(panel: Panel, storage: Storage, as_of: str) -> Decision:
 
 
 def show(storage: Storage, as_of: str) -> None:
-    """Have a forecast for that `as_of` be the latest one."""
+    """Make a forecast for that `as_of` the latest one."""
     address = ForecastAddress("tiny", as_of, "id1")
     storage.put(address.path(FORECAST), b"a forecast")
     publish.point_latest(
@@ -51,7 +51,7 @@ def is_due(panel: Panel, storage: Storage, as_of: str) -> bool:
 
 @pytest.fixture
 def trained(panel: Panel, local_storage: Storage, workshop: Workshop) -> tuple[str, str, str]:
-    """Three versions: the first published, then the second; the third was refused, on 2026-10-24."""
+    """Three versions: the first published, then the second; the gate refused the third on 2026-10-24."""
     first, second = (train(panel, local_storage, f"2026-10-{day}") for day in (10, 17))
     workshop.shift = 30
     third = train(panel, local_storage, "2026-10-24")
@@ -69,7 +69,7 @@ def test_the_list_tells_what_is_known_of_each_version(
     assert [one.training_end[:10] for one in versions] == ["2026-08-11", "2026-08-18", "2026-08-25"]
     assert [one.publishes for one in versions] == [False, True, False]
     assert [one.is_best for one in versions] == [True, False, False]
-    # The first two were judged again by the last decision, as best on record and as champion.
+    # The last decision tested the first two again, as best on record and as champion.
     assert [one.judged_as_of for one in versions] == ["2026-10-24"] * 3
     skills = [one.skill for one in versions]
     assert skills[0] is not None
@@ -149,6 +149,19 @@ def test_a_rollback_may_lead_to_the_baseline_that_stood_in(
     workshop.shift = 0
     assert train(panel, local_storage, "2026-10-20").model == "stacked_lstm"
     assert rollback(panel, local_storage).model == stood_in
+
+
+def test_a_rollback_passes_over_what_a_run_for_a_past_date_decided(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    first, second = (train(panel, local_storage, f"2026-10-{day}") for day in (10, 20))
+    past = train(panel, local_storage, "2026-10-15")
+    assert len(workshop.trained) == 3
+    assert past.version not in {first.version, second.version}
+    planned = plan_rollback(panel, local_storage)
+    assert (planned.as_of, planned.version) == ("2026-10-20", first.version)
+    assert DecisionLog(local_storage, "tiny").all()[-1] == second  # nothing is written yet
+    assert rollback(panel, local_storage).version == first.version
 
 
 def test_a_rollback_needs_something_to_go_back_to(

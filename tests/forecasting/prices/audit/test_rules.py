@@ -6,7 +6,7 @@ import pytest
 from forecasting.findings import Rule
 from forecasting.prices.audit import rules
 
-DOCS = Path(__file__).parents[4] / "docs/prices.md"
+DOCS = Path(__file__).parents[4] / "docs/audit.md"
 
 
 def test_each_rule_is_in_the_table_under_its_own_code() -> None:

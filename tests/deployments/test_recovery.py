@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments.catching_up import Deployed, pause_left_over
+from deployments.recovery import Deployed, pause_left_over
 from tests.prefect_server import PrefectServer
 
 

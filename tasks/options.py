@@ -1,4 +1,4 @@
-"""How tasks are retried and how long they may take."""
+"""Task options: retries and timeouts."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ _MINUTES = 60
 
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether another attempt can help: a fault of network or disk, not one that a person has to mend."""
+    """Whether a retry can help: a network or disk error, not one that a person has to fix."""
     failure = state.result(raise_on_failure=False)
     return isinstance(failure, OSError | BaseError | TimeoutError)
 
 
-# Steps that touch the store or a source. Each is idempotent, so that it can be tried again as it is.
+# Steps that access the store or a source. Each is idempotent, so it can be retried as it is.
 STEP: dict[str, Any] = {
     "retries": 2,
     "retry_delay_seconds": [5, 30],
     "retry_condition_fn": is_transient,
     "timeout_seconds": 30 * _MINUTES,
 }
-# Training has a time limit of its own, the panel's, which ends its process; it starts over on a rerun only.
+# The panel's own time limit ends the training process. A training is not retried, only rerun.
 TRAINING: dict[str, Any] = {"timeout_seconds": 24 * 60 * _MINUTES}

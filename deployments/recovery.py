@@ -1,4 +1,9 @@
-"""Put in order what a time without `serve` has left on the Prefect server, before anything starts again."""
+"""Recovery: clean up on the Prefect server after a time without `nightcast serve`, before runs start again.
+
+Nightly runs that are overtaken skip themselves, but that is not enough here. Prefect has made no run for most
+due times of a long outage, so the newest one must be created. On a server that stayed up, hundreds of late
+runs of other flows may wait.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +20,6 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
-    FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -29,17 +33,23 @@ from forecasting.panel import Panel
 
 _log = logging.getLogger(__name__)
 
-CATCH_UP = "catch-up"  # the tag of a run that makes up for a missed one
-STOPPED = "Runner is shutting down."  # how Prefect's runner explains a run that it stops as it ends
-_LOST = "It was under way when Nightcast or the machine was stopped; nothing is left of it."
-_LATER = "A later run stands in for it: nothing served it when it was due."
+CATCH_UP = "catch-up"  # the tag of a run that replaces a missed one
+STOPPED = "Runner is shutting down."  # the message of Prefect's runner for runs that it stops when it ends
+_LOST = "The run was under way when Nightcast or the machine stopped; its process is gone."
+_LATER = "Skipped: nothing served this run when it was due, and a later run replaces it."
 _PAGE = 200
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployment on the server: its id and name, and whose nightly run it is, if it is one."""
+    """A deployment on the server.
+
+    Attributes:
+        id: the deployment's id.
+        name: the deployment's full name, `flow/deployment`.
+        nightly_of: the panel of a nightly deployment; None for other deployments.
+    """
 
     id: UUID
     name: str
@@ -47,36 +57,33 @@ class Deployed:
 
 
 async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> None:
-    """Mark Crashed what the server takes to be running, but of which no process of this machine is left."""
+    """Mark runs as Crashed that the server takes for running but that have no process on this machine."""
     under_way = FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))
     ours = FlowRunFilterDeploymentId(any_=[one.id for one in deployed])
     alive = _runs_with_a_process()
     found = await _read_all(client, FlowRunFilter(deployment_id=ours, state=under_way))
     names = {one.id: one.name for one in deployed}
     for run in found:
-        fate = "is still running, and left to finish"
-        if str(run.id) not in alive:
-            fate = "was under way when Nightcast or the machine was stopped; marked as crashed"
         name = names[run.deployment_id] if run.deployment_id else run.name
-        _log.info("%s: the run due %s %s", name, _time(run.expected_start_time), fate)
-    lost = [run for run in found if str(run.id) not in alive]
-    while lost:
-        for run in lost:
+        fate = "is still running, and is left to finish"
+        if str(run.id) not in alive:
+            fate = "was running when Nightcast or the machine stopped; marked as crashed"
             await client.set_flow_run_state(run.id, Crashed(message=_LOST), force=True)
-        parents = FlowRunFilterParentFlowRunId(any_=[run.id for run in lost])
-        lost = await _read_all(client, FlowRunFilter(parent_flow_run_id=parents, state=under_way))
+        _log.info("%s: the run due %s %s", name, _time(run.expected_start_time), fate)
 
 
 async def pause_left_over(
     client: PrefectClient, deployed: Sequence[Deployed], flows: Sequence[str], folder: str
 ) -> None:
-    """Pause what was served from the same folder of panels before, and is no more: its late runs pile up.
+    """Pause deployments that were served from this panels folder before and are not any more.
+
+    Otherwise their late runs would pile up.
 
     Args:
-        client: of the server.
-        deployed: what is served now.
+        client: a client of the server.
+        deployed: the deployments that are served now.
         flows: the names of our flows.
-        folder: of panels; what another `serve` has from another one is left alone, and what is in a pool.
+        folder: the panels folder. Deployments of other folders and in work pools are left alone.
     """
     served = {one.id for one in deployed}
     for found in await _read_deployments(client, FlowFilter(name=FlowFilterName(any_=list(flows)))):
@@ -87,14 +94,14 @@ async def pause_left_over(
         flow = await client.read_flow(found.flow_id)
         _log.info(
             "%s/%s: no panel in %s has it any more; paused. Delete it in the Prefect UI, or resume it there "
-            "once the panel is back",
+            "when the panel is back",
             flow.name,
             found.name,
             folder,
         )
 
 
-async def settle_missed_runs(
+async def resolve_missed_runs(
     client: PrefectClient, deployed: Deployed, store: str, server: str | None
 ) -> bool:
     """Keep only the newest run that is due, and log which runs are skipped and the command that fills them.
@@ -113,7 +120,7 @@ async def settle_missed_runs(
     now = datetime.now(UTC)
     found = await client.read_deployment(deployed.id)
     if found.paused:
-        _log.info("%s: paused in Prefect; nothing of it runs until someone resumes it there", deployed.name)
+        _log.info("%s: paused in Prefect; no run starts until someone resumes it there", deployed.name)
         return False
     runs = [_record(run) for run in await _scheduled_runs(client, deployed.id, now)]
     panel = deployed.nightly_of
@@ -133,15 +140,14 @@ async def settle_missed_runs(
 
 def _tell(name: str, plan: Plan, command: str | None) -> str:
     """Log what was missed and what happens now; return the message for the cancelled runs."""
-    fix = f"to fill it, run: {command}" if command else "a later run is for the same bars"
+    fix = f"to fill it, run: {command}" if command else "a later run has the same bars"
     if plan.create is not None:
-        _log.info("%s: missed, and made up for now: due %s", name, _time(plan.create))
+        _log.info("%s: the missed run due %s starts now", name, _time(plan.create))
     if plan.skipped:
         first, last = _time(plan.skipped[0]), _time(plan.skipped[-1])
-        which = (
-            f"due {first}" if len(plan.skipped) == 1 else f"{len(plan.skipped)} due from {first} to {last}"
-        )
-        _log.info("%s: missed, and not made up for: %s; %s", name, which, fix)
+        count = len(plan.skipped)
+        which = f"run due {first} is" if count == 1 else f"{count} runs due from {first} to {last} are"
+        _log.info("%s: the missed %s skipped; %s", name, which, fix)
     return f"Nothing served this run when it was due; {fix}"
 
 
@@ -150,7 +156,7 @@ def _time(when: datetime | None) -> str:
 
 
 async def _scheduled_runs(client: PrefectClient, deployment: UUID, now: datetime) -> list[FlowRun]:
-    """The runs due by `now` that a schedule made or that made up for one: all that wait, the last others."""
+    """The scheduled and catch-up runs due by `now`: all that wait, and the newest of the others."""
     ours = FlowRunFilterDeploymentId(any_=[deployment])
     due = FlowRunFilterExpectedStartTime(before_=now)
     waiting = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
@@ -161,7 +167,7 @@ async def _scheduled_runs(client: PrefectClient, deployment: UUID, now: datetime
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=_PAGE,
     )
-    # What a person has asked for by hand stays as it is.
+    # Runs that a person started are left alone.
     return [run for run in found if run.auto_scheduled or CATCH_UP in run.tags]
 
 
@@ -201,16 +207,16 @@ def _stage(state: Any) -> Stage:
 
 
 def _runs_with_a_process() -> set[str]:
-    """The ids of the runs that processes of this machine work on; Prefect has it in their environment.
+    """The ids of the runs that have a process on this machine: Prefect puts the id into its environment.
 
-    Where there is no /proc (macOS), none are found: a run that outlives a killed `serve` then counts as lost.
+    Without /proc (macOS) none are found, and a run that outlives a killed `serve` counts as lost.
     """
     mark = b"PREFECT__FLOW_RUN_ID="
     found = set()
     for file in Path("/proc").glob("[0-9]*/environ"):
         try:
             variables = file.read_bytes().split(b"\0")
-        except OSError:  # it has ended meanwhile, or belongs to somebody else
+        except OSError:  # the process has ended, or belongs to another user
             continue
         found |= {variable.removeprefix(mark).decode() for variable in variables if variable.startswith(mark)}
     return found

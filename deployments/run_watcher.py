@@ -1,4 +1,4 @@
-"""Say which runs start, and how they end, while they are served."""
+"""Run watcher: log which served runs start and how they end."""
 
 import asyncio
 import logging
@@ -18,8 +18,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from deployments.catching_up import STOPPED
-from forecasting.errors import ServerError
+from deployments.recovery import STOPPED
+from forecasting.errors import ServerError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ _LONGEST = 300
 _PREFIX = "Flow run encountered an exception: "
 
 
-class RunNews:
-    """What has been said of the runs of some deployments since it was made.
+class RunWatcher:
+    """Logs the starts and ends of the runs of some deployments, each once.
 
     Args:
-        client: of the server that knows them.
-        deployments: their ids.
+        client: a client of the server.
+        deployments: the ids of the deployments.
     """
 
     def __init__(self, client: PrefectClient, deployments: Sequence[UUID]) -> None:
@@ -44,15 +44,15 @@ class RunNews:
         self._started: set[UUID] = set()
         self._ended: set[UUID] = set()
 
-    async def tell_for_ever(self) -> None:
-        """Look every two seconds.
+    async def watch(self) -> None:
+        """Report every two seconds, without end.
 
         Raises:
-            ServerError: the server does not answer any more, not even after the client's own retries.
+            ServerError: the server does not answer any more, even after the client's own retries.
         """
         while True:
             try:
-                await self.tell()
+                await self.report()
             except httpx.HTTPError as error:
                 raise ServerError(
                     f"the Prefect server at {self._client.api_url} does not answer any more ({error}); "
@@ -60,27 +60,27 @@ class RunNews:
                 ) from error
             await asyncio.sleep(_SECONDS)
 
-    async def tell(self) -> None:
-        """Say what has happened since the last look."""
+    async def report(self) -> None:
+        """Log what has happened since the last report."""
         running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, state=running)):
-            self._tell_start(run)
+            self._log_start(run)
         ended = FlowRunFilterEndTime(after_=self._since)
-        # Clocks may differ, and runs end between looks.
+        # The server's clock may differ, and runs end between reports.
         self._since = max(self._born, datetime.now(UTC) - timedelta(minutes=1))
         for run in await self._read(FlowRunFilter(deployment_id=self._ours, end_time=ended)):
-            self._tell_end(run)
+            self._log_end(run)
 
     async def _read(self, wanted: FlowRunFilter) -> list[FlowRun]:
         return await self._client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.END_TIME_DESC)
 
-    def _tell_start(self, run: FlowRun) -> None:
+    def _log_start(self, run: FlowRun) -> None:
         if run.id not in self._started:
             self._started.add(run.id)
             due = run.expected_start_time
             _log.info("%s: started%s", run.name, f", due {due:%Y-%m-%d %H:%M} UTC" if due else "")
 
-    def _tell_end(self, run: FlowRun) -> None:
+    def _log_end(self, run: FlowRun) -> None:
         state = run.state
         if run.id in self._ended or state is None or not state.is_final():
             return
@@ -99,5 +99,5 @@ class RunNews:
 
 
 def _one_line(text: str | None) -> str:
-    line = " ".join((text or "no reason given").removeprefix(_PREFIX).split())
+    line = one_line((text or "no reason given").removeprefix(_PREFIX))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

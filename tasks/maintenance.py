@@ -1,4 +1,4 @@
-"""Maintain: a panel's part of the store cleared up, and what a person sees of that in the Prefect UI."""
+"""Maintenance: clean up a panel's part of the store, and show the result in the Prefect UI."""
 
 import logging
 from collections.abc import Mapping
@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from forecasting.operations.maintenance import Upkeep, maintain, upkeep_rows
+from forecasting.operations.maintenance import MaintenanceReport, maintain, maintenance_rows
 from forecasting.panel import Panel
 from forecasting.storage import Storage
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
-# Artifacts live in Prefect's database, which this is to keep small.
+# Artifacts are stored in Prefect's database, which maintenance keeps small.
 _SHOWN = 100
 
 
 @task(name="maintain panel", task_run_name="maintain {panel}", **STEP)
-def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool) -> Upkeep:
-    """Remove what the panel's `[retention]` lets go, and compact its tables."""
-    settings = Panel.load(panel, panels)  # here, so that a mistake in one panel's file stops no other
+def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool) -> MaintenanceReport:
+    """Remove what the panel's `[retention]` allows to remove, and compact its tables."""
+    settings = Panel.load(panel, panels)  # here, so that a bad panel file fails only its own panel
     done = maintain(settings, Storage(store), datetime.now(UTC), dry_run=dry_run)
     for one in done.removed:
         _log.info("maintenance: %s %s, %s", "would remove" if dry_run else "removed", one.folder, one.why)
@@ -30,11 +30,11 @@ def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool)
 
 
 @task(name="show maintenance", **STEP)
-def show_upkeep(done: Mapping[str, Upkeep | str], runs: int | str, *, dry_run: bool) -> None:
-    """A table artifact of what was removed and kept; text in place of a result says why there is none."""
+def show_maintenance(done: Mapping[str, MaintenanceReport | str], runs: int | str, *, dry_run: bool) -> None:
+    """Create a table artifact of what was removed and kept. A text instead of a result is why it failed."""
     rows = []
     for panel, one in done.items():
-        rows += _failed(panel, one) if isinstance(one, str) else upkeep_rows(one, _SHOWN)
+        rows += _failed(panel, one) if isinstance(one, str) else maintenance_rows(one, _SHOWN)
     rows += (
         _failed("(Prefect)", runs)
         if isinstance(runs, str)
@@ -43,9 +43,9 @@ def show_upkeep(done: Mapping[str, Upkeep | str], runs: int | str, *, dry_run: b
     create_table_artifact(
         key="maintenance",
         table=rows,
-        description="What would be removed: a dry run, nothing was"
+        description="What would be removed (dry run: nothing was)"
         if dry_run
-        else "What was removed, and what kept",
+        else "What was removed and kept",
     )
 
 

@@ -20,10 +20,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
-from tasks.runs import remove_old_runs
+from tasks.run_retention import remove_old_runs
 from tests.prefect_server import PrefectServer
 
-TAG = "panel:upkeep"
+TAG = "panel:retention"
 
 
 @task
@@ -31,7 +31,7 @@ def _task() -> None:
     """As above."""
 
 
-@flow(name="of the upkeep tests")
+@flow(name="of the retention tests")
 def some_flow() -> None:
     """Only its name is needed."""
 
@@ -52,7 +52,7 @@ def make_run(
     run = client.create_flow_run(some_flow, tags=tags, parent_task_run_id=parent)
     client.set_flow_run_state(run.id, state, force=True)
     client.create_artifact(
-        ArtifactCreate(key="upkeep-test", type="markdown", data="text", flow_run_id=run.id)
+        ArtifactCreate(key="retention-test", type="markdown", data="text", flow_run_id=run.id)
     )
     line = LogCreate(name="test", level=20, message="a line", timestamp=datetime.now(UTC), flow_run_id=run.id)
     client.create_logs([line])
@@ -107,15 +107,15 @@ def test_old_runs_go_with_all_that_is_theirs_and_no_others(client: SyncPrefectCl
     for run in (*at_work, foreign, recent):
         assert is_there(client, run)
         assert (artifacts(client, run), logs(client, run)) == (1, 1)
-    (latest,) = [one for one in client.read_latest_artifacts() if one.key == "upkeep-test"]
+    (latest,) = [one for one in client.read_latest_artifacts() if one.key == "retention-test"]
     assert latest.flow_run_id == recent.id
 
 
 def test_more_than_a_page_goes_in_one_call(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.runs._PAGE", 2)
-    monkeypatch.setattr("tasks.runs._AT_MOST", 5)
+    monkeypatch.setattr("tasks.run_retention._PAGE", 2)
+    monkeypatch.setattr("tasks.run_retention._AT_MOST", 5)
     for _ in range(6):
         client.set_flow_run_state(client.create_flow_run(some_flow, tags=["panel:paged"]).id, Completed())
     before = datetime.now(UTC)

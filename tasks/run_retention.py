@@ -1,4 +1,4 @@
-"""Remove old runs: Prefect's own record of our runs is kept small, on whichever server it is."""
+"""Run retention: remove Nightcast's old runs from the Prefect server, to keep its database small."""
 
 import logging
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from prefect.client.schemas.objects import TERMINAL_STATES
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
-from tasks.policy import STEP
+from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
 
 _PAGE = 100
-# A call or two each. More than a year of a few panels: what is left after that goes the next time.
+# One or two calls each. More than a year of a few panels; the next maintenance run removes the rest.
 _AT_MOST = 5000
 
 
 @task(name="remove old runs", **STEP)
 def remove_old_runs(tags: Sequence[str], before: datetime, *, dry_run: bool) -> int:
-    """Remove the runs with one of these tags that ended before that, and what belongs to them; how many.
+    """Remove the flow runs with one of `tags` that ended before `before`, and return how many.
 
-    With a flow run go its task runs, logs, artifacts, and the flow runs that it called, which have no tags of
-    their own. In a dry run they are only counted.
+    Each run's task runs, logs and artifacts are removed too, and the flow runs that it called: these have no
+    tags of their own. A dry run only counts.
     """
     ended = FlowRunFilter(
         tags=FlowRunFilterTags(any_=list(tags)),
@@ -45,12 +45,12 @@ def remove_old_runs(tags: Sequence[str], before: datetime, *, dry_run: bool) -> 
         old = _found(client, ended)[:_AT_MOST]
         count = 0 if dry_run else sum(_remove(client, run) for run in old)
     if len(old) == _AT_MOST:
-        _log.info("maintenance: there may be more old runs; they go the next time")
+        _log.info("maintenance: there may be more old runs; the next maintenance run removes them")
     return len(old) if dry_run else count
 
 
 def _found(client: SyncPrefectClient, wanted: FlowRunFilter) -> list[UUID]:
-    """The ids of the runs that pass, the first `_AT_MOST` and a page."""
+    """The ids of the runs that pass the filter: up to `_AT_MOST` of them, and the rest of the last page."""
     found: list[UUID] = []
     while len(found) < _AT_MOST:
         page = client.read_flow_runs(
@@ -63,10 +63,10 @@ def _found(client: SyncPrefectClient, wanted: FlowRunFilter) -> list[UUID]:
 
 
 def _remove(client: SyncPrefectClient, run: UUID) -> int:
-    """Remove one run and those that it called; how many.
+    """Remove one run and the runs that it called, and return how many.
 
-    The server removes task runs and logs with it, but would keep artifacts for ever: they go before. The run
-    goes last, so that a removal that was killed is finished by the next.
+    The server removes a run's task runs and logs but not its artifacts, so they are removed first. The run
+    itself is removed last, so that the next maintenance run finishes a removal that was killed.
     """
     called = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run]))
     count = sum(_remove(client, child) for child in _found(client, called))
@@ -76,6 +76,6 @@ def _remove(client: SyncPrefectClient, run: UUID) -> int:
             for artifact in artifacts:
                 client.delete_artifact(artifact.id)
         client.delete_flow_run(run)
-    except ObjectNotFound:  # another maintenance run, or a person, was faster
+    except ObjectNotFound:  # another maintenance run or a person removed it
         return count
     return count + 1

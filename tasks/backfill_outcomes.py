@@ -1,4 +1,4 @@
-"""Outcomes: what became of each date of a backfill, as log lines, artifacts, and an error at the end."""
+"""Backfill outcomes: the result of each date, as log lines, artifacts, and an error at the end."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ from typing import Any, Self
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
-from forecasting.errors import BackfillError, NightcastError
+from forecasting.errors import BackfillError, NightcastError, one_line
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
@@ -18,18 +18,18 @@ from tasks.progress import ProgressArtifact, artifact_key
 
 _log = logging.getLogger(__name__)
 
-# Artifacts live in Prefect's database.
+# Artifacts are stored in Prefect's database.
 _SHOWN = 300
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one date.
+    """The result of one date.
 
     Attributes:
-        as_of: which, as written in paths.
-        published: the forecast's manifest; None where the date failed.
-        reason: why it failed, one line.
+        as_of: the date, as paths write it.
+        published: the forecast's manifest; None if the date failed.
+        reason: why the date failed, one line.
     """
 
     as_of: str
@@ -38,27 +38,28 @@ class Outcome:
 
     @classmethod
     def of(cls, as_of: str, state: State[Any]) -> Self:
-        """By the final state of the task that ended it."""
+        """The outcome of a date, from the final state of its last task."""
         if state.is_completed():
             return cls(as_of, state.result())
         error: Any = state.result(raise_on_failure=False)
         known = isinstance(error, NightcastError)
-        return cls(as_of, None, " ".join(f"{'' if known else f'{type(error).__name__}: '}{error}".split()))
+        reason = one_line(error)
+        return cls(as_of, None, reason if known else f"{type(error).__name__}: {reason}")
 
     @property
     def line(self) -> str:
-        """In a few words."""
+        """The outcome in one line."""
         if self.published is None:
             return f"{self.as_of} not published: {self.reason}"
         return f"{self.as_of} published by {self.published.model} {self.published.model_version}"
 
 
 class Outcomes:
-    """Those of a backfill so far, shown as they come.
+    """The outcomes of a backfill, shown as they arrive.
 
     Args:
-        panel: its panel.
-        as_ofs: all that it is about to do.
+        panel: the backfill's panel.
+        as_ofs: all dates that the backfill will publish.
     """
 
     def __init__(self, panel: Panel, as_ofs: Sequence[str]) -> None:
@@ -69,29 +70,29 @@ class Outcomes:
         self._artifact = ProgressArtifact("backfill", panel.name)
 
     def add(self, outcome: Outcome) -> None:
-        """Log it and move the progress artifact."""
+        """Log an outcome and update the progress artifact."""
         self._all.append(outcome)
         done = len(self._all)
         level = logging.INFO if outcome.published else logging.WARNING
-        counts = {"done": done, "total": self._total}  # for whoever shows a bar
+        counts = {"done": done, "total": self._total}  # for a progress bar
         _log.log(level, "backfill: %d of %d, %s", done, self._total, outcome.line, extra=counts)
         self._artifact.move(done, self._total)
 
     def close(self) -> list[Manifest]:
-        """Show them as a table; what was published.
+        """Show all outcomes as a table, and return what was published.
 
         Raises:
-            BackfillError: some were not, and why.
+            BackfillError: some dates were not published; the message says why.
         """
         seconds = (time.monotonic() - self._began) / self._total
-        _log.info("backfill: %.1f s a date, trainings and all", seconds)
+        _log.info("backfill: %.1f s per date, training included", seconds)
         published = [outcome.published for outcome in self._all if outcome.published is not None]
         failed = [outcome for outcome in self._all if outcome.published is None]
         done = [outcome for outcome in self._all if outcome.published is not None]
         _show(
             self._panel,
             [{"as of": one.as_of, "outcome": one.line} for one in [*failed, *done]],
-            f"A backfill of {self._panel.name}: {len(published)} published, {len(failed)} not, those first",
+            f"Backfill of {self._panel.name}: {len(published)} published, {len(failed)} failed, those first",
         )
         if failed:
             raise BackfillError(_why(self._panel, failed, self._total))
@@ -99,8 +100,8 @@ class Outcomes:
 
 
 def show_missing(panel: Panel, missing: MissingAsOfs) -> None:
-    """What a backfill would do, as a table artifact."""
-    _show(panel, [{"as of": as_of} for as_of in missing.as_ofs], f"Of {panel.name}, {missing.summary}")
+    """Show the dates that a backfill would publish, as a table artifact."""
+    _show(panel, [{"as of": as_of} for as_of in missing.as_ofs], f"{panel.name}: {missing.summary}")
 
 
 def _show(panel: Panel, rows: list[dict[str, str]], description: str) -> None:
@@ -111,12 +112,12 @@ def _show(panel: Panel, rows: list[dict[str, str]], description: str) -> None:
 
 
 def _why(panel: Panel, failed: Sequence[Outcome], total: int) -> str:
-    """Which dates failed, those with the same reason together."""
+    """The failed dates, grouped by reason."""
     by_reason = defaultdict(list)
     for outcome in failed:
         by_reason[outcome.reason].append(outcome.as_of)
     reasons = "; ".join(f"{', '.join(as_ofs)}: {reason}" for reason, as_ofs in by_reason.items())
     return (
         f"{len(failed)} of {total} dates of panel {panel.name} not published ({reasons}); "
-        "mend that and run the same backfill again: it does only these"
+        "fix that and run the same backfill again: it does only these dates"
     )

@@ -1,0 +1,75 @@
+"""A night from a notebook: the library alone, without Prefect."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from forecasting import night
+from forecasting.as_of import to_instant
+from forecasting.models.baselines import EwmaWalk
+from forecasting.panel import Panel
+from forecasting.prices.ingest import ingest
+from forecasting.prices.snapshot import take_snapshot
+from forecasting.publishing import reader
+from forecasting.publishing.forecast import write_forecast
+from forecasting.storage import Storage
+from tests.conftest import write_prices
+
+
+@pytest.fixture
+def panel(tiny_panel: Path) -> Panel:
+    """A panel whose history is too short to train on, so that the EWMA walk publishes at once."""
+    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 80, "BBB": 80})
+    return Panel.load(tiny_panel)
+
+
+def test_a_night_publishes_and_the_same_night_again_changes_nothing(
+    panel: Panel, local_storage: Storage
+) -> None:
+    first = night.run_night(panel, local_storage)
+    again = night.run_night(panel, local_storage)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.manifest == first.manifest
+    assert (first.manifest.as_of, first.manifest.model) == ("2026-10-30", EwmaWalk.name)
+    frame = reader.latest("tiny", local_storage.uri)
+    assert set(frame["forecast_id"]) == {first.manifest.forecast_id}
+    assert {"_report.html", "_charts/AAA.png"} <= first.manifest.objects.keys()
+
+
+def test_a_night_for_a_past_date_is_backfilled(panel: Panel, local_storage: Storage) -> None:
+    night.run_night(panel, local_storage)
+    past = night.run_night(panel, local_storage, as_of="2026-10-28")
+    assert (past.manifest.as_of, past.manifest.origin) == ("2026-10-28", "backfill")
+    assert set(reader.latest("tiny", local_storage.uri)["cutoff"].dt.strftime("%Y-%m-%d")) == {"2026-10-30"}
+
+
+def test_each_step_is_run_by_what_the_caller_gives(panel: Panel, local_storage: Storage) -> None:
+    steps = []
+
+    def run(step, /, *args, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN202
+        steps.append(step.__name__)
+        return step(*args, **kwargs)
+
+    snapshot = take_snapshot(panel, _filled(panel, local_storage), None, datetime.now(UTC))
+    decision = night.decide(panel, local_storage, snapshot, run=run)
+    night.make_forecast(panel, local_storage, snapshot, decision, run=run)
+    assert steps == [
+        *("plan_training", "is_training_due", "retrain"),
+        *("find_forecast", "write_forecast", "draw_charts", "write_report", "publish"),
+    ]
+    steps.clear()
+    assert not night.make_forecast(panel, local_storage, snapshot, decision, run=run).is_new
+    assert steps == ["find_forecast"]
+
+
+def test_a_forecast_that_was_never_committed_is_made_again(panel: Panel, local_storage: Storage) -> None:
+    snapshot = take_snapshot(panel, _filled(panel, local_storage), None, datetime.now(UTC))
+    decision = night.decide(panel, local_storage, snapshot)
+    write_forecast(panel, local_storage, snapshot, decision)
+    assert night.make_forecast(panel, local_storage, snapshot, decision).is_new
+
+
+def _filled(panel: Panel, storage: Storage) -> Storage:
+    ingest(panel, storage, to_instant(datetime.now(UTC)))
+    return storage

@@ -213,7 +213,9 @@ class _Ingest:
         adjusted = self._adjusted(audit.good, stored)
         changes = find_changes(stored, adjusted.good, self.panel, adjusted.due)
         older = _reload(table, adjusted.good, changes, self.panel)
-        rows = pa.concat_tables([changes.rows.cast(GOOD), older.rows])
+        rows = changes.rows
+        if older.rows.num_rows:
+            rows = pa.concat_tables([rows.cast(GOOD), older.rows])
         if rows.num_rows:
             table.append(rows, self.now)
         report = IngestReport(

@@ -12,7 +12,11 @@ import pyarrow as pa
 
 from forecasting.errors import SourceError
 from forecasting.prices.discovery.columns import find_roles, is_adjusted, is_data, value_of
-from forecasting.prices.sources.csv_tables import detect_encoding
+from forecasting.prices.sources.csv_tables import (
+    detect_encoding,
+    refuse_other_files,
+    refuse_other_text,
+)
 from forecasting.prices.sources.documents import Document
 from forecasting.prices.sources.headers import DELIMITERS
 
@@ -41,9 +45,11 @@ def sample_csv(document: Document) -> Sample:
     Raises:
         SourceError: no line holds a time and a number, or nothing tells the columns apart.
     """
+    refuse_other_files(document)
     encoding = detect_encoding(document)
     with document.opened() as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
         lines = list(islice(text, _LINES))
+    refuse_other_text(document.name, lines)
     delimiter, rows = _rows(lines, document.name)
     start = _first_data(rows, document.name)
     filled = [row for row in rows[:start] if any(row)]

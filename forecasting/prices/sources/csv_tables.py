@@ -5,10 +5,10 @@ import csv
 import io
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO
+from typing import IO, cast
 
 import charset_normalizer
 import pyarrow as pa
@@ -23,6 +23,8 @@ from forecasting.prices.sources.numbers import decimal_mark, may_be_thousands
 
 # Bytes of a CSV in memory at once: a line of 10,000 series is about 0.1 MB.
 _BLOCK_BYTES = 1 << 25
+# Bytes that are checked for UTF-8 at once: few enough to stay in the processor's cache.
+_CHECK_BYTES = 1 << 19
 _SAMPLE_LINES = 100
 _SHOWN = 60
 _SAMPLE_BYTES = 1 << 16
@@ -79,12 +81,12 @@ def find_dialect(document: Document, source: Source) -> Dialect:
         SourceError: the document has no rows, is not CSV, or is not text in the stated encoding; or its
             decimal mark cannot be told.
     """
-    _refuse_other_files(document)
+    refuse_other_files(document)
     encoding = source.encoding or detect_encoding(document)
     try:
         with document.opened() as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
             lines = list(islice(text, _SAMPLE_LINES))
-        _refuse_other_text(document.name, lines)
+        refuse_other_text(document.name, lines)
         header = find_header(lines, source, document.name)
         sample = [row for row in csv.reader(lines[header.above :], delimiter=header.delimiter) if any(row)]
     except UnicodeError as error:
@@ -201,47 +203,74 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _blocks(stream: IO[bytes], dialect: Dialect) -> Iterator[pa.Buffer]:
-    """The lines below the header in blocks of whole lines, as UTF-8."""
-    rest = b""
-    above = dialect.above
-    for data in _utf8(stream, dialect.encoding):
-        block = rest + data
-        while above:
-            end = _line_end(block)
-            if end < 0:
-                break
-            block, above = block[end:], above - 1
-        cut = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1 if not above else 0
-        rest = block[cut:]
-        if cut:
-            yield pa.py_buffer(memoryview(block)[:cut])
-    if rest and not above:
-        yield pa.py_buffer(rest)
+    """The lines below the header in blocks of whole lines, as UTF-8.
+
+    A block is overwritten by the next one: one buffer serves for all.
+    """
+    read_into = _reader(stream, dialect.encoding)
+    buffer, filled, above, is_first = bytearray(_BLOCK_BYTES), 0, dialect.above, True
+    while True:
+        if filled == len(buffer):  # a line longer than a block
+            buffer = buffer + bytearray(len(buffer))
+        with memoryview(buffer) as view:
+            count = read_into(view[filled:])
+        filled += count
+        start = 0
+        if is_first and filled >= len(codecs.BOM_UTF8):
+            start, is_first = len(codecs.BOM_UTF8) * buffer.startswith(codecs.BOM_UTF8), False
+        while above and (end := _line_end(buffer, start, filled)) > 0:
+            start, above = end, above - 1
+        cut = filled if not count else _last_line(buffer, start, filled)
+        if cut > start and not above:
+            with memoryview(buffer) as view:
+                yield pa.py_buffer(view[start:cut])
+            start = cut
+        if not count:
+            return
+        buffer[: filled - start] = buffer[start:filled]
+        filled -= start
 
 
-def _line_end(block: bytes) -> int:
+def _last_line(buffer: bytearray, start: int, end: int) -> int:
+    """Where the last line of a part of a buffer begins, which may go on."""
+    return max(buffer.rfind(b"\n", start, end), buffer.rfind(b"\r", start, end)) + 1
+
+
+def _line_end(buffer: bytearray, start: int, end: int) -> int:
     """Where the line after the first begins; -1 where the first has no end yet."""
-    newline = block.find(b"\n")
-    carriage = block.find(b"\r")
+    newline, carriage = buffer.find(b"\n", start, end), buffer.find(b"\r", start, end)
     if carriage >= 0 and (newline < 0 or carriage < newline - 1):
-        return carriage + 1 if carriage + 1 < len(block) else -1
+        return carriage + 1 if carriage + 1 < end else -1
     return newline + 1 if newline >= 0 else -1
 
 
-def _utf8(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
+def _reader(stream: IO[bytes], encoding: str) -> Callable[[memoryview], int]:
+    """A function that reads the next bytes into a buffer, as UTF-8, and returns how many."""
     if codecs.lookup(encoding).name in ("utf-8", "ascii"):
-        first = stream.read(_BLOCK_BYTES)
-        yield first.removeprefix(codecs.BOM_UTF8)
-        while block := stream.read(_BLOCK_BYTES):
-            yield block
-        return
+        return cast("io.BufferedIOBase", stream).readinto
     decoder = codecs.getincrementaldecoder(encoding)()
-    while block := stream.read(_BLOCK_BYTES):
-        yield decoder.decode(block).removeprefix("\ufeff").encode()
-    yield decoder.decode(b"", final=True).encode()
+    pending = b""
+
+    def read_into(view: memoryview) -> int:
+        nonlocal pending
+        while not pending:
+            block = stream.read(_BLOCK_BYTES)
+            pending = decoder.decode(block, final=not block).encode()
+            if not block:
+                break
+        count = min(len(view), len(pending))
+        view[:count], pending = pending[:count], pending[count:]
+        return count
+
+    return read_into
 
 
-def _refuse_other_files(document: Document) -> None:
+def refuse_other_files(document: Document) -> None:
+    """Refuse a file of another kind under the name of a CSV.
+
+    Raises:
+        SourceError: it begins as such a file does.
+    """
     with document.opened() as stream:
         start = stream.read(16)
     for magic, kind in _OTHER_FILES.items():
@@ -249,7 +278,12 @@ def _refuse_other_files(document: Document) -> None:
             raise SourceError(f"{document.name} is {kind}; check [source].uri in the panel")
 
 
-def _refuse_other_text(name: str, lines: Sequence[str]) -> None:
+def refuse_other_text(name: str, lines: Sequence[str]) -> None:
+    """Refuse text that is no table.
+
+    Raises:
+        SourceError: it is HTML or JSON.
+    """
     first = next((line.removeprefix("\ufeff") for line in lines if line.strip("\ufeff \r\n")), "")
     for kind, start in _NOT_CSV.items():
         if start.match(first):
@@ -305,9 +339,10 @@ def detect_encoding(document: Document) -> str:
         return "utf-16-le" if second == b"\0" else "utf-16-be"
     decoder = codecs.getincrementaldecoder("utf-8")()
     with document.opened() as stream:
-        while block := stream.read(_BLOCK_BYTES):
+        while block := stream.read(min(_BLOCK_BYTES, _CHECK_BYTES)):
             try:
-                decoder.decode(block)
+                if decoder.getstate()[0] or not block.isascii():
+                    decoder.decode(block)
             except UnicodeDecodeError as error:
                 guess = _guess(document)
                 if guess is None:

@@ -127,9 +127,11 @@ def test_the_forming_bar_is_taken_once_it_has_closed(inbox: Inbox) -> None:
     assert Quarantine(inbox.storage, "tiny").rows().num_rows == 0
 
 
-def test_when_nothing_is_good_there_is_a_report_and_no_price(inbox: Inbox) -> None:
-    report = inbox.ingest(("A", "2020-03-02", "x"))
-    assert (report.quarantined, report.known_at, report.newest_ds) == (1, None, None)
+def test_when_nothing_is_good_the_ingest_says_why_and_stores_no_price(inbox: Inbox) -> None:
+    cause = r"P207 .* all 1 rows .* P001 unreadable: close \"x\" \(in .*prices.csv, line 2\) is not a number"
+    with pytest.raises(AuditError, match=cause):
+        inbox.ingest(("A", "2020-03-02", "x"))
+    assert Quarantine(inbox.storage, "tiny").rows().num_rows == 1
     assert inbox.newest() == {}
 
 

@@ -16,6 +16,7 @@ from deployments.commands.backfill import backfill
 from deployments.commands.backtest import backtest
 from deployments.commands.deploy import deploy
 from deployments.commands.models import models
+from deployments.commands.new import new
 from deployments.commands.nightly import demo, run
 from deployments.commands.prices import audit, ingest
 from deployments.commands.score import score
@@ -30,7 +31,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-COMMANDS = (run, ingest, audit, score, backtest, backfill, models, status, serve, deploy, demo)
+COMMANDS = (new, run, ingest, audit, score, backtest, backfill, models, status, serve, deploy, demo)
 for command in COMMANDS:
     app.command(command)
 

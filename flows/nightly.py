@@ -84,5 +84,5 @@ def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | N
     """The `as_of` as paths write it."""
     if as_of is None:
         return None
-    last = as_of_time or (time(0) if panel.bars.freq == "1D" else time(23, 59))
+    last = as_of_time or (time(23, 59) if panel.bars.intraday else time(0))
     return panel.label(to_instant(datetime.combine(as_of, last)))

@@ -4,8 +4,10 @@
 """
 
 import difflib
+import re
 import warnings
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 
 import exchange_calendars
@@ -26,11 +28,6 @@ FX_WEEK = "FX"
 FIRST_YEAR = 1970
 LAST_YEAR = 2049
 
-# A session has at most 25 hours, on the day on which clocks are set back. 1970-01-01 was a Thursday.
-SLOTS_A_DAY, _WEEKDAYS, _THURSDAY = 25, 7, 3
-# Number of hours of the week that `BarCalendar.slot` tells apart.
-SLOTS = _WEEKDAYS * SLOTS_A_DAY
-
 # The FX market has no exchange and no rule book. By convention of dealers and data vendors it opens on Sunday
 # and closes on Friday at 17:00 New York time, which is also when the trading date changes.
 FX_ZONE = "America/New_York"
@@ -50,9 +47,49 @@ CME_ZONE = "America/Chicago"
 CME_HALT = np.timedelta64(16, "h")
 CME_HALT_SINCE = np.datetime64("2015-09-21")
 
+# Sessions that exchange_calendars 4.13 lacks. On these days CME closed only some products, or closed early,
+# and the calendar drops the whole date: days of mourning in 2018 and 2025, Good Fridays with a jobs report.
+_EXTRA_SESSIONS = {"CMES": ("2018-12-05", "2023-04-07", "2025-01-09", "2026-04-03")}
+# Sessions that exchange_calendars 4.13 has though the exchange was closed: typhoon Saola and the black
+# rainstorm of September 2023 in Hong Kong, and the Korean local elections of 2026.
+_CLOSED = {"XHKG": ("2023-09-01", "2023-09-08"), "XKRX": ("2026-06-03",)}
+
 _DAY = np.timedelta64(1, "D")
 _TICK = np.timedelta64(1, "us")
+# Longer than any week or month: such a span holds one bar.
+_STEPS = {"1D": _DAY, "1W": np.timedelta64(7, "D"), "1M": np.timedelta64(31, "D")}
+_INTRADAY = re.compile(r"([1-9]\d*)(min|h)")
+_DAY_MINUTES = 24 * 60
 _DATES = np.arange(f"{FIRST_YEAR}-01-01", f"{LAST_YEAR + 1}-01-01", dtype="datetime64[D]")
+
+
+def check_frequency(freq: str) -> str:
+    """Check that bars of this frequency exist: 1M, 1W, 1D, or minutes or hours that divide a day.
+
+    Raises:
+        ValueError: there are none; the text says what to write instead.
+    """
+    if freq not in _STEPS:
+        match = _INTRADAY.fullmatch(freq)
+        minutes = int(match[1]) * (60 if match[2] == "h" else 1) if match else 0
+        if not minutes or minutes >= _DAY_MINUTES or _DAY_MINUTES % minutes:
+            raise ValueError(
+                f'no frequency {freq!r}; use "1M", "1W", "1D", or hours or minutes that divide a day, '
+                'such as "4h", "1h", "30min", "15min", "5min" or "1min"'
+            )
+    return freq
+
+
+def is_intraday(freq: str) -> bool:
+    """Whether bars of this frequency are shorter than a day."""
+    return freq not in _STEPS
+
+
+def bar_step(freq: str) -> np.timedelta64:
+    """The length of a bar; for 1M the longest month."""
+    if freq in _STEPS:
+        return _STEPS[freq].astype("timedelta64[us]")
+    return pd.Timedelta(freq).to_numpy().astype("timedelta64[us]")
 
 
 @cache
@@ -76,13 +113,26 @@ def check_calendar(name: str) -> None:
     raise ValueError(f'no calendar {name!r}; {hint}use an exchange code such as XNYS, "24/7", "FX" or "ECB"')
 
 
+@cache
+def calendar_zone(name: str) -> str:
+    """The time zone in which a calendar's dates begin; empty where it names none, as `24/7` does."""
+    if name == ALWAYS_OPEN:
+        return ""
+    if name == FX_WEEK:
+        return FX_ZONE
+    if name in exchange_calendars.get_calendar_names(include_aliases=True):
+        return str(_exchange_calendar(name).tz)
+    return ECB_ZONE if name in ECB_NAMES else ""
+
+
 class BarCalendar:
     """All bars of one calendar at one frequency; create it with `bar_calendar`.
 
     The calendar is stored as *spans*: increasing, disjoint intervals of time. Bars start at the beginning of
     a span and follow each other every `step`; the last bar ends with its span, and may be shorter. An
     intraday span is a session, or the part of a session before or after a lunch break. A daily span is a
-    trading date. Each bar has an ordinal, counted over all spans, so that no list of all bars is needed.
+    trading date. A weekly or monthly span runs from the first session of its week or month to the close of
+    the last one. Each bar has an ordinal, counted over all spans, so that no list of all bars is needed.
 
     Attributes:
         name: the calendar's name.
@@ -139,18 +189,10 @@ class BarCalendar:
         """Whether bars are shorter than a day."""
         return bool(self._step < _DAY)
 
-    def slot(self, ds: ArrayLike) -> np.ndarray:
-        """Return the hour of the week of each bar, from 0 to `SLOTS` - 1.
-
-        It is the weekday on which the bar's session opened, and the hours since. So it follows the market
-        through changes of the clock.
-        """
-        ds = _instant(ds)
-        opened = self._opens[self._span(ds)]
-        weekday = (opened.astype("datetime64[D]").astype(np.int64) + _THURSDAY) % _WEEKDAYS
-        hour = np.clip((ds - opened) // np.timedelta64(1, "h"), 0, SLOTS_A_DAY - 1)
-        slots: np.ndarray = weekday * SLOTS_A_DAY + hour
-        return slots
+    def opened(self, ds: ArrayLike) -> np.ndarray:
+        """Return when the session of each bar opened; on daily calendars, the bar itself."""
+        opened: np.ndarray = self._opens[self._span(_instant(ds))]
+        return opened
 
     def back(self, ds: np.datetime64, count: int) -> np.datetime64:
         """Return the bar that is `count` bars before `ds`, or the first bar of the calendar."""
@@ -178,7 +220,7 @@ class BarCalendar:
         on a daily calendar, and one `step` later on an intraday calendar.
         """
         ds = _instant(ds)
-        start = ds.astype("datetime64[D]") if self._step == _DAY else ds
+        start = ds.astype("datetime64[D]") if self._step >= _DAY else ds
         whole = start + self._step
         return np.where(self.contains(ds), np.minimum(whole, self._closes[self._span(ds)]), whole)
 
@@ -195,6 +237,13 @@ class BarCalendar:
         if newest < 0:
             raise self._unknown(f"the bars before {instant}")
         return np.datetime64(self._at(newest).item(), "us")
+
+    def bar_of_period(self, ds: np.ndarray, freq: str) -> np.ndarray:
+        """(N,) the bar of the week (1W) or month (1M) of each date; the date itself where there is none."""
+        starts = period_starts(self._opens, freq)
+        place = np.minimum(np.searchsorted(starts, period_starts(ds, freq)), len(starts) - 1)
+        known = ~np.isnat(ds) & (starts[place] == period_starts(ds, freq))
+        return np.where(known, self._opens[place], ds)
 
     def position(self, ds: ArrayLike) -> np.ndarray:
         """Return the ordinal (int64) of each bar, counted from the calendar's first bar.
@@ -227,18 +276,20 @@ class BarCalendar:
         )
 
 
-def hour_of_slot(slot: np.ndarray) -> np.ndarray:
-    """Return the hours since the session opened, for slots of `BarCalendar.slot`."""
-    hours: np.ndarray = slot % SLOTS_A_DAY
-    return hours
-
-
 @cache
-def bar_calendar(name: str, freq: str) -> BarCalendar:
-    """Return the bars of calendar `name` at `freq`: 1D, 1h, 15min, 5min or 1min.
+def bar_calendar(
+    name: str, freq: str, extra_sessions: tuple[date, ...] = (), extra_holidays: tuple[date, ...] = ()
+) -> BarCalendar:
+    """Return the bars of calendar `name` at `freq`: see `check_frequency`.
+
+    Args:
+        name: one of `calendar_names`.
+        freq: how far apart the bars are.
+        extra_sessions: dates to add, with the hours of the session before.
+        extra_holidays: dates to remove.
 
     Raises:
-        ValueError: there is no calendar of that name.
+        ValueError: there is no calendar or frequency of that name.
         PanelError: the calendar cannot be built, or has no bars of that frequency.
 
     Example:
@@ -249,19 +300,42 @@ def bar_calendar(name: str, freq: str) -> BarCalendar:
         datetime.datetime(2026, 11, 27, 18, 0)
     """
     check_calendar(name)
-    step = pd.Timedelta(freq).to_numpy().astype("timedelta64[us]")
-    sessions = _sessions(name)
+    step = bar_step(check_frequency(freq))
+    sessions = _with_changes(_sessions(name), extra_sessions, extra_holidays)
     if step == _DAY:
         opens = _instant(sessions.dates)
         # A half day in Wellington ends at 12:45, which is 23:45 UTC of the day before. No bar may close
         # before its `ds`.
         return BarCalendar(name, step, opens, np.clip(sessions.closes, opens + _TICK, opens + _DAY))
+    if step > _DAY:
+        opens, closes = _periods(sessions, freq)
+        return BarCalendar(name, step, opens, closes)
     if not len(sessions.part_opens):
         raise PanelError(
             f"calendar {name!r} has dates but no hours, so no bars of {freq}; "
             'set freq = "1D", or an exchange\'s calendar such as XNYS'
         )
     return BarCalendar(name, step, sessions.part_opens, sessions.part_closes)
+
+
+def period_starts(dates: np.ndarray, freq: str) -> np.ndarray:
+    """(N,) datetime64[D]; the Monday of the week (1W) or the first day of the month (1M) of each date."""
+    if freq == "1M":
+        return dates.astype("datetime64[M]").astype("datetime64[D]")
+    # 1970-01-01 was a Thursday.
+    days = dates.astype("datetime64[D]").astype(np.int64)
+    starts: np.ndarray = (days - (days + 3) % 7).astype("datetime64[D]")
+    return starts
+
+
+def _periods(sessions: "_Sessions", freq: str) -> tuple[np.ndarray, np.ndarray]:
+    """Start and end of each week or month: midnight UTC of its first session, the close of its last."""
+    period = period_starts(sessions.dates, freq)
+    first = np.flatnonzero(period != np.roll(period, 1))
+    last = np.append(first[1:], len(period)) - 1
+    opens = _instant(sessions.dates[first])
+    last_open = _instant(sessions.dates[last])
+    return opens, np.clip(sessions.closes[last], last_open + _TICK, last_open + _DAY)
 
 
 @dataclass(frozen=True)
@@ -290,6 +364,37 @@ def _sessions(name: str) -> _Sessions:
     if name in exchange_calendars.get_calendar_names(include_aliases=True):
         return _exchange(name)
     return _holiday_set(name)
+
+
+def _with_changes(
+    sessions: _Sessions, extra_sessions: tuple[date, ...], extra_holidays: tuple[date, ...]
+) -> _Sessions:
+    """The sessions with dates added and removed. An added date has the hours of the session before it."""
+    wanted = np.setdiff1d(np.array(extra_sessions, "datetime64[D]"), sessions.dates)
+    wanted = wanted[(wanted > sessions.dates[0]) & (wanted < sessions.dates[-1])]
+    removed = np.array(extra_holidays, "datetime64[D]")
+    if not len(wanted) and not np.isin(removed, sessions.dates).any():
+        return sessions
+    model = np.searchsorted(sessions.dates, wanted) - 1
+    shift = wanted - sessions.dates[model]
+    # A session's parts lie between its close and that of the session before.
+    owner = np.searchsorted(sessions.closes, sessions.part_closes)
+    copied = [np.flatnonzero(owner == at) for at in model]
+    parts = np.concatenate([np.empty(0, np.int64), *copied]).astype(np.int64)
+    part_shift = np.repeat(shift, [len(some) for some in copied])
+    dates = np.concatenate([sessions.dates, wanted])
+    closes = np.concatenate([sessions.closes, sessions.closes[model] + shift])
+    keep = ~np.isin(dates, removed)
+    kept_parts = ~np.isin(sessions.dates[np.minimum(owner, len(sessions.dates) - 1)], removed)
+    opens = [sessions.part_opens[kept_parts], sessions.part_opens[parts] + part_shift]
+    ends = [sessions.part_closes[kept_parts], sessions.part_closes[parts] + part_shift]
+    order = np.argsort(dates[keep])
+    return _Sessions(
+        dates=dates[keep][order],
+        closes=closes[keep][order],
+        part_opens=np.sort(np.concatenate(opens)),
+        part_closes=np.sort(np.concatenate(ends)),
+    )
 
 
 def _always_open() -> _Sessions:
@@ -325,12 +430,26 @@ def _exchange(name: str) -> _Sessions:
         halts = _zoned(dates + CME_HALT, CME_ZONE)
         closes = np.where(dates < CME_HALT_SINCE, closes, np.minimum(closes, halts))
     halved = ~np.isnat(break_starts)
-    return _Sessions(
+    sessions = _Sessions(
         dates=dates,
         closes=closes,
         part_opens=np.sort(np.concatenate([opens, break_ends[halved]])),
         part_closes=np.sort(np.concatenate([np.where(halved, break_starts, closes), closes[halved]])),
     )
+    code = exchange_calendars.resolve_alias(name)
+    added, removed = (_dates_of(table.get(code, ())) for table in (_EXTRA_SESSIONS, _CLOSED))
+    return _with_changes(sessions, added, removed)
+
+
+def _dates_of(texts: tuple[str, ...]) -> tuple[date, ...]:
+    return tuple(map(date.fromisoformat, texts))
+
+
+def _exchange_calendar(name: str) -> exchange_calendars.ExchangeCalendar:
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 still uses what pandas 3 deprecates.
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
+        return exchange_calendars.get_calendar(name)
 
 
 def _schedule(name: str) -> pd.DataFrame:
@@ -339,7 +458,7 @@ def _schedule(name: str) -> pd.DataFrame:
         # exchange_calendars 4.13 uses features that pandas 3 deprecates.
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         try:
-            recent = exchange_calendars.get_calendar(name)  # the only public way to its bounds
+            recent = _exchange_calendar(name)  # the only public way to its bounds
             start = max(pd.Timestamp(_DATES[0]), recent.bound_min() or pd.Timestamp.min)
             end = min(pd.Timestamp(_DATES[-1]), recent.bound_max() or pd.Timestamp.max)
             schedule: pd.DataFrame = exchange_calendars.get_calendar(name, start=start, end=end).schedule

@@ -4,256 +4,54 @@
 """
 
 import codecs
-import difflib
-import json
 import os
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
+from typing import Any, Self
 
 import numpy as np
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from forecasting.as_of import as_of_label, parse_as_of
-from forecasting.calendar import BarCalendar, bar_calendar, check_calendar
+from forecasting.calendar import (
+    BarCalendar,
+    bar_calendar,
+    bar_step,
+    check_frequency,
+    is_intraday,
+)
 from forecasting.digests import digest_record
 from forecasting.errors import PanelError
-from forecasting.schedule import check_cron, due_times, last_due
-
-Frequency = Literal["1D", "1h", "15min", "5min", "1min"]
-PriceColumn = Literal["open", "high", "low", "close", "volume"]
+from forecasting.panel_errors import explain
+from forecasting.panel_settings import (
+    AuditSettings,
+    BarSettings,
+    ForecastSettings,
+    ModelSettings,
+    Retention,
+    RetrainSettings,
+    Schedule,
+    Scoring,
+    Section,
+    Source,
+)
+from forecasting.schedule import due_times, last_due
+from forecasting.time_formats import has_hour
 
 DEFAULT_FOLDER = "deployments/panels"
 
 _SQLITE = "sqlite:///"
-# The pretrained network was trained on histories from this length on, and pads the rest of its context.
-LEAST_BARS = 60
-
-_BARS_A_DAY = {"1h": 24, "15min": 96, "5min": 288, "1min": 1440}
-
-# What `preset = "lecture"` sets: the recipe of the lecture that this project comes from, with windows of 720
-# bars sampled every 6th. The panel file may change the training budget, but not the keys in `_LECTURE_FIXED`.
-_LECTURE: dict[str, Any] = {
-    "context": 120,
-    "sampling_step": 6,
-    "units": [32, 16],
-    "training_steps": 2000,
-    "batch_size": 256,
-    "loss": "mae",
-}
-_LECTURE_FIXED = ("context", "sampling_step", "units", "loss")
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Section):
-    """The source of the prices, and how to read it. Empty values are detected from the source."""
-
-    uri: str = Field(min_length=1)
-    layout: Literal["wide", "long"] = "long"
-    time_column: str = "ds"
-    id_column: str = "unique_id"
-    id_in_file_name: str = "*"
-    columns: dict[PriceColumn, str] = {}
-    na_values: tuple[str, ...] = ()
-    prefix: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    delimiter: Annotated[str, Field(max_length=1)] = ""
-    decimal: Literal["", ".", ","] = ""
-    encoding: str = ""
-    time_format: str = ""
-    time_zone: str = ""
-    stamp: Literal["start", "end"] = "start"
-    query: str = ""
-    overlap_days: Annotated[int, Field(ge=1)] = 30
-    max_megabytes: Annotated[float, Field(gt=0)] = 1024
-    time_limit_minutes: Annotated[float, Field(gt=0)] = 10
-
-    @field_validator("id_in_file_name")
-    @classmethod
-    def _has_one_place_for_the_id(cls, pattern: str) -> str:
-        if pattern.count("*") != 1:
-            raise ValueError(f'{pattern!r} must contain one * in place of the id, such as "prices_*_daily"')
-        return pattern
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_exists(cls, name: str) -> str:
-        try:
-            return codecs.lookup(name).name if name else name
-        except LookupError as error:
-            raise ValueError(f'no encoding {name!r}; use one such as "cp1252", or leave it out') from error
-
-    @field_validator("time_zone")
-    @classmethod
-    def _time_zone_exists(cls, name: str) -> str:
-        return _check_time_zone(name) if name else name
-
-    @field_validator("query")
-    @classmethod
-    def _query_is_incremental(cls, query: str) -> str:
-        if query and ":since" not in query:
-            raise ValueError('the query does not use :since; add a condition such as "where ds >= :since"')
-        return query
-
-
-class BarSettings(_Section):
-    """The frequency of the bars, and the calendar that they follow."""
-
-    freq: Frequency = "1D"
-    calendar: str = "24/7"
-
-    @field_validator("calendar")
-    @classmethod
-    def _calendar_exists(cls, name: str) -> str:
-        check_calendar(name)
-        return name
-
-
-class ForecastSettings(_Section):
-    """The target column, its transform, the horizon in bars, and the moves whose odds the report shows.
-
-    `odds` are shares of the last price under `log`, and price units under `diff`, where no default fits.
-    """
-
-    horizon: Annotated[int, Field(ge=1, le=250)] = 72
-    transform: Literal["log", "diff"] = "log"
-    target: PriceColumn = "close"
-    odds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
-        (0.01, 0.05, 0.10), max_length=5
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _price_units_have_no_default_odds(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("transform") == "diff":
-            return {"odds": (), **given}
-        return given
-
-    @model_validator(mode="after")
-    def _odds_are_in_order(self) -> Self:
-        listed = json.dumps(list(self.odds))
-        if list(self.odds) != sorted(set(self.odds)):
-            raise ValueError(f"odds = {listed} must increase; write odds = {sorted(set(self.odds))}")
-        if self.transform == "log" and self.odds and self.odds[-1] >= 1:
-            raise ValueError(f"odds = {listed} must be shares below 1; for 5% of the last price write 0.05")
-        return self
-
-
-class AuditSettings(_Section):
-    """The limits of the audit. All counts are bars of the calendar.
-
-    These defaults are for daily bars; `Panel` sets others for intraday bars. `spike_scales` and
-    `split_scales` are multiples of a series' own median absolute change.
-    """
-
-    min_bars: Annotated[int, Field(ge=2)] = 60
-    stale_bars: Annotated[int, Field(ge=1)] = 10
-    flat_bars: Annotated[int, Field(ge=2)] = 60
-    max_gap_bars: Annotated[int, Field(ge=1)] = 10
-    max_left_out: Annotated[float, Field(gt=0, le=1)] = 0.5
-    max_shrink: Annotated[float, Field(gt=0, le=1)] = 0.5
-    spike_scales: Annotated[float, Field(gt=1)] = 20
-    split_scales: Annotated[float, Field(gt=0)] = 3
-    adjust_splits: bool = False
-    readjust: bool = True
-
-
-class ModelSettings(_Section):
-    """The network and its training. `context` counts steps, `sampling_step` the bars between two steps."""
-
-    preset: Literal["default", "lecture"] = "default"
-    context: Annotated[int, Field(ge=8, le=2000)] = 120
-    sampling_step: Annotated[int, Field(ge=1, le=100)] = 1
-    units: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((32, 16), min_length=1, max_length=4)
-    training_steps: Annotated[int, Field(ge=1)] = 400
-    batch_size: Annotated[int, Field(ge=8)] = 256
-    loss: Literal["pinball", "mae", "huber"] = "pinball"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _apply_lecture_recipe(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("preset") != "lecture":
-            return given
-        for key in _LECTURE_FIXED:
-            if key in given and _listed(given[key]) != _listed(_LECTURE[key]):
-                fixed = f"{key} = {json.dumps(_LECTURE[key])}"
-                raise ValueError(f'preset = "lecture" fixes {fixed}; remove {key}, or use preset = "default"')
-        return _LECTURE | given
-
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether the package ships the network: the settings that shape it are the defaults."""
-        shipped = ModelSettings.model_fields
-        shape = ("preset", "context", "sampling_step", "units", "loss")
-        return all(getattr(self, key) == shipped[key].default for key in shape)
-
-    @property
-    def context_bars(self) -> int:
-        """The length of a context in bars."""
-        return self.context * self.sampling_step
-
-
-class RetrainSettings(_Section):
-    """When a model is retrained, how many bars are held out, and how long training may take."""
-
-    max_age_days: Annotated[int, Field(ge=0)] = 7
-    holdout: Annotated[int, Field(ge=1)] = 252
-    time_limit_minutes: Annotated[float, Field(gt=0)] = 60
-
-
-class Schedule(_Section):
-    """When the nightly run starts, and the deadline by which it must publish a forecast."""
-
-    cron: str = "0 6 * * *"
-    timezone: str = "UTC"
-    deadline_minutes: Annotated[float, Field(ge=0)] = 0
-
-    @field_validator("cron")
-    @classmethod
-    def _cron_is_readable(cls, line: str) -> str:
-        check_cron(line)
-        return line
-
-    @field_validator("timezone")
-    @classmethod
-    def _time_zone_exists(cls, name: str) -> str:
-        return _check_time_zone(name)
-
-
-class Scoring(_Section):
-    """How bad the scores of published forecasts may get before the next run retrains."""
-
-    days: Annotated[int, Field(ge=1)] = 365
-    min_skill: Annotated[float, Field(lt=1)] = -0.1
-    max_coverage_gap: Annotated[float, Field(gt=0, le=1)] = 0.1
-    rest_days: Annotated[int, Field(ge=0)] = 30
-
-
-class Retention(_Section):
-    """How long forecasts and model versions are kept after nothing needs them any more."""
-
-    forecast_days: Annotated[int, Field(ge=1)] = 730
-    superseded_days: Annotated[int, Field(ge=1)] = 30
-    model_days: Annotated[int, Field(ge=1)] = 180
-
-
-class Panel(_Section):
+class Panel(Section):
     """A panel; `docs/panel.md` describes every key.
 
     Example:
@@ -288,8 +86,10 @@ class Panel(_Section):
         at least twenty horizons: on ten days of hourly bars the gate could tell nothing.
         """
         match given:
-            case {"bars": {"freq": str() as freq}} if freq in _BARS_A_DAY:
-                day = _BARS_A_DAY[freq]
+            case {"bars": {"freq": str() as freq}}:
+                day = _bars_a_day(freq)
+                if day is None:
+                    return given
                 horizon = _horizon_of(given)
                 defaults = {
                     "audit": {
@@ -309,14 +109,20 @@ class Panel(_Section):
 
     @model_validator(mode="after")
     def _times_of_day_are_intraday(self) -> Self:
-        # A database may hold instants, whose date depends on the time zone.
-        keys = ("stamp",) if self.source.query else ("stamp", "time_zone")
-        for key in keys:
-            if self.bars.freq == "1D" and getattr(self.source, key) != Source.model_fields[key].default:
-                raise ValueError(
-                    f"source.{key} has no effect on daily bars, whose dates are used as written; "
-                    "remove it, or set bars.freq"
-                )
+        if not self.bars.intraday and self.source.stamp == "end":
+            raise ValueError(
+                'source.stamp = "end" is for bars shorter than a day, and has no effect on bars of '
+                f"{self.bars.freq}; remove it, or set bars.freq"
+            )
+        form = self.source.time_format
+        if self.bars.intraday and form and not has_hour(form):
+            raise ValueError(
+                f'source.time_format = "{form}" has no hour, which bars of {self.bars.freq} need; add it, '
+                "such "
+                'as " %H:%M:%S" (where date and time are in two columns, set source.time_column to both, '
+                "such "
+                'as ["Date", "Time"])'
+            )
         return self
 
     def check_reach(self, now: np.datetime64) -> None:
@@ -336,7 +142,7 @@ class Panel(_Section):
 
     def result_keys(self) -> dict[str, Any]:
         """Return the settings that can change a forecast. Source and schedule are not among them."""
-        return self.model_dump(
+        keys = self.model_dump(
             mode="json",
             include={
                 "name": True,
@@ -347,6 +153,10 @@ class Panel(_Section):
                 "retrain": {"holdout"},
             },
         )
+        for key in ("extra_sessions", "extra_holidays"):
+            if not keys["bars"][key]:  # so that panels without them keep their identity
+                del keys["bars"][key]
+        return keys
 
     def model_keys(self) -> dict[str, Any]:
         """Return the settings that a trained model depends on. A model fits only panels with equal ones."""
@@ -369,7 +179,8 @@ class Panel(_Section):
         Raises:
             PanelError: the calendar has no bars of this frequency.
         """
-        return bar_calendar(self.bars.calendar, self.bars.freq)
+        bars = self.bars
+        return bar_calendar(bars.calendar, bars.freq, bars.extra_sessions, bars.extra_holidays)
 
     def label(self, instant: np.datetime64) -> str:
         """Format `instant` as the panel's paths and records do: `2026-10-30`, intraday `2026-10-30T1400Z`."""
@@ -442,13 +253,15 @@ class Panel(_Section):
         """
         path = _find(str(reference), panels_folder(folder))
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            given = tomllib.loads(_text(path))
+        except UnicodeDecodeError as error:
+            raise PanelError(f"{path}: not text in UTF-8 ({error}); save it as UTF-8") from error
+        except tomllib.TOMLDecodeError as error:
             raise PanelError(f"{path}: not valid TOML ({error}); correct that line") from error
         try:
             panel = cls.model_validate(given)
         except ValidationError as error:
-            raise PanelError(f"{path}: {_explain(error)}") from error
+            raise PanelError(f"{path}: {explain(error, cls)}") from error
         source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
         loaded = panel.model_copy(update={"source": source})
         loaded._file = path.resolve()  # noqa: SLF001 - its own class
@@ -464,17 +277,6 @@ def _horizon_of(given: dict[str, Any]) -> int:
     section = given.get("forecast", {})
     horizon = section.get("horizon") if isinstance(section, dict) else None
     return horizon if isinstance(horizon, int) else int(ForecastSettings.model_fields["horizon"].default)
-
-
-def _check_time_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f'no time zone {name!r}; use an IANA name such as "Europe/Berlin"')
-    return name
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return a list, a tuple or a single value as a list."""
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def panels_folder(given: str | Path | None = None) -> Path:
@@ -507,24 +309,16 @@ def _absolute(uri: str, folder: Path) -> str:
     return str((folder / Path(uri).expanduser()).resolve())
 
 
-def _explain(error: ValidationError) -> str:
-    """Describe the first error in one line: the key, what is wrong, and what to write instead."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        section = _section_at(first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), section, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(section)}"
-        return f"unknown key {key!r}; {hint}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing; add it"
-    if first["type"] == "value_error":
-        return ": ".join(filter(None, (key, str(first["ctx"]["error"]))))
-    return f"{key} = {first['input']!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}"
+def _text(path: Path) -> str:
+    """The text of a panel file: UTF-8 with or without a byte order mark, or UTF-16 with one."""
+    data = path.read_bytes()
+    return data.decode("utf-16" if data.startswith(_UTF16_MARKS) else "utf-8-sig")
 
 
-def _section_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Panel
-    for part in location:
-        model = model.model_fields[str(part)].annotation
-    return list(model.model_fields)
+def _bars_a_day(freq: str) -> int | None:
+    """The bars of a day of 24 hours; None for longer bars, or where there is no such frequency."""
+    try:
+        check_frequency(freq)
+    except ValueError:
+        return None
+    return int(np.timedelta64(1, "D") // bar_step(freq)) if is_intraday(freq) else None

@@ -11,9 +11,13 @@ from typing import Self
 
 import numpy as np
 
-from forecasting.calendar import SLOTS, BarCalendar, hour_of_slot
+from forecasting.calendar import BarCalendar
 from forecasting.models.windows import Windows
 
+# A session has at most 25 hours, on the day on which clocks are set back. 1970-01-01 was a Thursday.
+SLOTS_A_DAY, _WEEKDAYS, _THURSDAY = 25, 7, 3
+# Number of hours of the week.
+SLOTS = _WEEKDAYS * SLOTS_A_DAY
 # With fewer weeks than this there is no profile.
 LEAST_WEEKS = 8
 # Each hour of the week is shrunk towards its hour of the day as if by this many more changes.
@@ -44,9 +48,9 @@ class BusinessTime:
             return cls()
         change = windows.level[known] - windows.level[known - 1]
         squares = np.minimum((change / windows.scale[known]) ** 2, _JUMP**2)
-        slots = windows.calendar.slot(bars.ds[known])
+        slots = hour_of_week(windows.calendar, bars.ds[known])
         sums, counts = np.bincount(slots, squares, SLOTS), np.bincount(slots, minlength=SLOTS)
-        hours = hour_of_slot(np.arange(SLOTS))
+        hours = np.arange(SLOTS) % SLOTS_A_DAY
         by_hour = np.bincount(hours, sums)[hours] / np.maximum(np.bincount(hours, counts)[hours], 1)
         usual = max(float(squares.mean()), np.finfo(float).tiny)
         variance = (sums + _PRIOR * by_hour) / (counts + _PRIOR) / usual
@@ -57,7 +61,7 @@ class BusinessTime:
         change: np.ndarray = windows.level[places] - windows.level[places - 1]
         if self.variance is None:
             return change
-        return change / np.sqrt(self.variance[windows.calendar.slot(windows.bars.ds[places])])
+        return change / np.sqrt(self.variance[hour_of_week(windows.calendar, windows.bars.ds[places])])
 
     def stretch(self, windows: Windows, origins: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """(W, K) by how much the next `steps` (K,) bars widen a forecast: the root of their mean variance."""
@@ -70,6 +74,19 @@ class BusinessTime:
         return widened
 
 
+def hour_of_week(calendar: BarCalendar, ds: np.ndarray) -> np.ndarray:
+    """(N,) the hour of the week of each bar, from 0 to `SLOTS` - 1.
+
+    It is the weekday on which the bar's session opened, and the hours since. So it follows the market through
+    changes of the clock.
+    """
+    opened = calendar.opened(ds)
+    weekday = (opened.astype("datetime64[D]").astype(np.int64) + _THURSDAY) % _WEEKDAYS
+    hour = np.clip((ds - opened) // np.timedelta64(1, "h"), 0, SLOTS_A_DAY - 1)
+    slots: np.ndarray = weekday * SLOTS_A_DAY + hour
+    return slots
+
+
 def _slots_ahead(calendar: BarCalendar, ds: np.ndarray, count: int) -> np.ndarray:
-    """(D, count) slots of the bars after each of `ds` (D,)."""
-    return calendar.slot(calendar.after(ds, count).ravel()).reshape(len(ds), count)
+    """(D, count) hours of the week of the bars after each of `ds` (D,)."""
+    return hour_of_week(calendar, calendar.after(ds, count).ravel()).reshape(len(ds), count)

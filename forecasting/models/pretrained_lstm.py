@@ -26,7 +26,7 @@ from forecasting.models.inputs import NAMES, Inputs, Moves, inputs_at
 from forecasting.models.network import Network
 from forecasting.models.presets import DEFAULT
 from forecasting.models.windows import Windows
-from forecasting.quantiles import LEVELS
+from forecasting.quantiles import LEVELS, MEDIAN
 from forecasting.records import Record
 
 NAME = DEFAULT.model
@@ -37,6 +37,8 @@ MAX_ORIGINS = 12_000
 # The panel's own quantiles get at most this weight. The average of two is better than either
 # (docs/method.md).
 SHAPE_WEIGHT = 0.25
+# Hours have less direction than days: this share of the median that the network sees in them is kept.
+INTRADAY_SHIFT = 0.5
 # So many independent windows give half of the full weight: of the shape, and of the regression.
 SHAPE_WINDOWS, REGRESSION_WINDOWS = 5.0, 10.0
 # Share of the windows, the latest ones, that choose the weight of the regression.
@@ -171,6 +173,8 @@ class _View:
     def shapes(self, rows: slice, steps: np.ndarray) -> np.ndarray:
         """(B, K, 11) the network's quantiles in units of its widths."""
         shapes: np.ndarray = fan.quantiles(self.numbers[rows], steps) / self.widths(rows, steps)[..., None]
+        if self.windows.calendar.is_intraday:
+            shapes -= (1 - INTRADAY_SHIFT) * shapes[..., MEDIAN : MEDIAN + 1]
         return shapes
 
     @cached_property

@@ -16,7 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from forecasting.calendar import BarCalendar
 from forecasting.errors import ModelError
-from forecasting.panel import LEAST_BARS, Panel
+from forecasting.panel import Panel
+from forecasting.panel_settings import LEAST_BARS
 from forecasting.prices.bars import Bars
 
 # Half-life, in bars, of the volatility that scales a window and that the EWMA walk uses.
@@ -27,6 +28,9 @@ FEATURE_HALF_LIVES = (5, 60, 250)
 # A scale is at least this share of the series' root mean square change so far. During a currency peg the EWMA
 # fades to almost 0, and the first change after the peg would be thousands of scales.
 SCALE_FLOOR = 0.1
+
+# The largest change of a logarithm that a price can have, e^600: exp overflows at 709, and prices reach 1e30.
+MOST_CHANGE = 600.0
 
 # Columns of `Windows.features` with logarithms of volatilities: the first of them (the scale), and their
 # number.
@@ -117,7 +121,7 @@ class Windows:
     def to_price(self, origins: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Convert changes of `level` from each origin (W, ...) to prices (W, ...)."""
         base = self.bars.y[origins].reshape(-1, *[1] * (change.ndim - 1))
-        return base * np.exp(change) if self.log else base + change
+        return base * np.exp(np.clip(change, -MOST_CHANGE, MOST_CHANGE)) if self.log else base + change
 
 
 def gather(values: np.ndarray, origins: np.ndarray, context_bars: int, sampling_step: int) -> np.ndarray:
@@ -182,7 +186,7 @@ def feature_count(panel: Panel) -> int:
 
 
 def _has_calendar_waves(panel: Panel) -> bool:
-    return panel.bars.freq != "1D"
+    return panel.bars.intraday
 
 
 def _run_lengths(bars: Bars, position: np.ndarray, max_gap_bars: int) -> np.ndarray:

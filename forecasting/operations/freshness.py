@@ -243,7 +243,7 @@ def _longest_run(panel: Panel) -> timedelta:
 
 
 def _lag_bars(panel: Panel) -> int:
-    return max(int(_SOURCE_LAG / pd.Timedelta(panel.bars.freq)), 1)
+    return max(int(_SOURCE_LAG / pd.Timedelta(panel.bars.step)), 1)
 
 
 def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:

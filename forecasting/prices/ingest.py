@@ -10,7 +10,7 @@ import stamina
 from deltalake.exceptions import CommitFailedError
 
 from forecasting.errors import AuditError, StoreError
-from forecasting.findings import Finding
+from forecasting.findings import Action, Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.rows import RowAudit, audit_rows
@@ -154,7 +154,9 @@ class _Offer:
 
     @property
     def _ids(self) -> pa.Array:
-        ids = [pc.unique(rows["unique_id"]) for rows in (self.audit.good, self.audit.refused)]
+        ids = [
+            pc.unique(rows["unique_id"]).cast(pa.string()) for rows in (self.audit.good, self.audit.refused)
+        ]
         return pa.concat_arrays(ids)
 
 
@@ -206,10 +208,14 @@ class _Ingest:
         audit, table = offer.audit, PriceTable.create(self.storage, self.panel)
         stored = _overlap(table, offer)
         loss = self._check(offer, stored, before)
+        if table.newest_ds is None:
+            _check_any_taken(offer, self.panel)
         adjusted = self._adjusted(audit.good, stored)
         changes = find_changes(stored, adjusted.good, self.panel, adjusted.due)
         older = _reload(table, adjusted.good, changes, self.panel)
-        rows = pa.concat_tables([changes.rows.cast(GOOD), older.rows])
+        rows = changes.rows
+        if older.rows.num_rows:
+            rows = pa.concat_tables([rows.cast(GOOD), older.rows])
         if rows.num_rows:
             table.append(rows, self.now)
         report = IngestReport(
@@ -270,6 +276,25 @@ class _Ingest:
             offered=Extent.of(audit.good, self.panel) if whole and offer.since is None else before.offered,
             missing=missing if whole else before.missing,
         )
+
+
+def _check_any_taken(offer: _Offer, panel: Panel) -> None:
+    """Stop if every row of a source was refused and the store has none: nothing could be forecast.
+
+    Raises:
+        AuditError: no row could be taken.
+    """
+    audit = offer.audit
+    if audit.good.num_rows or not audit.refused.num_rows or not offer.whole or offer.since is not None:
+        return
+    reasons = [finding for finding in audit.findings if finding.action == Action.REFUSE]
+    worst = max(reasons, key=lambda finding: finding.rows)
+    detail = (
+        f"all {audit.refused.num_rows} rows of the source of panel {panel.name} were refused, most of them "
+        "for "
+        f"{worst.code} {worst.name}: {worst.detail}"
+    )
+    raise AuditError.of(Finding.of(rules.ALL_REFUSED, "", audit.refused.num_rows, detail), audit.findings)
 
 
 def _overlap(table: PriceTable, offer: _Offer) -> pa.Table:

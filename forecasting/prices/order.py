@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.prices.schema import INSTANT, VALUES
+from forecasting.prices.schema import VALUES
+
+_MOST_INT32 = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,13 @@ def _bar_numbers(series: np.ndarray, ds: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def same_as_before(table: pa.Table) -> np.ndarray:
-    """(N,) bool; whether each row has the same values as the row before. Null equals null."""
+def same_as_before(table: pa.Table, tolerance: float = 0.0) -> np.ndarray:
+    """(N,) bool; whether each row has the same values as the row before. Null equals null.
+
+    Args:
+        table: with the columns `schema.VALUES`.
+        tolerance: relative difference up to which two values are the same.
+    """
     same = np.zeros(table.num_rows, dtype=bool)
     same[1:] = True
     for name in VALUES:
@@ -96,7 +103,12 @@ def same_as_before(table: pa.Table) -> np.ndarray:
             continue
         values = table[name].to_numpy()
         both_null = np.isnan(values[1:]) & np.isnan(values[:-1])
-        same[1:] &= (values[1:] == values[:-1]) | both_null
+        alike = values[1:] == values[:-1]
+        if tolerance:
+            least = tolerance * np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
+            with np.errstate(invalid="ignore"):  # infinities are of no size
+                alike |= np.abs(values[1:] - values[:-1]) <= np.where(np.isfinite(least), least, 0)
+        same[1:] &= alike | both_null
     return same
 
 
@@ -158,16 +170,6 @@ def arrange(table: pa.Table, rows: np.ndarray) -> pa.Table:
     """The rows at these positions. Returns the table itself if they are all rows in order."""
     if np.array_equal(rows, np.arange(table.num_rows)):
         return table
-    columns = [_gather(column.combine_chunks(), rows) for column in table.columns]
-    return pa.table(columns, schema=table.schema)
-
-
-def _gather(column: pa.Array, rows: np.ndarray) -> pa.Array:
-    """The values at `rows`, by numpy where nothing is null: several times as fast as `take`."""
-    if column.null_count:
-        return column.take(pa.array(rows))
-    if pa.types.is_dictionary(column.type):
-        return pa.DictionaryArray.from_arrays(_gather(column.indices, rows), column.dictionary)
-    if column.type in (pa.int32(), pa.float64(), INSTANT):
-        return pa.array(column.to_numpy(zero_copy_only=False)[rows]).cast(column.type)
-    return column.take(pa.array(rows))
+    # Indices of half the size: the memory to read is what takes the time.
+    at = pa.array(rows.astype(np.int32) if table.num_rows < _MOST_INT32 else rows)
+    return pa.table([column.combine_chunks().take(at) for column in table.columns], schema=table.schema)

@@ -74,7 +74,7 @@ def find_changes(stored: pa.Table, good: pa.Table, panel: Panel, splits: Sequenc
     order = order_bars(both)
     both = both.take(order.rows)
     offered = order.rows >= stored.num_rows
-    revised = offered & order.again & ~same_as_before(both)
+    revised = offered & order.again & ~same_as_before(both, panel.audit.revision_tolerance)
     rows = both.filter(pa.array(revised | (offered & ~order.again)))
     own = tuple(_split_readjustments(rows, splits))
     many = revised.sum() >= LEAST_BARS

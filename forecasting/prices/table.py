@@ -22,7 +22,7 @@ from forecasting.prices.delta import (
     newest_of,
     scan_rows,
 )
-from forecasting.prices.order import arrange, encode_ids, instants, order_bars
+from forecasting.prices.order import arrange, encode_ids, order_bars
 from forecasting.prices.schema import GOOD, PRICES, VALUES
 from forecasting.prices.vintages import first_rows
 from forecasting.storage import Storage
@@ -71,7 +71,7 @@ class PriceTable:
         if not cls.exists(storage, panel.name):
             # Partition columns are plain integers, which every reader of Delta tables supports. A partition
             # holds a year of daily bars, or a month of intraday bars.
-            partition_by = ["year"] if panel.bars.freq == "1D" else ["year", "month"]
+            partition_by = ["year", "month"] if panel.bars.intraday else ["year"]
             parts = pa.schema([(name, pa.int32()) for name in partition_by])
             schema, name = pa.schema([*PRICES, *parts]), f"{_BARS_OF}{panel.bars.freq}"
             create_table(storage, _path(panel.name), schema, partition_by, name)
@@ -148,11 +148,12 @@ class PriceTable:
         Raises:
             deltalake.exceptions.CommitFailedError: another writer appended since this table was read.
         """
-        rows = arrange(rows.select(GOOD.names), order_bars(rows).rows).cast(GOOD)
-        months = instants(rows["ds"]).astype("datetime64[M]").astype(np.int32)  # since January 1970
-        parts = {"year": 1970 + months // 12, "month": 1 + months % 12}
+        rows = arrange(rows.select(GOOD.names), order_bars(rows).rows)
+        rows = rows.cast(GOOD.set(0, rows.schema.field(0)))  # ids stay encoded, if they are
+        local = rows["ds"].cast(pa.timestamp("us"))  # in UTC, but without a zone to look up
+        parts = {"year": pc.year, "month": pc.month}
         for name in self._table.metadata().partition_columns:
-            rows = rows.append_column(name, pa.array(parts[name]))
+            rows = rows.append_column(name, parts[name](local).cast(pa.int32()))
         return append_rows(self._table, rows, now)
 
     def _rows(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import quote
 
+from forecasting.calendar import is_intraday
 from forecasting.findings import Finding
 from forecasting.formats import (
     format_number,
@@ -26,7 +27,7 @@ from forecasting.reports.series_table import SeriesResult, series_row
 MAX_EMBEDDED_CHARTS = 60
 
 _VERSION_LETTERS = 8
-_FREQUENCIES = {"1D": "daily", "1h": "hourly", "15min": "15-minute", "5min": "5-minute", "1min": "1-minute"}
+_FREQUENCIES = {"1M": "monthly", "1W": "weekly", "1D": "daily", "1h": "hourly"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class ReportData:
 
     @property
     def daily(self) -> bool:
-        """Whether bars are days, so that dates suffice as labels."""
-        return self.freq.endswith("D")
+        """Whether bars are days or longer, so that dates suffice as labels."""
+        return not is_intraday(self.freq)
 
 
 def render_report(report: ReportData) -> str:
@@ -142,9 +143,15 @@ def render_report(report: ReportData) -> str:
     )
 
 
+def _frequency(freq: str) -> str:
+    """`daily`, or `15-minute` for other bars."""
+    unit = "minute" if freq.endswith("min") else "hour"
+    return _FREQUENCIES.get(freq, f"{freq.rstrip('minh')}-{unit}")
+
+
 def _summarise(report: ReportData) -> list[str]:
     """What was published, why, and how the publisher scored on the holdout, in sentences."""
-    frequency = _FREQUENCIES.get(report.freq, report.freq)
+    frequency = _frequency(report.freq)
     bars = "bar" if report.horizon == 1 else "bars"
     subject = f"{len(report.series)} series, {report.horizon} {frequency} {bars} ahead"
     known = f"{report.known_at:%Y-%m-%d %H:%M} UTC"

@@ -72,7 +72,7 @@ def summarise_scores(panel: Panel, tally: pd.DataFrame | None) -> ScoreSummary |
             over_time(_of_days(own, max(_CHART_DAYS, days)), days, panel.forecast.horizon),
             summarise_span(panel, origin, days, _of_days(own, days)),
             days,
-            daily=panel.bars.freq == "1D",
+            daily=not panel.bars.intraday,
         )
     first = tally[tally["origin"] == origins[0]]
     return ScoreSummary(panel.name, tuple(spans), charts, by_series(first))

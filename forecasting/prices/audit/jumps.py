@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
@@ -73,8 +72,7 @@ def find_jumps(bars: Bars, panel: Panel) -> Jumps:
     first = bars.age == 0
     change = np.diff(_levels(bars, panel), prepend=np.nan)
     change[first] = np.nan
-    step = pd.Timedelta(panel.bars.freq).to_timedelta64()
-    steps = np.diff(bars.ds, prepend=bars.ds[:1]) / step
+    steps = np.diff(bars.ds, prepend=bars.ds[:1]) / panel.bars.step
     steps[first] = 1
     per_step = np.abs(change) / np.sqrt(steps)
     return Jumps(change, _usual(bars, per_step) * np.sqrt(steps))

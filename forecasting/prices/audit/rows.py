@@ -1,25 +1,31 @@
 """The audit of rows: which offered rows may enter the price table."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.as_of import to_instant
 from forecasting.calendar import BarCalendar
 from forecasting.findings import Finding, Rule, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
-from forecasting.prices.order import BarOrder, arrange, instants, order_bars, same_as_before, series_ranks
-from forecasting.prices.schema import GOOD, REFUSED, VALUES
+from forecasting.prices.audit.spacing import spacing_findings
+from forecasting.prices.audit.times import time_findings, why_unread, written_row
+from forecasting.prices.audit.values import MOST, drop_values
+from forecasting.prices.order import (
+    BarOrder,
+    arrange,
+    instants,
+    order_bars,
+    ranked,
+    same_as_before,
+    series_ranks,
+)
+from forecasting.prices.schema import GOOD, REFUSED
 
-# Adjusting prices by a factor may move them out of their range by the last bit of a float.
-_ROUNDING = 1e-9
 # Characters that `storage.file_name` encodes: separators, leading dots, and special ones in shells and URLs.
 _UNSAFE = r"[^A-Za-z0-9_.~=+@ -]|^\."
 _NAMED = 3
@@ -62,6 +68,7 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
     """
     forming = calendar.future(calendar.newest_closed(now), 1)[0]
     complete = _where(offered, instants(offered["ds"]) != forming)
+    complete, lost = drop_values(complete, panel)
     checks = _checks(complete, panel, calendar, forming)
     verdict = np.zeros(complete.num_rows, dtype=np.int8)
     for number, (_, broken) in enumerate(checks, start=1):
@@ -78,13 +85,16 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
     findings = [
         *_unsorted(passed["unique_id"], order),
         *_findings(pa.concat_tables([*refused, repeated]), panel),
+        *lost,
         *_unsafe_ids(good["unique_id"]),
-        *_zones(complete, panel),
+        *time_findings(complete, panel),
+        *spacing_findings(good, complete, panel, calendar),
     ]
+    refused_rows = pa.concat_tables([rows.select(REFUSED.names) for rows in refused]).cast(REFUSED)
     return RowAudit(
         offered=offered.num_rows,
         good=good.select(GOOD.names),
-        refused=pa.concat_tables(refused),
+        refused=refused_rows,
         repaired=repeats.num_rows,
         pending=offered.num_rows - complete.num_rows,
         findings=tuple(sorted(findings, key=lambda finding: (finding.code, finding.unique_id))),
@@ -94,30 +104,25 @@ def audit_rows(offered: pa.Table, panel: Panel, calendar: BarCalendar, now: np.d
 def _checks(
     rows: pa.Table, panel: Panel, calendar: BarCalendar, forming: np.datetime64
 ) -> list[tuple[Rule, np.ndarray]]:
-    """(N,) bool per rule: the rows that break it. The most specific rule comes first."""
-    ds = instants(rows["ds"])
-    # NaN where null. A column that the source does not have is a single NaN, which numpy broadcasts.
-    given = [name for name in VALUES if rows[name].null_count < rows.num_rows]
-    values = dict.fromkeys(VALUES, np.array([np.nan])) | {name: rows[name].to_numpy() for name in given}
-    not_finite = [rows[name].is_valid().to_numpy() & ~np.isfinite(values[name]) for name in given]
-    # Every price must be positive; the volume only if it is the target.
-    prices = {*VALUES} - {"volume"} | {panel.forecast.target}
-    logarithms = prices if panel.forecast.transform == "log" else set()
-    outside = [
-        _below(values[name], values["low"]) | _below(values["high"], values[name])
-        for name in ("open", "close")
-    ]
+    """(N,) bool per rule: the rows that break it. The most specific rule comes first.
+
+    Only the target can break a rule here: `values` has dropped the other values that break one.
+    """
+    ds, target = instants(rows["ds"]), panel.forecast.target
+    values = rows[target].to_numpy()  # NaN where null
+    valid = rows[target].is_valid().to_numpy()
+    with np.errstate(invalid="ignore"):
+        extreme = np.abs(values) > MOST
+        not_positive = values <= 0 if panel.forecast.transform == "log" else np.zeros(len(values), dtype=bool)
     return [
         (rules.CLOCK_CHANGE, _at_clock_change(rows, panel)),
         (rules.UNREADABLE, rows["raw"].is_valid().to_numpy()),
         (rules.IN_THE_FUTURE, ds > forming),
         (rules.OFF_CALENDAR, ~calendar.contains(ds)),
-        (rules.NO_TARGET, rows[panel.forecast.target].is_null().to_numpy()),
-        (rules.NOT_FINITE, _any(not_finite)),
-        (rules.NOT_POSITIVE, _any([values[name] <= 0 for name in logarithms])),
-        (rules.HIGH_BELOW_LOW, _below(values["high"], values["low"])),
-        (rules.OUT_OF_RANGE, _any(outside)),
-        (rules.NEGATIVE_VOLUME, values["volume"] < 0),
+        (rules.NO_TARGET, ~valid),
+        (rules.NOT_FINITE, (valid & ~np.isfinite(values)) | extreme),
+        (rules.NOT_POSITIVE, not_positive),
+        (rules.NEGATIVE_VOLUME, values < 0 if target == "volume" else np.zeros(len(values), dtype=bool)),
     ]
 
 
@@ -132,15 +137,6 @@ def _at_clock_change(rows: pa.Table, panel: Panel) -> np.ndarray:
     form = panel.source.time_format or "ISO8601"
     found[places] = pd.to_datetime(texts, format=form, errors="coerce", utc=True).notna()
     return found
-
-
-def _below(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    below: np.ndarray = some < others * (1 - np.copysign(_ROUNDING, others))
-    return below
-
-
-def _any(of: Iterable[np.ndarray]) -> np.ndarray:
-    return reduce(np.logical_or, of, np.array([False]))
 
 
 def _where(table: pa.Table, rows: np.ndarray) -> pa.Table:
@@ -173,14 +169,15 @@ def _refuse(rows: pa.Table, rule: Rule, panel: Panel) -> pa.Table:
     said = {"code": rule.code, "detail": _detail(rule, panel)}
     for name, text in said.items():
         rows = rows.append_column(name, pa.repeat(text, rows.num_rows))
-    return rows.select(REFUSED.names).cast(REFUSED)
+    return rows.select([*REFUSED.names, "remark"])
 
 
 def _detail(rule: Rule, panel: Panel) -> str:
     target, calendar = panel.forecast.target, panel.calendar
     said = {
         rules.OFF_CALENDAR: f"calendar {calendar.name}, which covers {calendar.begin} to {calendar.end}, "
-        "has no such bar; check [bars].calendar and freq",
+        "has no such bar; check [bars].calendar and freq, or list days that it lacks in "
+        "[bars].extra_sessions",
         rules.NOT_POSITIVE: 'a price is not above zero, so it has no logarithm; set transform = "diff"',
         rules.NO_TARGET: f"no {target}; map another column in [source.columns], or correct the source",
     }
@@ -189,20 +186,21 @@ def _detail(rule: Rule, panel: Panel) -> str:
 
 def _findings(refused: pa.Table, panel: Panel) -> Iterator[Finding]:
     """One finding for each rule and series, naming the first row."""
+    if not refused.num_rows:
+        return
     by = ["code", "unique_id", "ds"]
-    refused = refused.set_column(0, "unique_id", pc.fill_null(refused["unique_id"], ""))
+    ids = pc.fill_null(refused["unique_id"].cast(pa.string()), "")
+    refused = refused.set_column(0, "unique_id", ids)
     refused = refused.sort_by([(name, "ascending") for name in by])
     counts = refused.group_by(["code", "unique_id"], use_threads=False).aggregate([([], "count_all")])
     starts = np.concatenate([[0], np.cumsum(counts["count_all"].to_numpy())])
-    for first, rows in zip(refused.take(starts[:-1]).to_pylist(), np.diff(starts), strict=True):
-        detail = f"{first['detail']}; the first: {_written(first, panel)}"
+    for first, start, rows in zip(
+        refused.take(starts[:-1]).to_pylist(), starts, np.diff(starts), strict=False
+    ):
+        detail = f"{first['detail']}; the first: {written_row(first, panel)}"
+        if first["code"] == rules.UNREADABLE.code and first["raw"]:
+            detail = why_unread(refused.slice(start, rows), panel)
         yield Finding.of(rules.RULES[first["code"]], first["unique_id"], int(rows), detail)
-
-
-def _written(row: dict[str, Any], panel: Panel) -> str:
-    values = ", ".join(f"{name} {row[name]:g}" for name in VALUES if row[name] is not None)
-    when = panel.label(to_instant(row["ds"])) if row["ds"] else ""
-    return " ".join(filter(None, (when, values, row["raw"])))
 
 
 def _unsorted(ids: pa.ChunkedArray, order: BarOrder) -> Iterator[Finding]:
@@ -218,32 +216,15 @@ def _unsorted(ids: pa.ChunkedArray, order: BarOrder) -> Iterator[Finding]:
     if not ((ways > 0).any() and (ways < 0).any()):
         return
     forward, back = (np.bincount(series[1:][ways == way], minlength=series[-1] + 1) for way in (1, -1))
-    names = sorted(pc.unique(ids).to_pylist())
+    names = ranked(ids)[1].to_pylist()
     for at in np.flatnonzero((forward > 0) & (back > 0)):
         count = int(min(forward[at], back[at]))
         yield Finding.of(rules.UNSORTED, names[at], count, "rows were neither oldest nor newest first")
 
 
-def _zones(rows: pa.Table, panel: Panel) -> Iterator[Finding]:
-    """A finding if times without a zone were taken as UTC, or if only some times name a zone."""
-    stated = panel.source.time_zone
-    timed = rows.filter(pc.and_(rows["ds"].is_valid(), rows["zoned"].is_valid()))
-    bare = timed.filter(pc.invert(timed["zoned"]))
-    mixed = bare.num_rows < timed.num_rows
-    if not bare.num_rows or (stated and not mixed):
-        return
-    first = bare.slice(0, 1).to_pylist()[0]
-    detail = (
-        f"{bare.num_rows} of {timed.num_rows} times name no zone and were read as {stated or 'UTC'}; "
-        f"the first: {_written(first, panel)} of {first['unique_id']}; "
-        + ("give all times a zone or offset, or none" if mixed else "set [source].time_zone in the panel")
-    )
-    yield Finding.of(rules.MIXED_ZONES if mixed else rules.NO_ZONE, "", bare.num_rows, detail)
-
-
 def _unsafe_ids(ids: pa.ChunkedArray) -> Iterator[Finding]:
     """Ids that are encoded in file names: one finding for the panel, since all its ids may be like that."""
-    unique = pc.unique(ids)
+    unique = pc.unique(ids).cast(pa.string())
     unsafe = unique.filter(pc.match_substring_regex(unique, _UNSAFE))
     if len(unsafe):
         some = name_some([repr(name) for name in unsafe.to_pylist()], _NAMED)

@@ -17,9 +17,9 @@ NOT_FINITE = Rule("P005", "NaN or infinity", _REFUSE, _ERROR, "a value is not a 
 NOT_POSITIVE = Rule(
     "P006", "zero or negative", _REFUSE, _ERROR, 'a price without a logarithm; transform = "diff" accepts it'
 )
-HIGH_BELOW_LOW = Rule("P007", "high below low", _REFUSE, _ERROR, "a bar's high is below its low")
+HIGH_BELOW_LOW = Rule("P007", "high below low", _REPAIR, _WARNING, "a bar's high is below its low")
 OUT_OF_RANGE = Rule(
-    "P008", "outside low to high", _REFUSE, _ERROR, "a bar's open or close is not between its low and high"
+    "P008", "outside low to high", _REPAIR, _WARNING, "a bar's open or close is not between its low and high"
 )
 OFF_CALENDAR = Rule("P009", "off the calendar", _REFUSE, _ERROR, "the panel's calendar has no such bar")
 IN_THE_FUTURE = Rule(
@@ -47,6 +47,25 @@ MIXED_ZONES = Rule(
     "P015", "mixed time zones", _NOTE, _WARNING, "some times name their zone, and others do not"
 )
 NO_TARGET = Rule("P017", "no target", _REFUSE, _ERROR, "a row has values, but not the one to forecast")
+
+VALUE_DROPPED = Rule(
+    "P018", "value dropped", _REPAIR, _WARNING, "a value beside the one to forecast could not be read"
+)
+UNIX_TIMES = Rule("P019", "Unix times", _NOTE, _INFO, "times are numbers since 1970, and were read as such")
+LOCAL_MIDNIGHT = Rule(
+    "P020",
+    "local midnight",
+    _REPAIR,
+    _WARNING,
+    "daily times are midnights of the calendar's zone saved as UTC: their date there was taken",
+)
+MAYBE_LOCAL_MIDNIGHT = Rule(
+    "P021",
+    "maybe local midnight",
+    _NOTE,
+    _WARNING,
+    "daily times may be midnights of another zone: the date was taken as it is written",
+)
 
 TOO_SHORT = Rule("P101", "too short", Action.LEAVE_OUT, _ERROR, "a series has too few bars to forecast from")
 SHORT_CONTEXT = Rule(
@@ -105,6 +124,17 @@ SHRANK = Rule(
 VANISHED = Rule("P204", "series vanished", _NOTE, _WARNING, "the source no longer offers some live series")
 SKIPPED = Rule(
     "P205", "dates skipped", _NOTE, _WARNING, "nightly runs were due for bars that have no forecast"
+)
+
+SPACING = Rule(
+    "P206",
+    "spacing",
+    _NOTE,
+    _WARNING,
+    "the bars lie further apart than [bars].freq says, or never on days that the calendar has",
+)
+ALL_REFUSED = Rule(
+    "P207", "all rows refused", Action.STOP, Severity.CRITICAL, "not one row of the source could be taken"
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

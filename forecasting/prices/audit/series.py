@@ -43,6 +43,7 @@ class _Facts:
     Attributes:
         behind: distance from the last bar of the series to the newest bar at `as_of`.
         flat: bars at the end of the series that all have the same value.
+        moved: whether the series ever changed from one bar to the next, without a long gap between.
         unbroken: bars since the start of the series or its last gap longer than `max_gap_bars`.
         missing: bars of the calendar that the series lacks, between its first and last bar.
         longest: length of the longest gap.
@@ -51,6 +52,7 @@ class _Facts:
 
     behind: np.ndarray
     flat: np.ndarray
+    moved: np.ndarray
     unbroken: np.ndarray
     missing: np.ndarray
     longest: np.ndarray
@@ -107,12 +109,14 @@ def _facts(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64
     newest = calendar.position(as_of + np.timedelta64(1, "us")) - 1
     first = bars.age == 0
     missing = np.where(first, 0, np.maximum(np.diff(position, prepend=0) - 1, 0))
+    broken, changed = missing > panel.audit.max_gap_bars, np.diff(bars.y, prepend=0) != 0
     starts = bars.offsets[:-1]
     longest = np.maximum.reduceat(missing, starts)
     return _Facts(
         behind=newest - position[bars.last],
-        flat=_since(bars, first | (np.diff(bars.y, prepend=0) != 0)),
-        unbroken=_since(bars, first | (missing > panel.audit.max_gap_bars)),
+        flat=_since(bars, first | changed),
+        moved=np.logical_or.reduceat(changed & ~first & ~broken, starts),
+        unbroken=_since(bars, first | broken),
         missing=np.add.reduceat(missing, starts),
         longest=longest,
         after=_last(bars, missing == longest[bars.series]),
@@ -136,7 +140,7 @@ def _left_out(bars: Bars, facts: _Facts, panel: Panel, day: str) -> Iterator[tup
     settings = panel.audit
     stale = facts.behind > settings.stale_bars
     short = ~stale & (bars.lengths < settings.min_bars)
-    flat = ~stale & ~short & (facts.flat >= settings.flat_bars)
+    flat = ~stale & ~short & ((facts.flat >= settings.flat_bars) | ~facts.moved)
     for at in np.flatnonzero(stale | short | flat):
         last = panel.label(bars.ds[bars.last[at]])
         if stale[at]:
@@ -148,6 +152,8 @@ def _left_out(bars: Bars, facts: _Facts, panel: Panel, day: str) -> Iterator[tup
         else:
             rule, rows = rules.FLAT, facts.flat[at]
             detail = f"the last {rows} bars, to {last}, are all {bars.y[bars.last[at]]:g}"
+            if not facts.moved[at]:
+                detail += ": the series has not moved yet, so nothing tells how far it may"
         yield bars.ids[at], Finding.of(rule, bars.ids[at], int(rows), detail)
 
 
@@ -222,7 +228,8 @@ def _move(bars: Bars, panel: Panel, place: int) -> str:
 def _check_enough_left(
     bars: Bars, facts: _Facts, panel: Panel, reasons: dict[str, Finding], day: str
 ) -> None:
-    live = set(_names(bars, facts.behind <= LIVE_SPANS * panel.audit.stale_bars))
+    # A series that has never moved is new, or pegged. It says nothing of the source, and stops no panel.
+    live = set(_names(bars, (facts.behind <= LIVE_SPANS * panel.audit.stale_bars) & facts.moved))
     lost = [finding for name, finding in reasons.items() if name in live]
     if len(reasons) < len(bars.ids) and len(lost) <= panel.audit.max_left_out * len(live):
         return

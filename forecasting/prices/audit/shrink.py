@@ -105,7 +105,7 @@ def check_overlap(audit: RowAudit, stored: pa.Table, missing: int, panel: Panel)
     in_time = pc.and_(
         pc.greater_equal(good["ds"], pc.min(stored["ds"])), pc.less_equal(good["ds"], pc.max(stored["ds"]))
     )
-    good = good.filter(pc.and_(pc.is_in(good["unique_id"], ids), in_time))
+    good = good.filter(pc.and_(pc.is_in(good["unique_id"].cast(pa.string()), ids), in_time))
     # A file may hold nothing but `N/A` today. A query that returns no bar of the overlap is an error.
     empty = bool(panel.source.query) and not audit.offered
     expected, least = stored.num_rows, 1 if empty else panel.audit.min_bars

@@ -5,6 +5,7 @@ use `reading` to read them. `memory` stores between two ingests what does not ha
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
+from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.files import FileSource
 from forecasting.prices.sources.http import HttpSource
 from forecasting.prices.sources.objects import SCHEMES as OBJECT_SCHEMES
@@ -37,6 +39,13 @@ class Source(Protocol):
         Known after `read` has ended.
         """
 
+    def files(self) -> AbstractContextManager[list[File]]:
+        """The files of the source, in order, for as long as the context lasts.
+
+        Raises:
+            SourceError: the source does not exist, or is a database.
+        """
+
     def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """Yield the offered rows, one per bar; no batch at all if nothing changed since `tags`.
 
@@ -58,6 +67,9 @@ _SOURCES: dict[str, Callable[[Panel, Mapping[str, str]], Source]] = {
     "https": HttpSource,
     **dict.fromkeys(OBJECT_SCHEMES, ObjectSource),
 }
+
+
+SCHEMES = frozenset(_SOURCES)
 
 
 def open_source(panel: Panel, read_before: Mapping[str, str] | None = None) -> Source:

@@ -6,6 +6,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
@@ -63,11 +64,17 @@ class HttpSource:
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """Read the file; see `Source.read`."""
+        with self.files() as files:
+            if files:
+                self.read_all = True
+                yield from read_files(files, self._panel)
+
+    @contextmanager
+    def files(self) -> Iterator[list[File]]:
+        """The downloaded file; see `Source.files`."""
         with TemporaryDirectory(prefix="nightcast-") as folder:
             path = self._fetch(Path(folder))
-            if path is not None:
-                self.read_all = True
-                yield from read_files([File.on_disk(self._name, path)], self._panel)
+            yield [] if path is None else [File.on_disk(self._name, path)]
 
     def _fetch(self, folder: Path) -> Path | None:
         """Download the file into `folder`, with retries; None if it has not changed."""

@@ -19,6 +19,8 @@ from obstore.store import ObjectStore, from_url
 from forecasting.errors import SourceError, first_line
 from forecasting.panel import Panel
 from forecasting.prices.sources.documents import KINDS, File, holds_prices
+from forecasting.prices.sources.lake_tables import LOG, delta_root, read_delta
+from forecasting.prices.sources.layouts import Origin, to_offered
 from forecasting.prices.sources.reading import read_files
 from forecasting.prices.sources.uris import shown
 
@@ -47,6 +49,53 @@ class ObjectSource:
 
     def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
         """Read the objects; see `Source.read`."""
+        root, path, store = self._connect()
+        with self._said():
+            found = self._find(store, path)
+        folder = delta_root([meta["path"] for meta in found])
+        if folder is not None:
+            yield from self._read_delta(root, folder, path, found)
+            return
+        found = [meta for meta in found if holds_prices(meta["path"])]
+        self.tags = {meta["path"]: meta["e_tag"] for meta in found if meta["e_tag"]}
+        new = [meta for meta in found if self._read_before.get(meta["path"], "") != meta["e_tag"]]
+        if not self._read_before.keys() <= {meta["path"] for meta in found}:
+            new = found  # some objects are gone: read all others to find out which bars were lost
+        self.read_all = len(new) == len(found)
+        if new:
+            files = [File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta)) for meta in new]
+            names = [f"{shown(root)}/{meta['path']}" for meta in found]
+            yield from read_files(files, self._panel, names=names, may_be_empty=bool(self._read_before))
+
+    def _read_delta(self, root: str, folder: str, path: str, found: "list[ObjectMeta]") -> Iterator[pa.Table]:
+        """The rows of a Delta table, unless its log is the same as before."""
+        name = f"{shown(root)}/{folder}"
+        if folder != path.strip("/"):
+            raise SourceError(
+                f"{name} is a Delta table, whose objects may hold deleted rows; set [source].uri to {name}"
+            )
+        log = [meta for meta in found if f"{LOG}/" in meta["path"]]
+        self.tags = {meta["path"]: meta["e_tag"] for meta in log if meta["e_tag"]}
+        self.read_all = self.tags != dict(self._read_before)
+        if not self.read_all:
+            return
+        for batch in read_delta(f"{root}/{folder}", name, {"allow_http": "true"}):
+            yield to_offered(pa.Table.from_batches([batch]), Origin(name), self._panel)
+
+    @contextmanager
+    def files(self) -> Iterator[list[File]]:
+        """The objects, in order; see `Source.files`."""
+        root, path, store = self._connect()
+        with self._said():
+            found = self._find(store, path)
+        yield [
+            File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta))
+            for meta in found
+            if holds_prices(meta["path"])
+        ]
+
+    def _connect(self) -> tuple[str, str, ObjectStore]:
+        """The root of the store, the path in it, and the store."""
         scheme, _, rest = self._panel.source.uri.partition("://")
         bucket, _, path = rest.partition("/")
         root = f"{scheme}://{bucket}"
@@ -60,15 +109,7 @@ class ObjectSource:
                     "retry_timeout": timedelta(minutes=self._panel.source.time_limit_minutes),
                 },
             )
-            found = self._find(store, path)
-        self.tags = {meta["path"]: meta["e_tag"] for meta in found if meta["e_tag"]}
-        new = [meta for meta in found if self._read_before.get(meta["path"], "") != meta["e_tag"]]
-        if not self._read_before.keys() <= {meta["path"] for meta in found}:
-            new = found  # some objects are gone: read all others to find out which bars were lost
-        self.read_all = len(new) == len(found)
-        if new:
-            files = [File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta)) for meta in new]
-            yield from read_files(files, self._panel, may_be_empty=bool(self._read_before))
+        return root, path, store
 
     def _find(self, store: ObjectStore, path: str) -> "list[ObjectMeta]":
         if holds_prices(path) and not glob.has_magic(path):
@@ -80,7 +121,8 @@ class ObjectSource:
         found = [
             meta
             for meta in listed
-            if holds_prices(meta["path"]) and (fixed == len(parts) or fnmatchcase(meta["path"], path))
+            if (holds_prices(meta["path"]) and (fixed == len(parts) or fnmatchcase(meta["path"], path)))
+            or f"{LOG}/" in meta["path"]
         ]
         if not found:
             raise SourceError(f"no {KINDS} object at {self._name}; check [source].uri in the panel")

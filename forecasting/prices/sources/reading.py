@@ -1,21 +1,30 @@
 """Reading: convert files, local or downloaded, to the rows that they offer."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
-from forecasting.prices.sources.csv_tables import find_dialect, read_csv
+from forecasting.prices.sources.csv_tables import Dialect, find_dialect, read_csv
 from forecasting.prices.sources.documents import Document, File, documents_in
-from forecasting.prices.sources.layouts import Origin, to_offered, unreadable_rows
+from forecasting.prices.sources.layouts import Origin, column_types, to_offered, unreadable_rows
+from forecasting.prices.sources.series_names import SeriesNames, hive_values
 from forecasting.prices.sources.uris import shown
 
 _BATCH_ROWS = 1 << 20
+# Times that pyarrow reads as they are written.
+_TYPED_TIMES = (
+    (re.compile(r"\d{4}-\d{2}-\d{2}"), pa.date32()),
+    (re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"), pa.timestamp("us")),
+)
 
 
-def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = False) -> Iterator[pa.Table]:
+def read_files(
+    files: Iterable[File], panel: Panel, *, names: Sequence[str] = (), may_be_empty: bool = False
+) -> Iterator[pa.Table]:
     """Read the files in their order, in batches of `schema.OFFERED`.
 
     If there are several documents, one that cannot be read becomes an unreadable row and does not stop the
@@ -24,13 +33,17 @@ def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = Fals
     Args:
         files: the files to read.
         panel: how to read them.
+        names: the names of all files of the source, where only some of them are read; they tell the ids.
         may_be_empty: whether it is acceptable that they hold no wanted series.
 
     Raises:
-        SourceError: a file could not be downloaded, no document could be read, or none has a wanted series.
+        SourceError: a file could not be downloaded, no document could be read, or none has a wanted series;
+            or files of one name lie in several folders, and nothing tells their series apart.
     """
     failures: list[str] = []
     read = rows = 0
+    files = list(files)
+    series = SeriesNames([*names, *(file.name for file in files if file.name not in names)], panel.source)
     for file in files:
         with file.local() as path:
             try:
@@ -38,9 +51,12 @@ def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = Fals
             except SourceError as error:
                 failures.append(str(error))
                 continue
+            if len(documents) > 1:
+                series.add(documents)
             for document in documents:
+                origin = _origin(document, series, panel)
                 try:
-                    for batch in _read(document, panel):
+                    for batch in _read(document, origin, panel):
                         rows += batch.num_rows
                         yield batch
                     read += 1
@@ -56,44 +72,61 @@ def read_files(files: Iterable[File], panel: Panel, *, may_be_empty: bool = Fals
     yield unreadable_rows(failures)
 
 
-def _read(document: Document, panel: Panel) -> Iterator[pa.Table]:
+def _origin(document: Document, series: SeriesNames, panel: Panel) -> Origin:
+    source = panel.source
+    name = series.of(document) if source.layout == "long" and not source.id_column else ""
+    return Origin(document.name, name, hive_values(document.name))
+
+
+def _read(document: Document, origin: Origin, panel: Panel) -> Iterator[pa.Table]:
     spoiled: list[str] = []  # lines whose number of values differs from the header's
-    origin = Origin(document.name, _id_in(document, panel.source.id_in_file_name))
+    rows, first = 0, 1
     if document.is_csv:
         dialect = find_dialect(document, panel.source)
         found = panel.source.model_copy(update={"decimal": dialect.decimal})
         panel = panel.model_copy(update={"source": found})
-        batches = read_csv(document, dialect, spoiled)
+        types = _with_times(column_types(dialect.names, panel, origin), dialect, panel)
+        batches, first = read_csv(document, dialect, types, spoiled), dialect.above + 1
     else:
-        batches = _read_parquet(document)
-    rows = 0
+        batches = _read_parquet(document, panel, origin)
+    unit = "line" if document.is_csv else "row"
     for batch in batches:
+        here = Origin(origin.name, origin.series, origin.folder_values, first + rows + len(spoiled), unit)
         rows += batch.num_rows
-        yield to_offered(pa.Table.from_batches([batch]), origin, panel)
+        yield to_offered(batch, here, panel)
     if not rows:
         raise SourceError(f"{document.name} has no rows; check [source].uri in the panel, or fetch it again")
     # Lines of several files may be equal and have no id, so each one names its file.
     yield unreadable_rows([f"{document.name}: {line}" for line in spoiled])
 
 
-def _id_in(document: Document, pattern: str) -> str:
-    before, _, after = pattern.partition("*")
-    series = document.stem.removeprefix(before).removesuffix(after)
-    if not series or len(series) != len(document.stem) - len(before) - len(after):
-        raise SourceError(
-            f"{document.name}: no id in the file's name, which is not like {pattern!r}; "
-            "correct [source].id_in_file_name in the panel, or remove the file"
-        )
-    return series
+def _with_times(types: dict[str, pa.DataType], dialect: Dialect, panel: Panel) -> dict[str, pa.DataType]:
+    """The types of a CSV's columns, with that of the time where pyarrow reads how it is written."""
+    source = panel.source
+    # With a zone a time may be no one instant, and is then kept as it is written.
+    if source.time_format or source.time_zone or len(source.time_columns) > 1:
+        return types
+    at = dialect.names.index(source.time_columns[0])
+    written = [row[at] for row in dialect.sample if at < len(row)]
+    for form, kind in _TYPED_TIMES:
+        if all(map(form.fullmatch, written)):
+            return {**types, source.time_columns[0]: kind}
+    return types
 
 
-def _read_parquet(document: Document) -> Iterator[pa.RecordBatch]:
+def _read_parquet(document: Document, panel: Panel, origin: Origin) -> Iterator[pa.Table]:
     with document.opened() as stream:
         try:
-            file = pa.parquet.ParquetFile(stream, page_checksum_verification=True)
-            for batch in file.iter_batches(_BATCH_ROWS):
+            names = pa.parquet.read_schema(stream).names
+            encoded = [name for name in names if name == panel.source.id_column]
+            stream.seek(0)
+            file = pa.parquet.ParquetFile(stream, page_checksum_verification=True, read_dictionary=encoded)
+            columns = [
+                name for name in column_types(names, panel, origin) if panel.source.layout != "wide"
+            ] or None
+            for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                 batch.validate(full=True)  # a damaged page without a checksum may hold invalid UTF-8
-                yield batch
+                yield pa.Table.from_batches([batch])
         except (pa.ArrowException, OSError, UnicodeError) as error:
             reason = one_line(error)
             raise SourceError(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
+from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.layouts import Origin, to_offered
 from forecasting.prices.sources.uris import shown
 
@@ -53,6 +54,16 @@ class SqlSource:
         with closing(self._tables(first)) as tables:
             for table in tables:
                 yield to_offered(table, origin, self._panel)
+
+    def files(self) -> AbstractContextManager[list[File]]:
+        """A database has no files.
+
+        Raises:
+            SourceError: always.
+        """
+        raise SourceError(
+            f"{self._name} is a database, which has no files; name its tables in [source].query"
+        )
 
     def _tables(self, first: str) -> Generator[pa.Table]:
         url, query = self._url(), self._query()

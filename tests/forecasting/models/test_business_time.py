@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from forecasting.calendar import SLOTS, bar_calendar
-from forecasting.models.business_time import BusinessTime
+from forecasting.calendar import bar_calendar
+from forecasting.models.business_time import SLOTS, BusinessTime, hour_of_week
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
@@ -34,7 +34,7 @@ def test_the_profile_finds_the_busy_hours() -> None:
     assert clock.variance is not None
     ds = windows.bars.ds[:168]
     hour = (ds - ds.astype("datetime64[D]")) // np.timedelta64(1, "h")
-    variance = clock.variance[windows.calendar.slot(ds)]
+    variance = clock.variance[hour_of_week(windows.calendar, ds)]
     ratio = variance[np.isin(hour, range(13, 17))].mean() / variance[~np.isin(hour, range(13, 17))].mean()
     assert ratio == pytest.approx(9, rel=0.25)
 
@@ -86,7 +86,7 @@ def test_the_hour_of_the_session_follows_the_market_through_changes_of_the_clock
     friday, monday, next_friday = (
         np.datetime64(text, "us") for text in ("2026-03-06T14:30", "2026-03-09T13:30", "2026-03-13T13:30")
     )
-    slots = nyse.slot(np.array([friday, monday, next_friday]))
+    slots = hour_of_week(nyse, np.array([friday, monday, next_friday]))
     assert slots[0] == slots[2] != slots[1]
     assert (slots < SLOTS).all()
 

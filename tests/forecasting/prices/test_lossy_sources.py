@@ -143,7 +143,8 @@ def test_rows_that_are_all_refused_stop_the_run_and_are_in_the_quarantine(
     good = rows(range(100))
     nights(good)
     bad = [
-        (name, day, "10 USD") if spoilt == "close" else (name, f"x{day}", close) for name, day, close in good
+        (name, day, "10 apples") if spoilt == "close" else (name, f"x{day}", close)
+        for name, day, close in good
     ]
     message = r"P203 .*; 100 rows were refused, 100 of them for P001 unreadable: see the quarantine"
     with pytest.raises(AuditError, match=message):
@@ -157,7 +158,8 @@ def test_so_they_do_where_the_last_offer_is_forgotten(nights: Nights, spoilt: st
     nights(good)
     (nights.folder / "store/sources/tiny.json").unlink()
     bad = [
-        (name, day, "10 USD") if spoilt == "close" else (name, f"x{day}", close) for name, day, close in good
+        (name, day, "10 apples") if spoilt == "close" else (name, f"x{day}", close)
+        for name, day, close in good
     ]
     with pytest.raises(
         AuditError, match=r"P203 source shrank: panel tiny has 100 stored bars .* now offers 0 good ones"

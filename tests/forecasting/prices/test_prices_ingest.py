@@ -13,7 +13,7 @@ import stamina
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.errors import SourceError, StoreError
+from forecasting.errors import AuditError, SourceError, StoreError
 from forecasting.panel import Panel
 from forecasting.prices.ingest import IngestReport, ingest
 from forecasting.prices.quarantine import Quarantine
@@ -127,9 +127,11 @@ def test_the_forming_bar_is_taken_once_it_has_closed(inbox: Inbox) -> None:
     assert Quarantine(inbox.storage, "tiny").rows().num_rows == 0
 
 
-def test_when_nothing_is_good_there_is_a_report_and_no_price(inbox: Inbox) -> None:
-    report = inbox.ingest(("A", "2020-03-02", "x"))
-    assert (report.quarantined, report.known_at, report.newest_ds) == (1, None, None)
+def test_when_nothing_is_good_the_ingest_says_why_and_stores_no_price(inbox: Inbox) -> None:
+    cause = r"P207 .* all 1 rows .* P001 unreadable: close \"x\" \(in .*prices.csv, line 2\) is not a number"
+    with pytest.raises(AuditError, match=cause):
+        inbox.ingest(("A", "2020-03-02", "x"))
+    assert Quarantine(inbox.storage, "tiny").rows().num_rows == 1
     assert inbox.newest() == {}
 
 
@@ -215,6 +217,11 @@ def slowly(batches: list[list[Row]]) -> dict[tuple[str, str], float]:
     return newest
 
 
+def _all_pending(batch: list[Row]) -> bool:
+    """Whether every row is of the bar that is forming, which is neither good nor refused."""
+    return all(day == "2020-03-10" for _, day, close in batch if close)
+
+
 @settings(max_examples=25, deadline=None)
 @given(batches=st.lists(ROWS, min_size=1, max_size=4))
 def test_any_rows_in_any_batches_leave_the_obvious_newest_values(
@@ -223,7 +230,11 @@ def test_any_rows_in_any_batches_leave_the_obvious_newest_values(
     with tempfile.TemporaryDirectory() as folder:
         inbox = Inbox(Path(folder), make_panel)
         seen: list[tuple[np.datetime64, Any]] = []
-        for batch in batches:
+        for count, batch in enumerate(batches, start=1):
+            if not slowly(batches[:count]) and any(row[2] for row in batch) and not _all_pending(batch):
+                with pytest.raises(AuditError, match="P207 all rows refused"):
+                    inbox.ingest(*batch)
+                continue
             report = inbox.ingest(*batch)
             offered = len([row for row in batch if row[2]])
             done = (report.appended, report.identical, report.repaired, report.quarantined, report.pending)

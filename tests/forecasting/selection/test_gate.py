@@ -13,7 +13,8 @@ from forecasting.evaluation.verdict import Duel, Verdict
 from forecasting.models.baselines import RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows, build_windows
-from forecasting.panel import ModelSettings, Panel
+from forecasting.panel import Panel
+from forecasting.panel_settings import ModelSettings
 from forecasting.prices.bars import Bars
 from forecasting.selection import gate
 from forecasting.selection.gate import Incumbents, choose, duel, holdout_origins, judge, training_end

@@ -48,7 +48,7 @@ def test_good_rows_pass_sorted_and_without_a_word(audit: Audit) -> None:
     audited = audit(
         {"unique_id": "B", "ds": "2020-03-02"}, {"ds": "2020-03-02", "open": 9.5}, {"ds": "2020-03-03"}
     )
-    assert audited.good.schema == GOOD
+    assert audited.good.schema == GOOD.set(0, OFFERED.field("unique_id"))
     assert audited.good["unique_id"].to_pylist() == ["A", "A", "B"]
     assert audited.good["open"].to_pylist() == [9.5, None, None]
     assert (audited.refused.schema, audited.refused.num_rows) == (REFUSED, 0)
@@ -60,17 +60,11 @@ def test_good_rows_pass_sorted_and_without_a_word(audit: Audit) -> None:
     [
         ({"raw": 'close="1,5"', "close": None}, "P001"),
         ({"close": math.nan}, "P005"),
-        ({"volume": math.inf}, "P005"),
-        ({"close": math.inf, "high": 10.0, "low": math.inf}, "P005"),
+        ({"close": math.inf}, "P005"),
+        ({"close": 1e31}, "P005"),
         ({"close": 0.0}, "P006"),
         ({"close": -36.98}, "P006"),
-        ({"open": 0.0, "low": 0.0}, "P006"),
         ({"close": None, "volume": 0.0}, "P017"),
-        ({"high": 9.0, "low": 11.0}, "P007"),
-        ({"high": 9.9, "low": 9.0}, "P008"),
-        ({"low": 10.1}, "P008"),
-        ({"open": 8.0, "high": 11.0, "low": 9.0}, "P008"),
-        ({"volume": -1.0}, "P011"),
         ({"ds": "2020-03-02T07:00:00"}, "P009"),
         ({"ds": "1821-03-02"}, "P009"),
         ({"ds": "2020-03-11"}, "P010"),
@@ -85,6 +79,43 @@ def test_a_bad_row_is_refused_for_the_first_rule_that_it_breaks(
     assert codes(audited) == [(code, "A", 1)]
     assert audited.findings[0].action is Action.REFUSE
     assert audited.good["unique_id"].to_pylist() == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("row", "codes_met", "kept"),
+    [
+        ({"volume": math.inf}, ["P005"], {}),
+        ({"high": math.inf, "low": math.inf}, ["P005"], {}),
+        ({"high": 1e300}, ["P005"], {}),
+        ({"open": 0.0, "high": 11.0, "low": 0.0}, ["P006"], {"high": 11.0}),
+        ({"high": 9.0, "low": 11.0, "open": 10.0}, ["P007"], {"open": 10.0}),
+        ({"high": 9.9, "low": 9.0, "open": 9.5, "volume": 7.0}, ["P008"], {"volume": 7.0}),
+        ({"low": 10.1}, ["P008"], {}),
+        ({"open": 8.0, "high": 11.0, "low": 9.0}, ["P008"], {"high": 11.0, "low": 9.0}),
+        ({"volume": -1.0}, ["P011"], {}),
+        ({"open": 0.0, "volume": -1.0}, ["P006", "P011"], {}),
+        ({"remark": 'volume="n.a." in x.csv, line 3'}, ["P018"], {}),
+    ],
+)
+def test_a_bad_value_beside_the_target_costs_no_bar(
+    audit: Audit, row: dict[str, Any], codes_met: list[str], kept: dict[str, float]
+) -> None:
+    audited = audit(row, {"unique_id": "B"})
+    assert audited.refused.num_rows == 0
+    assert codes(audited) == [(code, "A", 1) for code in codes_met]
+    assert all(finding.action is Action.REPAIR for finding in audited.findings)
+    values = {name: value for name, value in audited.good.to_pylist()[0].items() if value is not None}
+    assert {name: values[name] for name in values if name not in ("unique_id", "ds")} == {
+        "close": 10.0,
+        **kept,
+    }
+
+
+def test_the_target_is_kept_and_judged_whichever_it_is(audit: Audit) -> None:
+    row = {"high": 9.0, "low": 11.0, "volume": -1.0}
+    assert codes(audit(row, target="high")) == [("P007", "A", 1), ("P011", "A", 1)]
+    assert codes(audit(row, target="volume")) == [("P007", "A", 1), ("P006", "A", 1)][::-1]
+    assert codes(audit({"volume": -1.0}, target="volume", transform="diff")) == [("P011", "A", 1)]
 
 
 def test_a_refused_row_keeps_its_values(audit: Audit) -> None:

@@ -13,7 +13,8 @@ from forecasting.errors import SourceError
 from forecasting.panel import Panel
 from forecasting.prices.audit.rows import audit_rows
 from forecasting.prices.sources import csv_tables, read_source
-from forecasting.prices.sources.cells import read_numbers, read_times
+from forecasting.prices.sources.numbers import read_numbers
+from forecasting.prices.sources.times import read_times
 
 Read = Callable[..., list[dict[str, Any]]]
 
@@ -73,7 +74,7 @@ def test_thousands_are_not_taken_for_decimals(read: Read) -> None:
 
 def test_a_point_is_not_a_decimal_comma() -> None:
     numbers = read_numbers(pa.chunked_array([["1,5", "1.5", "1.234,5", None]]), ",")
-    assert numbers.to_pylist() == [1.5, None, None, None]
+    assert numbers.to_pylist() == [1.5, None, 1234.5, None]
 
 
 def test_a_stated_encoding_decides(read: Read) -> None:
@@ -205,10 +206,11 @@ def test_a_daily_date_keeps_its_day_whatever_zone_its_format_has(read: Read) -> 
     ("kind", "hour"),
     [(pa.timestamp("ms"), 9), (pa.timestamp("ns", "America/New_York"), 11), (pa.date32(), -2)],
 )
-def test_times_that_are_not_text(kind: pa.DataType, hour: int) -> None:
+def test_times_that_are_not_text(make_panel: Callable[..., Panel], kind: pa.DataType, hour: int) -> None:
     column = pa.chunked_array([pa.array([pd.Timestamp("2020-07-01T11:00")]).cast(kind)])
     midnight = pd.Timestamp("2020-07-01", tz="UTC")
-    times = read_times(column, daily=False, zone="Europe/Berlin")
+    panel = make_panel({"uri": "x.csv", "time_zone": "Europe/Berlin"}, bars=HOURLY)
+    times = read_times([column], panel, "x.csv").ds
     assert times.to_pylist() == [midnight + pd.Timedelta(hours=hour)]
 
 

@@ -149,6 +149,7 @@ def test_wide_parquet_of_several_types(read: Read) -> None:
     }
     spoiled = {"unique_id": "C", "ds": datetime(2020, 1, 3, tzinfo=UTC), "raw": 'close="x"'}
     offered = read("wide.parquet", {"wide.parquet": parquet(columns)}, **WIDE)
+    assert str(offered[-1].pop("remark")).endswith("wide.parquet, row 2")
     assert offered == [row("A", 1.0), row("A", 2.0, 3), row("B", 2.5, 3), spoiled]
 
 
@@ -186,7 +187,7 @@ def test_a_long_row_without_any_value_is_no_offer_and_one_without_the_target_is(
 @pytest.mark.parametrize(
     ("line", "raw"),
     [
-        (b'A,2020-01-02,"1,234.5",7', 'close="1,234.5"'),
+        (b'A,2020-01-02,"1,234,5",7', 'close="1,234,5"'),
         (b"A,02.01.2020,1.5,7", 'ds="02.01.2020"'),
         (b"A,,1.5,7", 'ds=""'),
         (b" ,2020-01-02,1.5,7", 'unique_id=""'),
@@ -231,7 +232,7 @@ def damaged_zip() -> bytes:
         ({"prices.csv": b"\n\n"}, {}, "prices.csv is empty"),
         ({"prices.csv": b"unique_id,ds,close\n"}, {}, "has no rows, only the line 'unique_id,ds,close'"),
         ({"prices.csv": b"Try later"}, {}, "has no rows, only the line 'Try later'"),
-        ({"prices.csv": b"# from x\n" + LONG}, {}, "as many values as the header, '# from x'"),
+        ({"prices.csv": b"# from x\nunique_id,day,close\n"}, {}, "no column 'ds' in"),
         (
             {"prices.csv": b"unique_id,ds,close,\nA,2020-01-02,1\n"},
             {},
@@ -259,9 +260,9 @@ def damaged_zip() -> bytes:
         ({"prices.csv.gz": LONG}, {}, "prices.csv.gz is damaged or cut short"),
         ({"prices.parquet": b"PAR1"}, {}, "prices.parquet is not Parquet"),
         (
-            {"prices.parquet": parquet({"unique_id": ["A"], "ds": [1], "close": [1]})},
+            {"prices.parquet": parquet({"unique_id": ["A"], "ds": [True], "close": [1]})},
             {},
-            "int64 is not a date",
+            "bool is not a date",
         ),
         ({"prices.xls": b"?"}, {}, "prices.xls is not a .csv, .parquet, .gz or .zip file"),
     ],
@@ -293,7 +294,7 @@ def test_an_unknown_scheme(make_panel: Callable[..., Panel]) -> None:
 
 
 def test_the_file_of_the_ecb_as_it_is(ecb_panel: Panel) -> None:
-    offered = pa.concat_tables(read_source(ecb_panel)).to_pandas()
+    offered = pa.concat_tables(read_source(ecb_panel)).to_pandas().astype({"unique_id": str})
     wide = pd.read_csv(ecb_panel.source.uri, index_col="Date", na_values=["N/A"]).dropna(
         axis="columns", how="all"
     )

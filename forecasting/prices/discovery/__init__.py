@@ -1,0 +1,1 @@
+"""Discovery: look at prices and find out how a panel must describe them."""

@@ -22,6 +22,7 @@ from deployments.commands.prices import audit, ingest
 from deployments.commands.score import score
 from deployments.commands.serve import serve
 from deployments.commands.status import status
+from deployments.commands.wait import wait
 from forecasting import __version__
 from forecasting.errors import NightcastError, first_line, one_line
 
@@ -31,7 +32,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-COMMANDS = (new, run, ingest, audit, score, backtest, backfill, models, status, serve, deploy, demo)
+COMMANDS = (new, run, ingest, audit, score, backtest, backfill, models, status, wait, serve, deploy, demo)
 for command in COMMANDS:
     app.command(command)
 

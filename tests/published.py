@@ -14,10 +14,10 @@ from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.address import FORECAST, ForecastAddress, latest_pointer
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
-from forecasting.publishing.manifest import Manifest, describe_forecast
+from forecasting.publishing.manifest import Manifest, Pointer, describe_forecast
 from forecasting.publishing.publish import commit
 from forecasting.storage import Storage
 
@@ -95,3 +95,11 @@ def publish_by_hand(
     facts = {"origin": "live", "known_at": f"{known_at}Z", "rows": table.num_rows}
     commit(storage, Manifest.of(address, **facts))
     return address
+
+
+def write_pointer(storage: Storage, as_of: str, panel: str = "small", **facts: Any) -> None:
+    """Let `latest/` show a forecast for `as_of`, published on 2026-10-31 at 06:00 UTC. It has no files."""
+    now = datetime(2026, 10, 31, 6, tzinfo=UTC).isoformat()
+    given = {"known_at": now, "published_at": now, "model": "ewma_walk", "objects": {FORECAST: "0"}} | facts
+    manifest = Manifest.of(ForecastAddress(panel, as_of, "x"), **given)
+    storage.put(latest_pointer(panel), Pointer.to(manifest).to_json())

@@ -10,6 +10,7 @@ from forecasting.errors import AuditError, NightcastError, SourceError, first_li
 from forecasting.findings import Finding
 from forecasting.night import NightResult
 from forecasting.operations.deadline import without_late_training
+from forecasting.operations.required_series import check_required_series
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.decisions import Decision
@@ -72,6 +73,9 @@ def publish_forecast(
     """Retrain or load, forecast, draw, report and publish the snapshot's `as_of`.
 
     When a training is not done by the deadline, a stand-in publishes first.
+
+    Raises:
+        RequiredSeriesError: the forecast is published, but lacks series that the panel requires.
     """
     storage = Storage(store)
 
@@ -86,7 +90,9 @@ def publish_forecast(
         return training.result()
 
     decision = night.decide(panel, storage, snapshot, mode, run)
-    return _publish(panel, store, snapshot, decision, row_findings)
+    result = _publish(panel, store, snapshot, decision, row_findings)
+    check_required_series(panel, snapshot)
+    return result
 
 
 def _publish_meanwhile(

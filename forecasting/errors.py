@@ -47,6 +47,10 @@ class ModelError(NightcastError):
     """A model cannot be trained, loaded, or used for this panel."""
 
 
+class RequiredSeriesError(NightcastError):
+    """A forecast is published, but lacks series that the panel requires."""
+
+
 class ContractError(NightcastError):
     """A forecast file does not follow the forecast contract."""
 

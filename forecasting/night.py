@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from forecasting.as_of import to_instant
 from forecasting.findings import Finding
+from forecasting.operations.required_series import check_required_series
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import Snapshot, take_snapshot
@@ -69,13 +70,16 @@ def run_night(panel: Panel, storage: Storage, as_of: str | None = None, mode: Mo
         mode: `auto` retrains when it is due, `retrain` now, `load` never.
 
     Raises:
+        RequiredSeriesError: the forecast is published, but lacks series that the panel requires.
         NightcastError: the night could not publish, and why.
     """
     now = datetime.now(UTC)
     ingested = ingest(panel, storage, to_instant(now))
     snapshot = take_snapshot(panel, storage, as_of, now)
     decision = decide(panel, storage, snapshot, mode)
-    return make_forecast(panel, storage, snapshot, decision, ingested.findings)
+    result = make_forecast(panel, storage, snapshot, decision, ingested.findings)
+    check_required_series(panel, snapshot)
+    return result
 
 
 def decide(

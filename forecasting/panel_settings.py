@@ -130,9 +130,10 @@ class BarSettings(Section):
 
 
 class ForecastSettings(Section):
-    """The target column, its transform, the horizon in bars, and the moves whose odds the report shows.
+    """The target column, its transform, the horizon in bars, required series, and moves whose odds are shown.
 
-    `odds` are shares of the last price under `log`, and price units under `diff`, where no default fits.
+    A night without one of the series in `required` publishes, and ends as failed. `odds` are shares of the
+    last price under `log`, and price units under `diff`, where no default fits.
     """
 
     horizon: Annotated[int, Field(ge=1, le=250)] = 72
@@ -141,6 +142,7 @@ class ForecastSettings(Section):
     odds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
         (0.01, 0.05, 0.10), max_length=5
     )
+    required: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

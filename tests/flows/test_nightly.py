@@ -118,6 +118,19 @@ def test_the_same_run_again_changes_nothing(night: Path) -> None:
     assert manifest.forecast_id == json.loads(before["latest/tiny.json"])["forecast_id"]
 
 
+def test_a_night_without_a_required_series_publishes_and_fails(night: Path) -> None:
+    panel = night / "tiny.toml"
+    panel.write_text(TINY_PANEL.replace("horizon = 5", 'horizon = 5\nrequired = ["AAA", "DEAD"]'))
+    write_prices(night / "prices.csv", NEXT_BARS | {"DEAD": 30}, last="2026-10-31")
+    state = nightly(panel=str(panel), store=str(night / "store"), return_state=True)
+    assert state.is_failed()
+    record = read_run_record(Storage(str(night / "store")), "tiny")
+    assert record is not None
+    assert (record.outcome, record.error) == ("failed", "RequiredSeriesError")
+    assert "lacks 1 of its 2 required series: DEAD (" in (record.message or "")
+    assert json.loads((night / "store" / "latest" / "tiny.json").read_text())["as_of"] == "2026-10-31"
+
+
 def test_how_the_run_ended_is_recorded(night: Path) -> None:
     storage = Storage(str(night / "store"))
     first, published = read_run_record(storage, "tiny"), json.loads(storage.get("latest/tiny.json"))

@@ -247,8 +247,11 @@ def test_the_digest_follows_the_keys_that_change_a_result(tmp_path: Path, change
     assert (before == after) is same
 
 
-def test_odds_belong_neither_to_the_result_nor_to_the_model(tmp_path: Path) -> None:
-    panel = Panel.load(write(tmp_path, MINIMAL + "[forecast]\nodds = [0.02]\n"))
+@pytest.mark.parametrize("key", ["odds = [0.02]", 'required = ["EURUSD"]'])
+def test_odds_and_required_series_belong_neither_to_the_result_nor_to_the_model(
+    tmp_path: Path, key: str
+) -> None:
+    panel = Panel.load(write(tmp_path, f"{MINIMAL}[forecast]\n{key}\n"))
     expected = {"horizon": 72, "transform": "log", "target": "close"}
     assert panel.result_keys()["forecast"] == panel.model_keys()["forecast"] == expected
 

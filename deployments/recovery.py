@@ -6,7 +6,7 @@ runs of other flows may wait.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +73,11 @@ async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> 
 
 
 async def pause_left_over(
-    client: PrefectClient, deployed: Sequence[Deployed], flows: Sequence[str], folder: str
+    client: PrefectClient,
+    deployed: Sequence[Deployed],
+    flows: Sequence[str],
+    folder: str,
+    broken: Collection[str] = (),
 ) -> None:
     """Pause deployments that were served from this panels folder before and are not any more.
 
@@ -84,11 +88,15 @@ async def pause_left_over(
         deployed: the deployments that are served now.
         flows: the names of our flows.
         folder: the panels folder. Deployments of other folders and in work pools are left alone.
+        broken: panels whose file is not valid. Their deployments stay as they are: a paused one would stay
+            paused after the file is corrected.
     """
-    served = {one.id for one in deployed}
+    served, waiting = {one.id for one in deployed}, {f"panel:{name}" for name in broken}
     for found in await _read_deployments(client, FlowFilter(name=FlowFilterName(any_=list(flows)))):
         is_ours = any(tag.startswith("panel:") for tag in found.tags) and found.work_pool_name is None
         if found.id in served or found.paused or not is_ours or found.parameters.get("panels") != folder:
+            continue
+        if waiting.intersection(found.tags):
             continue
         await client.pause_deployment(found.id)
         flow = await client.read_flow(found.flow_id)

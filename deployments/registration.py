@@ -5,7 +5,7 @@ Registering again updates what has changed, and nothing else.
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,12 @@ def assign(deployments: Sequence[RunnerDeployment], pool: Pool) -> None:
 
 
 def register(
-    deployments: Sequence[RunnerDeployment], pool: Pool, webhook: str | None = None, *, prune: bool
+    deployments: Sequence[RunnerDeployment],
+    pool: Pool,
+    webhook: str | None = None,
+    *,
+    prune: bool,
+    broken: Collection[str] = (),
 ) -> Registered:
     """Register the deployments with a work pool.
 
@@ -95,6 +100,7 @@ def register(
         pool: the pool. A missing one is created.
         webhook: an address that the server posts events to; None for no posts.
         prune: whether to remove deployments whose panel or flow does not exist any more.
+        broken: panels whose file is not valid. Their deployments stay as they are.
 
     Raises:
         NightcastError: no server is configured, it does not answer or refuses access, the pool has another
@@ -109,7 +115,12 @@ def register(
             _keep_paused(client, one)
             one.apply()
         names = tuple(one.full_name for one in deployments)
-        left_over = {name: found for name, found in _in_pool(client, pool).items() if name not in names}
+        kept = {f"panel:{name}" for name in broken}
+        left_over = {
+            name: found
+            for name, found in _in_pool(client, pool).items()
+            if name not in names and not kept.intersection(found.tags)
+        }
         if prune:
             for found in left_over.values():
                 client.delete_deployment(found.id)

@@ -30,7 +30,7 @@ from deployments.local_server import Server, prefect_server
 from deployments.recovery import Deployed, end_lost_runs, pause_left_over, resolve_missed_runs
 from deployments.run_watcher import RunWatcher
 from flows.nightly import nightly
-from forecasting.errors import ServerError
+from forecasting.errors import PanelError, ServerError
 from forecasting.panel import Panel
 from tasks.events import WEBHOOK
 
@@ -47,13 +47,15 @@ class Serving:
     """What to serve.
 
     Attributes:
-        panels: all panels in `folder`.
+        panels: the valid panels in `folder`.
+        broken: the error of each other panel file, by the panel's name.
         store: the store's URI.
         folder: the panels folder, an absolute path.
         limit: how many runs may be at work at the same time.
     """
 
     panels: Sequence[Panel]
+    broken: Mapping[str, PanelError]
     store: str
     folder: str
     limit: int
@@ -70,6 +72,8 @@ def serve_until_stopped(serving: Serving, port: int) -> None:
         ServerError: the Prefect server does not answer, cannot be started, or has ended.
     """
     os.environ.setdefault("PREFECT_LOGGING_SETTINGS_PATH", str(_LOGGING))
+    for error in serving.broken.values():
+        _log.error("%s; this panel is not served: correct the file, and start nightcast serve again", error)
     deployments = deployments_of(serving.panels, serving.store, serving.folder)
     # Ctrl-C reaches every process of a terminal. It is blocked here, and so in all child processes. A thread
     # waits for it, and this process then stops the others in order.
@@ -100,7 +104,7 @@ async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, serv
         ]
         flows = sorted({one.flow_name or "" for one in deployments})
         await _apply_notifications(flows)
-        await pause_left_over(client, deployed, flows, serving.folder)
+        await pause_left_over(client, deployed, flows, serving.folder, serving.broken)
         if server.is_ours:
             await end_lost_runs(client, deployed)
         api = None if server.is_configured else server.api  # other shells know a configured server

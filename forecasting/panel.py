@@ -213,16 +213,26 @@ class Panel(Section):
         return found
 
     @classmethod
-    def load_all(cls, folder: str | Path | None = None) -> list[Self]:
-        """Load every panel in `folder`, sorted by name.
+    def load_all(cls, folder: str | Path | None = None) -> tuple[list[Self], dict[str, PanelError]]:
+        """Load every panel in `folder`. A file that is not valid does not stop the others.
 
         Without `folder`, the folder is `NIGHTCAST_PANELS`, or else `deployments/panels`.
 
+        Returns:
+            the valid panels, sorted by name, and the error of each other file, by its name without `.toml`.
+
         Raises:
-            PanelError: there are no panel files, a file is not valid, or a panel and its file have different
-                names.
+            PanelError: there are no panel files, or none is valid.
         """
-        return [cls.load_named(name, folder) for name in cls.names(folder)]
+        loaded, broken = [], {}
+        for name in cls.names(folder):
+            try:
+                loaded.append(cls.load_named(name, folder))
+            except PanelError as error:
+                broken[name] = error
+        if not loaded:
+            raise PanelError("; ".join(str(error) for error in broken.values()))
+        return loaded, broken
 
     @classmethod
     def load_named(cls, name: str, folder: str | Path | None = None) -> Self:
@@ -245,7 +255,7 @@ class Panel(Section):
         Without `folder`, the folder is `NIGHTCAST_PANELS`, or else `deployments/panels`.
 
         Raises:
-            PanelError: there is no such file, or it is not a valid panel.
+            PanelError: there is no such file, it cannot be read, or it is not a valid panel.
 
         Example:
             >>> Panel.load("deployments/panels/ecb_fx.toml").name
@@ -254,6 +264,8 @@ class Panel(Section):
         path = _find(str(reference), panels_folder(folder))
         try:
             given = tomllib.loads(_text(path))
+        except OSError as error:
+            raise PanelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
         except UnicodeDecodeError as error:
             raise PanelError(f"{path}: not text in UTF-8 ({error}); save it as UTF-8") from error
         except tomllib.TOMLDecodeError as error:

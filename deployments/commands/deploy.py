@@ -2,13 +2,14 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from deployments.commands.options import Panels, Store
-from forecasting.errors import NightcastError
+from forecasting.errors import NightcastError, PanelError
 from forecasting.panel import Panel, panels_folder
 from forecasting.storage import locate
 
@@ -53,7 +54,7 @@ def deploy(
 ) -> None:
     """Register every panel's deployments with a work pool on the server that PREFECT_API_URL names."""
     folder = panels_folder(panels).resolve()
-    found = Panel.load_all(folder)
+    found, broken = Panel.load_all(folder)
     from deployments import registration  # noqa: PLC0415 - Prefect takes seconds to import
     from deployments.catalogue import deployments_of  # noqa: PLC0415 - as above
     from deployments.prefect_file import prefect_file  # noqa: PLC0415 - as above
@@ -63,12 +64,24 @@ def deploy(
     if yaml is not None:
         yaml.write_text(prefect_file(found, place), encoding="utf-8")
         print(f"{yaml}: the deployments of {', '.join(panel.name for panel in found)}")
+        _require_valid(broken)
         return
     where = worker_panels or (str(folder) if image is None else IMAGE_PANELS)
     made = deployments_of(found, _store(store, image), where)
     # The address is a secret, so it is no option: other users can see a process's arguments.
     webhook = os.environ.get(WEBHOOK)
-    _print(pool, registration.register(made, place, webhook, prune=prune), prune=prune)
+    done = registration.register(made, place, webhook, prune=prune, broken=broken)
+    _print(pool, done, prune=prune)
+    _require_valid(broken)
+
+
+def _require_valid(broken: Mapping[str, PanelError]) -> None:
+    """Fail after the deployments of the valid panels are made, and name the other files."""
+    if broken:
+        raise PanelError(
+            f"the panels {', '.join(broken)} are left as they were, and the others are done: "
+            + "; ".join(str(error) for error in broken.values())
+        )
 
 
 def _store(store: str | None, image: str | None) -> str:

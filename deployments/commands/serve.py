@@ -29,11 +29,13 @@ def serve(
     ] = None,
 ) -> None:
     """Run every panel on its schedule on this machine, with a Prefect server if none is configured."""
-    known, root = Panel.load_all(panels), Storage(store).uri  # report mistakes before Prefect has started
+    known, broken = Panel.load_all(panels)  # report mistakes before Prefect has started
+    root = Storage(store).uri
     from deployments.serving import Serving, serve_until_stopped  # noqa: PLC0415 - Prefect takes seconds to import
 
     serving = Serving(
         panels=known,
+        broken=broken,
         store=root,
         folder=str(panels_folder(panels).resolve()),
         limit=limit or default_limit(len(known)),

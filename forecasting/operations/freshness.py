@@ -106,7 +106,7 @@ def assess_all(
     for name in Panel.names(folder):
         try:
             found.append(_assess_or_fail(Panel.load_named(name, folder), storage, now, max_age))
-        except (PanelError, OSError) as error:
+        except PanelError as error:
             found.append(Freshness(name, "unreadable", first_line(error)))
     return found
 

@@ -114,6 +114,40 @@ def test_a_panel_that_is_gone_is_named_then_pruned(panels: Path, capsys: pytest.
     assert sorted(deployments("gone")) == ["one"]
 
 
+def test_a_bad_panel_file_is_named_and_stops_nothing_else(
+    panels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(panels, "--pool", "broken") == 0
+    before = deployments("broken")
+    (panels / "two.toml").write_text("name = ", encoding="utf-8")
+    text = TINY_PANEL.replace('"tiny"', '"three"')
+    (panels / "three.toml").write_text(text, encoding="utf-8")
+    capsys.readouterr()
+    assert deploy(panels, "--pool", "broken", "--prune") == 1
+    out, err = capsys.readouterr()
+    assert "  nightly/three\n" in out
+    assert "nightly/two" not in out
+    (line,) = err.splitlines()
+    assert line.startswith(
+        "nightcast: the panels two are left as they were, and the others are done: "
+        f"{panels / 'two.toml'}: not valid TOML"
+    )
+    after = deployments("broken")
+    assert sorted(after) == ["one", "three", "two"]
+    assert after["two"] == before["two"]
+
+
+def test_a_file_of_deployments_is_written_without_a_bad_panel(
+    panels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (panels / "two.toml").write_text("name = ", encoding="utf-8")
+    file = tmp_path / "prefect.yaml"
+    assert deploy(panels, "--yaml", str(file)) == 1
+    assert f"{panels / 'two.toml'}: not valid TOML" in capsys.readouterr().err
+    names = {one["name"] for one in yaml.safe_load(file.read_text(encoding="utf-8"))["deployments"]}
+    assert names == {"one", "all"}
+
+
 def test_with_a_webhook_the_server_notifies_it(
     panels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,7 +232,8 @@ def test_a_server_that_is_not_there_is_a_line(
 
 
 def test_the_committed_file_is_made_from_the_bundled_panels() -> None:
-    made = prefect_file(Panel.load_all(environment.BUNDLED_PANELS), Pool("nightcast"))
+    panels, _ = Panel.load_all(environment.BUNDLED_PANELS)
+    made = prefect_file(panels, Pool("nightcast"))
     assert PREFECT_FILE.read_text(encoding="utf-8") == made
 
 
@@ -249,4 +284,4 @@ def prefect_deploy(path: Path, address: str, home: Path, **more: str) -> subproc
 
 def test_a_file_never_holds_a_secret(panels: Path) -> None:
     with pytest.raises(NightcastError, match="would write the secrets themselves"):
-        prefect_file(Panel.load_all(panels), Pool("night", secrets=("AWS_SECRET_ACCESS_KEY",)))
+        prefect_file(Panel.load_all(panels)[0], Pool("night", secrets=("AWS_SECRET_ACCESS_KEY",)))

@@ -14,7 +14,10 @@ from tests.prefect_server import PrefectServer
 
 
 async def _served_paused(folder: str) -> dict[str, bool]:
-    """What is paused of deployments of a flow of ours, when only `kept` is served from `folder`."""
+    """What is paused of deployments of a flow of ours, when only `kept` is served from `folder`.
+
+    The panel file of `broken` is there, but not valid.
+    """
     async with get_client() as client:
         flow = await client.create_flow_from_name("left-over")
         await client.create_work_pool(WorkPoolCreate(name="left-over", type="process"))
@@ -25,11 +28,13 @@ async def _served_paused(folder: str) -> dict[str, bool]:
             for name, panels, pool in [
                 ("kept", folder, None),
                 ("gone", folder, None),
+                ("broken", folder, None),
                 ("elsewhere", "/other", None),
                 ("in a pool", folder, "left-over"),
             ]
         }
-        await pause_left_over(client, [Deployed(ids["kept"], "left-over/kept", None)], ["left-over"], folder)
+        served = [Deployed(ids["kept"], "left-over/kept", None)]
+        await pause_left_over(client, served, ["left-over"], folder, broken=["broken"])
         return {name: (await client.read_deployment(one)).paused for name, one in ids.items()}
 
 
@@ -38,6 +43,7 @@ def test_what_no_panel_has_any_more_is_paused_and_named(
 ) -> None:
     with temporary_settings({PREFECT_API_URL: server.api}), caplog.at_level(logging.INFO):
         paused = asyncio.run(_served_paused(str(tmp_path)))
-    assert paused == {"kept": False, "gone": True, "elsewhere": False, "in a pool": False}
+    left_alone = dict.fromkeys(("kept", "broken", "elsewhere", "in a pool"), False)
+    assert paused == {**left_alone, "gone": True}
     (line,) = [record.message for record in caplog.records if "any more" in record.message]
     assert line.startswith(f"left-over/gone: no panel in {tmp_path} has it any more; paused.")

@@ -131,16 +131,24 @@ def shift_history(database: Path, days: int) -> None:
     db.close()
 
 
+def write_panels(folder: Path, cron: str) -> None:
+    """The panel tiny with this schedule, and a bad panel file, which stops nothing else."""
+    panels = folder / "panels"
+    panels.mkdir()
+    (folder / "prices.csv").rename(panels / "prices.csv")
+    (panels / "tiny.toml").write_text(f'{TINY_PANEL}[schedule]\ncron = "{cron}"\n')
+    (panels / "bad.toml").write_text("name = ")
+
+
 def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Path) -> None:
     folder, port = tiny_panel.parent, free_port()
-    (folder / "panels").mkdir()
-    (folder / "prices.csv").rename(folder / "panels" / "prices.csv")
     now = datetime.now(UTC)
     cron = f"0 {(now.hour + 12) % 24} * * *"  # never while this runs
-    (folder / "panels" / "tiny.toml").write_text(f'{TINY_PANEL}[schedule]\ncron = "{cron}"\n')
+    write_panels(folder, cron)
 
     with serve(folder, port, 1) as first:
         first.wait_for("serving 7 deployments, 5 runs at a time")
+        assert "panels/bad.toml: not valid TOML" in first.output.read_text()
         deployment = first.nightly()
         assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
         assert deployment["parameter_openapi_schema"]["properties"]["panel"]["enum"] == ["tiny"]
@@ -155,6 +163,7 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
         assert made > 1
         first.process.kill()
     wait_until_nothing_runs(folder)
+    (folder / "panels" / "bad.toml").unlink()  # maintenance would fail and name it
     shift_history(folder / "prefect" / "prefect.db", days=7)
 
     newest = now.replace(minute=0, second=0, microsecond=0, hour=(now.hour + 12) % 24)

@@ -139,13 +139,36 @@ def test_a_name_is_looked_up_in_the_folder(tmp_path: Path) -> None:
 def test_all_panels_of_a_folder_come_by_name(tmp_path: Path) -> None:
     write(tmp_path, MINIMAL)
     (tmp_path / "other.toml").write_text(MINIMAL.replace("tiny", "other"), encoding="utf-8")
-    assert [panel.name for panel in Panel.load_all(tmp_path)] == ["other", "tiny"]
+    panels, broken = Panel.load_all(tmp_path)
+    assert [panel.name for panel in panels] == ["other", "tiny"]
+    assert broken == {}
+
+
+def test_a_file_that_is_not_valid_does_not_stop_the_others(tmp_path: Path) -> None:
+    write(tmp_path, MINIMAL)
+    (tmp_path / "bad.toml").write_text("name = ", encoding="utf-8")
+    (tmp_path / "worse.toml").write_bytes(b"\xff\xfe\x00")
+    panels, broken = Panel.load_all(tmp_path)
+    assert [panel.name for panel in panels] == ["tiny"]
+    assert list(broken) == ["bad", "worse"]
+    assert str(broken["bad"]).startswith(f"{tmp_path / 'bad.toml'}: not valid TOML")
+    assert str(broken["worse"]).startswith(f"{tmp_path / 'worse.toml'}: not text in UTF-8")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    write(tmp_path, MINIMAL)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(PanelError, match=r"tiny\.toml: cannot be read \(Permission denied\); check its perm"):
+        Panel.load("tiny", tmp_path)
 
 
 def test_a_file_that_holds_a_panel_of_another_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(MINIMAL, encoding="utf-8")
     with pytest.raises(PanelError, match=r"other\.toml: contains the panel 'tiny'; rename it to tiny\.toml"):
-        Panel.load_all(tmp_path)
+        Panel.load_all(tmp_path)  # which has no other panel
 
 
 def test_a_folder_without_panels_is_an_error(tmp_path: Path) -> None:

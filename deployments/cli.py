@@ -23,6 +23,7 @@ from deployments.commands.score import score
 from deployments.commands.serve import serve
 from deployments.commands.status import status
 from deployments.commands.wait import wait
+from deployments.interrupt import INTERRUPTED, MESSAGE
 from forecasting import __version__
 from forecasting.errors import NightcastError, first_line, one_line
 
@@ -31,6 +32,7 @@ app = App(
     help="Scheduled batch forecasts of price series: 72 steps ahead, with honest intervals, every morning.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # it would print nothing
 )
 COMMANDS = (new, run, ingest, audit, score, backtest, backfill, models, status, wait, serve, deploy, demo)
 for command in COMMANDS:
@@ -38,11 +40,17 @@ for command in COMMANDS:
 
 
 def main(words: Sequence[str] | None = None) -> Never:
-    """Run the command in `words` (default: the program's arguments) and exit, with code 1 if it fails."""
+    """Run the command in `words` (default: the program's arguments) and exit.
+
+    The exit code is 1 if the command fails, and 130 at Ctrl-C.
+    """
     environment.prepare()
     try:
         with environment.own_lines_only():
             app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+    except KeyboardInterrupt:
+        print(MESSAGE, file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except (NightcastError, CycloptsError) as error:
         _fail(str(error))
     except Exception as error:  # noqa: BLE001 - users get one line; the traceback goes to a file

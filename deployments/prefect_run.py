@@ -1,6 +1,7 @@
 """Run a flow from the command line, in this process."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
@@ -12,6 +13,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
 
+from deployments.interrupt import ending_at_interrupt
 from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
 from flows.parameters import panel_of
@@ -59,10 +61,19 @@ def run_backfill(**parameters: Any) -> BackfillResult:
 def _served(panel: str) -> Iterator[None]:
     if PREFECT_API_URL.value() is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
-    try:
-        # The tag that the deployments' runs have; maintenance selects runs by it.
-        with tags(f"panel:{panel_of({'panel': panel})}"):
+    # The tag that the deployments' runs have; maintenance selects runs by it.
+    with ending_at_interrupt(_kill_temporary_server), tags(f"panel:{panel_of({'panel': panel})}"):
+        try:
             yield
-    finally:
-        APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
-        EventsWorker.drain_all(timeout=_DRAIN_SECONDS)
+        finally:
+            APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
+            EventsWorker.drain_all(timeout=_DRAIN_SECONDS)
+
+
+def _kill_temporary_server() -> None:
+    """Kill the server that Prefect started for this process. Training processes end with their parent."""
+    module = sys.modules.get("prefect.server.api.server")  # not loaded: no server was started
+    server = module.SubprocessASGIServer().server_process if module else None
+    if server is not None:
+        server.kill()
+        server.wait()

@@ -126,6 +126,17 @@ def test_a_mistake_is_one_clear_line(
     assert "Traceback" not in out + err
 
 
+def test_an_interrupt_is_one_line_and_exit_130(
+    tiny_panel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deployments.commands.prices.Storage", interrupt)
+    assert call("ingest", str(tiny_panel)) == 130
+    assert capsys.readouterr().err == "nightcast: interrupted; run the same command again to go on\n"
+
+
 def test_what_nobody_expected_is_one_line_too_and_keeps_its_traceback(
     tiny_panel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

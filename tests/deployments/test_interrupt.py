@@ -1,0 +1,141 @@
+"""Ctrl-C, as a terminal sends it: SIGINT to every process of the command's group."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.interrupt import MESSAGE
+from tests.conftest import TINY_PANEL
+
+NIGHTCAST = Path(sys.executable).parent / "nightcast"
+SECONDS = 120  # far more than any step needs, on a busy machine too
+
+
+class Command:
+    """A command in a process group of its own, with its output in files."""
+
+    def __init__(self, folder: Path, *words: str | Path) -> None:
+        self.out, self.err = folder / "out.txt", folder / "err.txt"
+        environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)}
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True
+            )
+
+    def wait_for(self, text: str) -> None:
+        for _ in range(SECONDS * 10):
+            if text in self.out.read_text():
+                return
+            assert self.process.poll() is None, self.err.read_text()
+            time.sleep(0.1)
+        raise TimeoutError(f"no {text!r} in {self.out.read_text()}")
+
+    def interrupt(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def has_left_processes(self) -> bool:
+        """Whether processes of the group are at work, after a moment for those that end with their parent."""
+        for _ in range(100):
+            try:
+                os.killpg(self.process.pid, 0)
+            except ProcessLookupError:
+                return False
+            time.sleep(0.1)
+        return True
+
+
+@pytest.fixture
+def commands() -> Iterator[list[Command]]:
+    """The commands of a test, whose processes are killed at its end."""
+    started: list[Command] = []
+    yield started
+    for command in started:
+        if command.has_left_processes():
+            os.killpg(command.process.pid, signal.SIGKILL)
+        command.process.wait()
+
+
+@pytest.mark.parametrize("moment", ["starting a temporary server", "training: step"])
+def test_a_run_ends_with_one_line_and_leaves_no_process(
+    tiny_panel: Path, commands: list[Command], moment: str
+) -> None:
+    long = TINY_PANEL.replace("training_steps = 20", "training_steps = 1000000")
+    tiny_panel.write_text(long, encoding="utf-8")
+    command = Command(tiny_panel.parent, NIGHTCAST, "run", "tiny.toml")
+    commands.append(command)
+    command.wait_for(moment)
+    command.interrupt()
+    assert command.process.wait(SECONDS) == 130
+    assert command.err.read_text() == f"{MESSAGE}\n"
+    assert not command.has_left_processes()
+
+
+_PROGRAM = """
+import subprocess, sys, time
+from deployments.interrupt import ending_at_interrupt
+
+def stop_children():
+    open("stopped", "w").close()
+
+with ending_at_interrupt(stop_children):
+    {body}
+print("after", flush=True)
+"""
+
+
+def program(folder: Path, body: str) -> Command:
+    text = _PROGRAM.format(body=body.replace("\n", "\n    "))
+    (folder / "program.py").write_text(text, encoding="utf-8")
+    return Command(folder, sys.executable, "-P", "program.py")
+
+
+HANGING = """\
+try:
+    print("at work", flush=True)
+    time.sleep(3600)
+finally:
+    print("cleaning up", file=sys.stderr, flush=True)
+    time.sleep(3600)"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cleanup_that_hangs_is_cut_short(tmp_path: Path, commands: list[Command], times: int) -> None:
+    command = program(tmp_path, HANGING)
+    commands.append(command)
+    command.wait_for("at work")
+    for _ in range(times):
+        command.interrupt()
+    assert command.process.wait(SECONDS) == 130
+    assert command.err.read_text() == f"{MESSAGE}\n"
+    assert (tmp_path / "stopped").exists()
+
+
+def test_a_child_process_is_not_interrupted(tmp_path: Path, commands: list[Command]) -> None:
+    child = "import time; time.sleep(1); open('finished', 'w').close()"
+    body = (
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\n"
+        "print('at work', flush=True)\n"
+        "child.wait()\n"
+    )
+    command = program(tmp_path, f"{body}time.sleep(3600)")
+    commands.append(command)
+    command.wait_for("at work")
+    command.interrupt()
+    assert command.process.wait(SECONDS) == 130
+    assert not command.has_left_processes()
+    assert (tmp_path / "finished").exists()
+
+
+def test_without_an_interrupt_nothing_changes(tmp_path: Path, commands: list[Command]) -> None:
+    command = program(tmp_path, "print('at work', flush=True)")
+    commands.append(command)
+    assert command.process.wait(SECONDS) == 0
+    assert command.out.read_text() == "at work\nafter\n"
+    assert command.err.read_text() == ""
+    assert not (tmp_path / "stopped").exists()

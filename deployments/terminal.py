@@ -1,9 +1,11 @@
 """The output of the commands."""
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -132,6 +134,11 @@ def print_freshness(found: Sequence[Freshness]) -> None:
     """Print a row per panel. Times are UTC."""
     rows = freshness_rows(found)
     print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """Print a record as JSON, for machines."""
+    print(json.dumps(record, indent=1, allow_nan=False))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

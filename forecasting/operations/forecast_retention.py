@@ -55,7 +55,7 @@ def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[R
     Raises:
         StoreError: the pointer is damaged, so it is unknown which forecast `latest/` shows.
     """
-    pointer = find_pointer(storage, panel.name)
+    pointer = find_pointer(storage, panel)
     written = _written(storage, panel.name)  # listed before the manifests: else a new commit seems unfinished
     committed = find_published(storage, forecasts_folder(panel.name))
     unfinished = written.keys() - {folder.rstrip("/") for folder, _ in committed}

@@ -6,7 +6,7 @@ The check reads the store and the panel files. It needs no Prefect server: a dea
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -194,6 +194,33 @@ def freshness_rows(found: Sequence[Freshness]) -> list[dict[str, str]]:
     ]
 
 
+def freshness_record(found: Sequence[Freshness], now: datetime) -> dict[str, Any]:
+    """Return what was found as JSON types, for machines. `docs/contract.md` documents the keys.
+
+    Args:
+        found: the panels.
+        now: the time of the check, UTC.
+    """
+    return {
+        "checked_at": now.isoformat(),
+        "fresh": all(one.state == "fresh" for one in found),
+        "panels": [
+            {
+                "panel": one.panel,
+                "state": one.state,
+                "reason": one.reason,
+                "as_of": one.as_of,
+                "bars_behind": one.behind,
+                "published_at": one.published_at.isoformat() if one.published_at else None,
+                "age_seconds": int(one.age.total_seconds()) if one.age is not None else None,
+                "model": one.model,
+                "notes": list(one.notes),
+            }
+            for one in found
+        ],
+    }
+
+
 def format_age(age: timedelta) -> str:
     """Format an age in its two largest units: `3 d 4 h`, `4 h 5 min`, `5 min`."""
     minutes = max(int(age.total_seconds()) // 60, 0)
@@ -214,7 +241,7 @@ class _Latest:
 
     @classmethod
     def read(cls, panel: Panel, storage: Storage) -> Self | None:
-        pointer = find_pointer(storage, panel.name)
+        pointer = find_pointer(storage, panel)
         if pointer is None:
             return None
         path = pointer.address.path(MANIFEST)

@@ -49,7 +49,7 @@ def wait_for_forecast(panel: Panel, storage: Storage, as_of: np.datetime64, time
     end, is_told = time.monotonic() + timeout.total_seconds(), False
     while True:
         try:
-            pointer = find_pointer(storage, panel.name)
+            pointer = find_pointer(storage, panel)
             shown = _describe(pointer)
         except (StoreError, BaseError, OSError) as error:
             pointer, shown = None, first_line(error)

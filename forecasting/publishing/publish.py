@@ -156,16 +156,18 @@ def point_latest(storage: Storage, published: Published) -> bool:
     )
 
 
-def find_pointer(storage: Storage, panel: str) -> Pointer | None:
+def find_pointer(storage: Storage, panel: Panel | str) -> Pointer | None:
     """Return the pointer to the newest forecast; None where nothing was published.
 
     Raises:
-        StoreError: the pointer is damaged.
+        StoreError: the pointer is damaged. The command in the message runs as it stands if `panel` is a
+            panel; a name is looked for in `NIGHTCAST_PANELS`.
     """
-    pointer, tag = _read_pointer(storage, panel)
+    name = panel if isinstance(panel, str) else panel.name
+    pointer, tag = _read_pointer(storage, name)
     if pointer is None and tag is not None:
         raise StoreError(
-            f"{storage.display(latest_pointer(panel))} is damaged: it names no forecast; "
+            f"{storage.display(latest_pointer(name))} is damaged: it names no forecast; "
             f"the next run replaces it: {command('run', panel, store=storage.uri)}"
         )
     return pointer

@@ -1,6 +1,8 @@
 """`nightcast status`: with no server, and quick enough for a probe."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,10 +12,13 @@ import pytest
 
 from deployments import cli
 from forecasting.operations.run_record import RunRecord, write_run_record
+from forecasting.panel import Panel
 from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
 from forecasting.publishing.manifest import Manifest, Pointer
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL
+
+CONTRACT = Path(__file__).parent.parent.parent / "docs" / "contract.md"
 
 
 @pytest.fixture
@@ -59,6 +64,49 @@ def test_a_failed_run_is_its_line_and_exit_1(store: Storage, capsys: pytest.Capt
     assert err.startswith("nightcast: 1 of 1 panels are not fresh: tiny failed: the run due at ")
     assert err.endswith(" UTC ended with: no file at x\n")
     assert len(err.splitlines()) == 1
+
+
+def test_json_has_the_keys_of_the_contract(store: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    (Path(store.uri).parent / "other.toml").write_text(TINY_PANEL.replace('"tiny"', '"other"'))
+    assert status(store, "--json") == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    other, tiny = found.pop("panels")
+    assert datetime.fromisoformat(found.pop("checked_at")).tzinfo == UTC
+    assert found == {"fresh": False}
+    pointer = json.loads(store.get("latest/tiny.json"))
+    assert tiny.pop("age_seconds") >= 0
+    assert tiny == {
+        "panel": "tiny",
+        "state": "fresh",
+        "reason": "",
+        "as_of": pointer["as_of"],
+        "bars_behind": 0,
+        "published_at": pointer["published_at"],
+        "model": "ewma_walk",
+        "notes": ["a baseline publishes instead of a model"],
+    }
+    assert (other["state"], other["as_of"], other["age_seconds"]) == ("never", None, None)
+    assert other["reason"] in err
+    section = CONTRACT.read_text(encoding="utf-8").partition("## The status\n")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert documented == {"checked_at", "fresh", "panels", *other}
+
+
+@pytest.mark.parametrize("object_kind", ["latest/*.json", "forecasts/**/_manifest.json"])
+@pytest.mark.parametrize("damage", [b"{", None])
+def test_a_printed_command_runs_as_it_stands(
+    store: Storage, capsys: pytest.CaptureFixture[str], object_kind: str, damage: bytes | None
+) -> None:
+    (path,) = Path(store.uri).glob(object_kind)
+    path.write_bytes(damage) if damage else path.unlink()
+    assert status(store) == 1
+    printed = re.search(r"nightcast (run .*)$", capsys.readouterr().err, re.MULTILINE)
+    assert printed is not None
+    _, given, _ = cli.app.parse_args(shlex.split(printed[1]))
+    assert Panel.load(given.args[0], given.kwargs["panels"]).name == "tiny"
+    assert given.kwargs["store"] == store.uri
+    assert Path(given.kwargs["panels"]).is_absolute()
 
 
 def test_max_age_makes_an_older_forecast_stale(store: Storage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 import prefect
-from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from deployments.server_errors import check_answers
 from forecasting.child_process import SAFE_PATH, SAFE_PATH_VARIABLE
 from forecasting.errors import ServerError
 
@@ -75,12 +75,7 @@ def prefect_server(port: int) -> Iterator[Server]:
 
 
 def _configured(api: str) -> Server:
-    with get_client(sync_client=True) as client:
-        problem = client.api_healthcheck()
-    if problem is not None:
-        raise ServerError(
-            f"no Prefect server answers at {api}: start it, or unset PREFECT_API_URL to have one started here"
-        )
+    check_answers(api)
     _log.info("prefect: using the server at %s (PREFECT_API_URL)", api)
     return Server(api, is_configured=True)
 

@@ -14,6 +14,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
 
 from deployments.interrupt import ending_at_interrupt
+from deployments.server_errors import check_answers, clear_server_errors
 from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
 from flows.parameters import panel_of
@@ -59,10 +60,17 @@ def run_backfill(**parameters: Any) -> BackfillResult:
 
 @contextmanager
 def _served(panel: str) -> Iterator[None]:
-    if PREFECT_API_URL.value() is None:
+    configured = PREFECT_API_URL.value()
+    if configured is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
+    else:
+        check_answers(configured)
     # The tag that the deployments' runs have; maintenance selects runs by it.
-    with ending_at_interrupt(_kill_temporary_server), tags(f"panel:{panel_of({'panel': panel})}"):
+    with (
+        ending_at_interrupt(_kill_temporary_server),
+        clear_server_errors(configured or "that was started for this run"),
+        tags(f"panel:{panel_of({'panel': panel})}"),
+    ):
         try:
             yield
         finally:

@@ -5,24 +5,23 @@ Registering again updates what has changed, and nothing else.
 
 import asyncio
 import json
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
 from deployments.automations import apply_automations
 from deployments.environment import RUN_ENVIRONMENT
+from deployments.server_errors import clear_server_errors
 from forecasting.errors import NightcastError
 
 PoolType = Literal["process", "docker", "kubernetes"]
@@ -107,7 +106,7 @@ def register(
             type, or the block of a secret is missing.
     """
     server = _server()
-    with _clear_errors(server), get_client(sync_client=True) as client:
+    with clear_server_errors(server), get_client(sync_client=True) as client:
         _check_secrets(client, pool)
         pool_type, is_new = _find_or_make(client, pool)
         assign(deployments, pool)
@@ -138,26 +137,6 @@ def _server() -> str:
             "(on one machine, nightcast serve needs no server)"
         )
     return str(address)
-
-
-@contextmanager
-def _clear_errors(server: str) -> Iterator[None]:
-    """Turn errors of the server into one-line errors."""
-    try:
-        yield
-    except PrefectHTTPStatusError as error:
-        if error.response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            raise NightcastError(
-                f"the Prefect server {server} refuses access; set PREFECT_API_AUTH_STRING to the value of "
-                "PREFECT_SERVER_API_AUTH_STRING on the server"
-            ) from error
-        raise NightcastError(f"the Prefect server {server} refused: {error}") from error
-    except DeploymentApplyError as error:
-        raise NightcastError(f"the Prefect server {server} refused a deployment: {error}") from error
-    except httpx.TransportError as error:
-        raise NightcastError(
-            f"the Prefect server {server} does not answer ({error}); check that it runs, and PREFECT_API_URL"
-        ) from error
 
 
 def _check_secrets(client: SyncPrefectClient, pool: Pool) -> None:

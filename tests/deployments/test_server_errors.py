@@ -1,0 +1,63 @@
+"""A Prefect server that is not there, or goes away: one line, with what to do."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments import cli
+from deployments.server_errors import clear_server_errors
+from forecasting.errors import ServerError
+
+DEAD = "http://127.0.0.1:9/api"  # the port "discard", on which nothing listens
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run"], ["backfill", "--start", "2026-10-01", "--end", "2026-10-02"]],
+    ids=["run", "backfill"],
+)
+def test_a_configured_server_that_does_not_answer_is_one_line(
+    tiny_panel: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    store = tiny_panel.parent / "store"
+    command, *options = words
+    with temporary_settings({PREFECT_API_URL: DEAD}), pytest.raises(SystemExit) as end:
+        cli.main([command, str(tiny_panel), *options, "--store", str(store)])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        f"nightcast: no Prefect server answers at {DEAD}: start it, or unset PREFECT_API_URL to have one "
+        "started here\n"
+    )
+    assert not (store / "prices").exists()
+
+
+def status_error(code: int) -> PrefectHTTPStatusError:
+    request = httpx.Request("GET", DEAD)
+    response = httpx.Response(code, request=request, json={"detail": "because"})
+    return PrefectHTTPStatusError.from_httpx_error(
+        httpx.HTTPStatusError("refused\nmore", request=request, response=response)
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (httpx.ConnectError("no route\nto it"), f"{DEAD} does not answer (no route); check that it runs"),
+        (httpx.ReadTimeout(""), f"{DEAD} does not answer (ReadTimeout); check that it runs"),
+        (status_error(401), f"{DEAD} refuses access; set PREFECT_API_AUTH_STRING"),
+        (status_error(503), f"{DEAD} refused: "),
+    ],
+)
+def test_an_error_of_the_server_is_one_line_with_its_address(error: Exception, reason: str) -> None:
+    with pytest.raises(ServerError) as caught, clear_server_errors(DEAD):
+        raise error
+    assert reason in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(ZeroDivisionError), clear_server_errors(DEAD):
+        raise ZeroDivisionError

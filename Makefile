@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check format bench lock
+.PHONY: help install demo test check format bench pretrain lock
 
 help:
-	@echo "make demo     install, then forecast the bundled panel and say where to look"
-	@echo "make test     install, then run the tests"
-	@echo "make check    lint, format, types, and the ladder of imports"
-	@echo "make bench    the benchmarks, each a ratio within one run"
+	@echo "make demo      install, then forecast the bundled panel and say where to look"
+	@echo "make test      install, then run the tests"
+	@echo "make check     lint, format, types, and the ladder of imports"
+	@echo "make bench     the benchmarks, each a ratio within one run"
+	@echo "make pretrain  train the network that the package ships, on simulated markets"
 
 install: .venv/installed
 
@@ -39,6 +40,10 @@ format: install
 
 bench: install
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+
+# Rewrites forecasting/models/pretrained/. Takes some ten minutes on two cores.
+pretrain: install
+	@$(BIN)/python -m forecasting.models.pretrain
 
 # Needs the tool uv: one lock for every platform and Python, with hashes, without addresses; and what of it the
 # image needs.

@@ -174,6 +174,26 @@ class BarCalendar:
             raise self._unknown(f"the {count} bars after {cutoff}")
         return self._at(np.arange(first, first + count))
 
+    def known_after(self, instant: np.datetime64) -> int:
+        """Return the number of bars that the calendar knows strictly after `instant`."""
+        return max(int(self._firsts[-1] - self.position(_after(instant))), 0)
+
+    def after(self, ds: np.ndarray, count: int) -> np.ndarray:
+        """(D, count) the next bars strictly after each of `ds` (D,); the last known bar beyond the end."""
+        first = self.position(ds + _TICK)[:, None] + np.arange(count)
+        bars: np.ndarray = self._at(np.minimum(first, self._firsts[-1] - 1).ravel()).reshape(first.shape)
+        return bars
+
+    @property
+    def is_intraday(self) -> bool:
+        """Whether bars are shorter than a day."""
+        return bool(self._step < _DAY)
+
+    def opened(self, ds: ArrayLike) -> np.ndarray:
+        """Return when the session of each bar opened; on daily calendars, the bar itself."""
+        opened: np.ndarray = self._opens[self._span(_instant(ds))]
+        return opened
+
     def back(self, ds: np.datetime64, count: int) -> np.datetime64:
         """Return the bar that is `count` bars before `ds`, or the first bar of the calendar."""
         return np.datetime64(self._at(max(int(self.position(ds)) - count, 0)).item(), "us")

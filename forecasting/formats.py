@@ -48,6 +48,30 @@ def format_percent(share: float | None, decimals: int = 1, *, signed: bool = Fal
     return text if text == _NONE else f"{_signed(text) if signed else text}%"
 
 
+def format_odds(probability: float) -> str:
+    """Format a probability as a percentage, without rounding it to never or always.
+
+    >>> [format_odds(probability) for probability in (0.0, 0.0004, 0.248, 0.9999)]
+    ['<0.1%', '<0.1%', '24.8%', '>99.9%']
+    """
+    least = 0.001
+    if probability < least:
+        return f"<{format_percent(least)}"
+    return f">{format_percent(1 - least)}" if probability > 1 - least else format_percent(probability)
+
+
+def format_ordinal(number: float) -> str:
+    """Format a number that is not negative as an ordinal.
+
+    >>> [format_ordinal(number) for number in (1, 2.4, 3, 11, 12, 98.0, 100)]
+    ['1st', '2nd', '3rd', '11th', '12th', '98th', '100th']
+    """
+    whole = round(number)
+    is_teen = whole % 100 in range(10, 20)
+    ending = "th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(whole % 10, "th")
+    return f"{whole}{ending}"
+
+
 def format_p_value(value: float | None) -> str:
     """Format a p-value as `0.012`, or as `<0.001` if it is smaller than that; a dash for None."""
     least = 0.001

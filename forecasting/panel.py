@@ -4,24 +4,18 @@
 """
 
 import codecs
-import json
 import os
 import tomllib
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
+from typing import Any, Self
 
 import numpy as np
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -30,231 +24,34 @@ from forecasting.calendar import (
     BarCalendar,
     bar_calendar,
     bar_step,
-    check_calendar,
     check_frequency,
     is_intraday,
 )
 from forecasting.digests import digest_record
 from forecasting.errors import PanelError
 from forecasting.panel_errors import explain
-from forecasting.schedule import check_cron, due_times, last_due
-from forecasting.time_formats import check_time_format, has_hour
-
-PriceColumn = Literal["open", "high", "low", "close", "volume"]
+from forecasting.panel_settings import (
+    AuditSettings,
+    BarSettings,
+    ForecastSettings,
+    ModelSettings,
+    Retention,
+    RetrainSettings,
+    Schedule,
+    Scoring,
+    Section,
+    Source,
+)
+from forecasting.schedule import due_times, last_due
+from forecasting.time_formats import has_hour
 
 DEFAULT_FOLDER = "deployments/panels"
 
 _SQLITE = "sqlite:///"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# What `preset = "lecture"` sets: the recipe of the lecture that this project comes from, with windows of 720
-# bars sampled every 6th. The panel file may change the training budget, but not the keys in `_LECTURE_FIXED`.
-_LECTURE: dict[str, Any] = {
-    "context": 120,
-    "sampling_step": 6,
-    "units": [32, 16],
-    "training_steps": 2000,
-    "batch_size": 256,
-    "loss": "mae",
-}
-_LECTURE_FIXED = ("context", "sampling_step", "units", "loss")
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Section):
-    """The source of the prices, and how to read it. Empty values are detected from the source."""
-
-    uri: str = Field(min_length=1)
-    layout: Literal["wide", "long", "grid"] = "long"
-    column_names: tuple[str, ...] = ()
-    time_column: str | Annotated[tuple[str, ...], Field(min_length=1)] = "ds"
-    id_column: str = "unique_id"
-    id_in_file_name: str = "*"
-    columns: dict[PriceColumn, str] = {}
-    na_values: tuple[str, ...] = ()
-    prefix: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    delimiter: Annotated[str, Field(max_length=1)] = ""
-    decimal: Literal["", ".", ","] = ""
-    encoding: str = ""
-    time_format: str = ""
-    time_zone: str = ""
-    stamp: Literal["start", "end"] = "start"
-    query: str = ""
-    overlap_days: Annotated[int, Field(ge=1)] = 30
-    max_megabytes: Annotated[float, Field(gt=0)] = 1024
-    time_limit_minutes: Annotated[float, Field(gt=0)] = 10
-
-    @field_validator("id_in_file_name")
-    @classmethod
-    def _has_one_place_for_the_id(cls, pattern: str) -> str:
-        if pattern.count("*") != 1:
-            raise ValueError(f'{pattern!r} must contain one * in place of the id, such as "prices_*_daily"')
-        return pattern
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_exists(cls, name: str) -> str:
-        try:
-            return codecs.lookup(name).name if name else name
-        except LookupError as error:
-            raise ValueError(f'no encoding {name!r}; use one such as "cp1252", or leave it out') from error
-
-    @field_validator("time_format")
-    @classmethod
-    def _time_format_is_readable(cls, form: str) -> str:
-        check_time_format(form)
-        return form
-
-    @field_validator("time_zone")
-    @classmethod
-    def _time_zone_exists(cls, name: str) -> str:
-        return _check_time_zone(name) if name else name
-
-    @property
-    def time_columns(self) -> tuple[str, ...]:
-        """The columns that hold the time: one, or the date and the time of day."""
-        return (self.time_column,) if isinstance(self.time_column, str) else self.time_column
-
-    @field_validator("query")
-    @classmethod
-    def _query_is_incremental(cls, query: str) -> str:
-        if query and ":since" not in query:
-            raise ValueError('the query does not use :since; add a condition such as "where ds >= :since"')
-        return query
-
-
-class BarSettings(_Section):
-    """The frequency of the bars, and the calendar that they follow."""
-
-    freq: Annotated[str, AfterValidator(check_frequency)] = "1D"
-    calendar: str = "24/7"
-    extra_sessions: tuple[date, ...] = ()
-    extra_holidays: tuple[date, ...] = ()
-
-    @property
-    def intraday(self) -> bool:
-        """Whether bars are shorter than a day, so that times of day count."""
-        return is_intraday(self.freq)
-
-    @property
-    def step(self) -> np.timedelta64:
-        """The length of a bar."""
-        return bar_step(self.freq)
-
-    @field_validator("calendar")
-    @classmethod
-    def _calendar_exists(cls, name: str) -> str:
-        check_calendar(name)
-        return name
-
-
-class ForecastSettings(_Section):
-    """The target column, its transform and the horizon, in bars."""
-
-    horizon: Annotated[int, Field(ge=1, le=72)] = 72
-    transform: Literal["log", "diff"] = "log"
-    target: PriceColumn = "close"
-
-
-class AuditSettings(_Section):
-    """The limits of the audit. All counts are bars of the calendar.
-
-    These defaults are for daily bars; `Panel` sets others for intraday bars. `spike_scales` and
-    `split_scales` are multiples of a series' own median absolute change.
-    """
-
-    min_bars: Annotated[int, Field(ge=2)] = 60
-    stale_bars: Annotated[int, Field(ge=1)] = 10
-    flat_bars: Annotated[int, Field(ge=2)] = 60
-    max_gap_bars: Annotated[int, Field(ge=1)] = 10
-    max_left_out: Annotated[float, Field(gt=0, le=1)] = 0.5
-    max_shrink: Annotated[float, Field(gt=0, le=1)] = 0.5
-    spike_scales: Annotated[float, Field(gt=1)] = 20
-    split_scales: Annotated[float, Field(gt=0)] = 3
-    revision_tolerance: Annotated[float, Field(ge=0, lt=0.01)] = 1e-6
-    adjust_splits: bool = False
-    readjust: bool = True
-
-
-class ModelSettings(_Section):
-    """The network and its training. `context` counts steps, `sampling_step` the bars between two steps."""
-
-    preset: Literal["default", "lecture"] = "default"
-    context: Annotated[int, Field(ge=8, le=2000)] = 120
-    sampling_step: Annotated[int, Field(ge=1, le=100)] = 1
-    units: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((32, 16), min_length=1, max_length=4)
-    training_steps: Annotated[int, Field(ge=1)] = 400
-    batch_size: Annotated[int, Field(ge=8)] = 256
-    loss: Literal["pinball", "mae", "huber"] = "pinball"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _apply_lecture_recipe(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("preset") != "lecture":
-            return given
-        for key in _LECTURE_FIXED:
-            if key in given and _listed(given[key]) != _listed(_LECTURE[key]):
-                fixed = f"{key} = {json.dumps(_LECTURE[key])}"
-                raise ValueError(f'preset = "lecture" fixes {fixed}; remove {key}, or use preset = "default"')
-        return _LECTURE | given
-
-    @property
-    def context_bars(self) -> int:
-        """The length of a context in bars."""
-        return self.context * self.sampling_step
-
-
-class RetrainSettings(_Section):
-    """When a model is retrained, how many bars are held out, and how long training may take."""
-
-    max_age_days: Annotated[int, Field(ge=0)] = 7
-    holdout: Annotated[int, Field(ge=1)] = 252
-    time_limit_minutes: Annotated[float, Field(gt=0)] = 60
-
-
-class Schedule(_Section):
-    """When the nightly run starts, and the deadline by which it must publish a forecast."""
-
-    cron: str = "0 6 * * *"
-    timezone: str = "UTC"
-    deadline_minutes: Annotated[float, Field(ge=0)] = 0
-
-    @field_validator("cron")
-    @classmethod
-    def _cron_is_readable(cls, line: str) -> str:
-        check_cron(line)
-        return line
-
-    @field_validator("timezone")
-    @classmethod
-    def _time_zone_exists(cls, name: str) -> str:
-        return _check_time_zone(name)
-
-
-class Scoring(_Section):
-    """How bad the scores of published forecasts may get before the next run retrains."""
-
-    days: Annotated[int, Field(ge=1)] = 365
-    min_skill: Annotated[float, Field(lt=1)] = -0.1
-    max_coverage_gap: Annotated[float, Field(gt=0, le=1)] = 0.1
-    rest_days: Annotated[int, Field(ge=0)] = 30
-
-
-class Retention(_Section):
-    """How long forecasts and model versions are kept after nothing needs them any more."""
-
-    forecast_days: Annotated[int, Field(ge=1)] = 730
-    superseded_days: Annotated[int, Field(ge=1)] = 30
-    model_days: Annotated[int, Field(ge=1)] = 180
-
-
-class Panel(_Section):
+class Panel(Section):
     """A panel; `docs/panel.md` describes every key.
 
     Example:
@@ -283,14 +80,31 @@ class Panel(_Section):
     @model_validator(mode="before")
     @classmethod
     def _count_intraday_bars(cls, given: Any) -> Any:
-        """Set the audit's defaults for intraday bars: whole days, so that nights and holidays are no gaps."""
+        """Set the defaults that count bars for intraday bars.
+
+        The audit's are whole days, so that nights and holidays are no gaps. The holdout has two months, and
+        at least twenty horizons: on ten days of hourly bars the gate could tell nothing.
+        """
         match given:
-            case {"bars": {"freq": str() as freq}} if isinstance(given.get("audit", {}), dict):
+            case {"bars": {"freq": str() as freq}}:
                 day = _bars_a_day(freq)
                 if day is None:
                     return given
-                defaults = {"stale_bars": 2 * day, "flat_bars": 2 * day + day // 2, "max_gap_bars": 5 * day}
-                return {**given, "audit": {**defaults, **given.get("audit", {})}}
+                horizon = _horizon_of(given)
+                defaults = {
+                    "audit": {
+                        "stale_bars": 2 * day,
+                        "flat_bars": 2 * day + day // 2,
+                        "max_gap_bars": 5 * day,
+                    },
+                    "retrain": {"holdout": max(60 * day, 20 * horizon)},
+                }
+                sections = {name: given.get(name, {}) for name in defaults}
+                merged = {
+                    name: {**defaults[name], **section} if isinstance(section, dict) else section
+                    for name, section in sections.items()
+                }
+                return {**given, **merged}
         return given
 
     @model_validator(mode="after")
@@ -311,6 +125,21 @@ class Panel(_Section):
             )
         return self
 
+    def check_reach(self, now: np.datetime64) -> None:
+        """Check that the calendar knows all bars that a forecast from `now` on needs.
+
+        Raises:
+            PanelError: the calendar ends within the horizon, or has no bars of this frequency.
+        """
+        calendar, horizon = self.calendar, self.forecast.horizon
+        known = calendar.known_after(now)
+        if known < horizon:
+            raise PanelError(
+                f"forecast.horizon = {horizon} reaches beyond the calendar {self.bars.calendar!r}, "
+                f"which ends on {calendar.end}, {known} bars from now; set horizon to {known} or less, "
+                "upgrade exchange_calendars, or choose another calendar from docs/calendars.md"
+            )
+
     def result_keys(self) -> dict[str, Any]:
         """Return the settings that can change a forecast. Source and schedule are not among them."""
         keys = self.model_dump(
@@ -318,7 +147,7 @@ class Panel(_Section):
             include={
                 "name": True,
                 "bars": True,
-                "forecast": True,
+                "forecast": {"horizon", "transform", "target"},
                 "audit": {"min_bars", "stale_bars", "flat_bars", "max_gap_bars", "max_left_out"},
                 "model": True,
                 "retrain": {"holdout"},
@@ -333,7 +162,7 @@ class Panel(_Section):
         """Return the settings that a trained model depends on. A model fits only panels with equal ones."""
         keys = self.result_keys()
         del keys["audit"]
-        return keys
+        return keys | {"pretrained": True} if self.model.is_pretrained else keys
 
     def due_times(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Yield the due times (UTC) of the nightly run after `after`, up to and including `until`."""
@@ -436,18 +265,18 @@ class Panel(_Section):
         source = panel.source.model_copy(update={"uri": _absolute(panel.source.uri, path.parent)})
         loaded = panel.model_copy(update={"source": source})
         loaded._file = path.resolve()  # noqa: SLF001 - its own class
+        try:
+            loaded.check_reach(np.datetime64("now", "us"))
+        except PanelError as error:
+            raise PanelError(f"{path}: {error}") from error
         return loaded
 
 
-def _check_time_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f'no time zone {name!r}; use an IANA name such as "Europe/Berlin"')
-    return name
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return a list, a tuple or a single value as a list."""
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _horizon_of(given: dict[str, Any]) -> int:
+    """The horizon in a panel that is not validated yet; the default where it is absent or no number."""
+    section = given.get("forecast", {})
+    horizon = section.get("horizon") if isinstance(section, dict) else None
+    return horizon if isinstance(horizon, int) else int(ForecastSettings.model_fields["horizon"].default)
 
 
 def panels_folder(given: str | Path | None = None) -> Path:

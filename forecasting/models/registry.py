@@ -41,6 +41,7 @@ class ModelMetadata(Record):
         validation_loss: the loss of those weights on the validation windows.
         start_validation_loss: the loss of the untrained network on the same windows.
         weights_digest: digest of the weights.
+        regression_weight: weight of the volatility regression beside a pretrained network.
     """
 
     version: str = ""
@@ -59,6 +60,7 @@ class ModelMetadata(Record):
     validation_loss: float | None = None
     start_validation_loss: float | None = None
     weights_digest: str = ""
+    regression_weight: float | None = None
 
     @property
     def settings_digest(self) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,14 @@ from typing import Any
 import numpy as np
 
 from forecasting.child_process import SAFE_PATH
+from forecasting.digests import digest_record
 from forecasting.errors import ModelError
 from forecasting.models.forecaster import Forecaster
+from forecasting.models.network import Network
 from forecasting.models.presets import preset_of
+from forecasting.models.pretrained_lstm import PanelFit, PretrainedLstm
+from forecasting.models.shipped import shipped_bytes, shipped_network
+from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.progress import Progress
@@ -59,12 +65,17 @@ class TrainedNetwork:
 def train_network(
     panel: Panel, bars: Bars, training_end: np.datetime64, on_progress: Progress
 ) -> TrainedNetwork:
-    """Train the panel's network in a new process, on the bars up to `training_end` only.
+    """Train the panel's network on the bars up to `training_end` only.
+
+    With the settings of the network that the package ships, this fits what the panel adds to it: seconds, in
+    this process, without TensorFlow. With other settings it trains a network from scratch in a new process.
 
     Raises:
         ModelError: there are too few bars to train on, training takes longer than the panel allows, or the
             process dies.
     """
+    if panel.model.is_pretrained:
+        return _fit_pretrained(panel, bars.until(training_end), training_end, on_progress)
     with tempfile.TemporaryDirectory(prefix="nightcast-training-") as name:
         folder = Path(name)
         _write_request(folder, panel, bars.until(training_end), training_end)
@@ -79,6 +90,8 @@ def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> For
     Raises:
         ModelError: the bytes are not a readable network, or the network does not fit the panel.
     """
+    if "fit" in state:
+        return PretrainedLstm(Network.read(model_bytes), PanelFit.from_record(state["fit"]))
     preset = preset_of(panel)
     module = preset.module  # importing it registers the layers that the file names
     network = _read_network(panel, model_bytes)
@@ -90,6 +103,27 @@ def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> For
             f"but the panel needs {_describe(*expected)}; run with --mode retrain"
         )
     return module.load(network, state)
+
+
+def _fit_pretrained(
+    panel: Panel, bars: Bars, training_end: np.datetime64, on_progress: Progress
+) -> TrainedNetwork:
+    """Fit what the panel's past adds to the shipped network."""
+    started = time.monotonic()
+    on_progress(0, 1, "pretrained network")
+    network = shipped_network()
+    fit = PanelFit.fit(network, build_windows(panel, bars, panel.calendar), training_end)
+    state = {"fit": fit.to_record()}
+    message = f"pretrained network, fitted on {fit.training_windows} windows, "
+    message += f"weight of the regression {fit.regression_weight:.2f}"
+    on_progress(1, 1, message)
+    facts = {
+        "training_windows": fit.training_windows,
+        "seconds": round(time.monotonic() - started, 3),
+        "regression_weight": fit.regression_weight,
+        "weights_digest": digest_record({"network": network.digest, **state}),
+    }
+    return TrainedNetwork(shipped_bytes(), state, {}, facts)
 
 
 def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.datetime64) -> None:

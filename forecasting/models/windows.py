@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from forecasting.calendar import BarCalendar
 from forecasting.errors import ModelError
 from forecasting.panel import Panel
+from forecasting.panel_settings import LEAST_BARS
 from forecasting.prices.bars import Bars
 
 # Half-life, in bars, of the volatility that scales a window and that the EWMA walk uses.
@@ -56,9 +57,11 @@ class Windows:
             features.
         run: (N,) int64; the number of bars before each bar, back to the last long gap or the series' start.
         context_bars: the length of a context in bars.
+        least_bars: bars of a series from which on contexts are padded; None where a context must be complete.
         sampling_step: the number of bars between two steps of a context.
         horizon: the length of a target in bars.
         log: whether `level` is the log price.
+        calendar: the calendar of the bars.
     """
 
     bars: Bars
@@ -67,13 +70,20 @@ class Windows:
     features: np.ndarray
     run: np.ndarray
     context_bars: int
+    least_bars: int | None
     sampling_step: int
     horizon: int
     log: bool
+    calendar: BarCalendar
 
     @cached_property
     def has_context(self) -> np.ndarray:
-        """(N,) bool; bars that end a complete context without a long gap, and that have a scale."""
+        """(N,) bool; bars that a network can forecast from: they have a scale, and enough bars before them.
+
+        Enough is a complete context without a long gap or, with `least_bars`, that many bars of the series.
+        """
+        if self.least_bars is not None:
+            return (self.bars.age >= self.least_bars - 1) & (self.scale > 0)
         return (self.run >= self.context_bars) & (self.scale > 0)
 
     @cached_property
@@ -151,8 +161,9 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
         if _has_calendar_waves(panel):
             yield from _calendar_waves(bars.ds)
 
-    features = np.empty((len(bars), feature_count(panel)), dtype=np.float32)
-    for place, column in enumerate(columns()):
+    # The pretrained network computes its own inputs.
+    features = np.empty((len(bars), 0 if panel.model.is_pretrained else feature_count(panel)), np.float32)
+    for place, column in enumerate(columns() if features.shape[1] else ()):
         features[:, place] = column
     return Windows(
         bars=bars,
@@ -161,9 +172,11 @@ def build_windows(panel: Panel, bars: Bars, calendar: BarCalendar) -> Windows:
         features=features,
         run=run,
         context_bars=panel.model.context_bars,
+        least_bars=LEAST_BARS if panel.model.is_pretrained else None,
         sampling_step=panel.model.sampling_step,
         horizon=panel.forecast.horizon,
         log=log,
+        calendar=calendar,
     )
 
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pyarrow as pa
 
-from forecasting.panel import PriceColumn
+from forecasting.panel_settings import PriceColumn
 
 INSTANT = pa.timestamp("us", tz="UTC")
 VALUES: tuple[str, ...] = get_args(PriceColumn)

@@ -40,6 +40,8 @@ class Decision(Record):
         training_bars: number of bars to train on then; 0 where no window fits into them.
         by_hand: whether a person made the decision.
         next_step: what happens next, in one sentence.
+        regression_weight: weight of the volatility regression beside the network that publishes; None where
+            there is none.
         scores: how realised scores asked for the training, in words; empty where they did not.
     """
 
@@ -57,6 +59,7 @@ class Decision(Record):
     by_hand: bool = False
     next_step: str = ""
     scores: str = ""
+    regression_weight: float | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the decision as a dict of JSON types."""

@@ -13,10 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its heading, and a note that explains the heading."""
+    """A column of a table: its heading, and a note that explains the heading.
+
+    The texts of a `short` column stay on one line.
+    """
 
     name: str
     numeric: bool = False
+    short: bool = False
     note: str = ""
 
 

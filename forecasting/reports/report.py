@@ -17,6 +17,9 @@ from forecasting.formats import (
     format_time,
 )
 from forecasting.reports.findings_tables import FINDING_COLUMNS, finding_row, worst_first
+from forecasting.reports.moods import SCOPE, WIDTH_RULE, mood_line, mood_tiles
+from forecasting.reports.odds import odds_heading
+from forecasting.reports.outlook import Outlook
 from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, load_template
 from forecasting.reports.score_summary import ScoreSummary, score_pictures, scores_table
 from forecasting.reports.series_table import SeriesResult, series_row
@@ -155,10 +158,16 @@ def _summarise(report: ReportData) -> list[str]:
     version = f", version {report.model_version[:_VERSION_LETTERS]}" if report.model_version else ""
     prices = f"prices up to {report.as_of}, as known at {known}"
     return [
+        SCOPE,
+        *([] if mood_tiles(_outlooks(report)) else [mood_line(_outlooks(report))]),
         f"{subject}, forecast by {report.model}{version} from {prices}.",
         report.verdict,
         _explain_skill(_publisher(report)),
     ]
+
+
+def _outlooks(report: ReportData) -> dict[str, Outlook]:
+    return {result.unique_id: result.outlook for result in report.series}
 
 
 def _publisher(report: ReportData) -> Contender:
@@ -181,6 +190,7 @@ def _tiles(report: ReportData) -> list[tuple[str, str]]:
     """The most important numbers, each with its meaning."""
     publisher = _publisher(report)
     return [
+        *mood_tiles(_outlooks(report)),
         (str(len(report.series)), f"series forecast, {len(report.left_out)} left out"),
         (format_percent(publisher.skill, signed=True), "skill against the random walk, on the holdout"),
         (format_percent(publisher.coverage_80), "of holdout prices inside the 80% interval"),
@@ -191,11 +201,13 @@ def _tiles(report: ReportData) -> list[tuple[str, str]]:
 def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
     columns = (
         Column("Series"),
-        Column("Last bar"),
+        Column("Last bar", short=True),
         Column("Last price", numeric=True),
+        Column("80% range", numeric=True, note="sorts by its width relative to the last price"),
+        Column("Width", numeric=True, note="percentile of the width among earlier ones of the series"),
+        *(Column(name, numeric=True, note=note) for name, note in _odds_notes(report).items()),
         Column("Median", numeric=True),
         Column("Change", numeric=True),
-        Column("80% range", numeric=True, note="sorts by its width relative to the last price"),
         Column("Skill", numeric=True, note="on the holdout, against the random walk; above zero is better"),
         Column("In 80%", numeric=True, note="share of holdout prices inside the 80% interval"),
         Column("In 90%", numeric=True, note="share of holdout prices inside the 90% interval"),
@@ -203,11 +215,21 @@ def _series_table(report: ReportData, anchors: Mapping[str, str]) -> Table:
     )
     rows = [_series_row(result, _chart_href(result, anchors), daily=report.daily) for result in report.series]
     caption = (
-        f"Median, change and 80% range are {report.horizon} bars ahead. Skill against the random walk and "
-        "the share of prices inside each interval are measured on the holdout. Click a heading to sort by "
-        "its column."
+        f"80% range, odds, median and change are {report.horizon} bars ahead. {WIDTH_RULE} Headings with < "
+        "or > are the odds that the price is then so far from the last price. Skill against the random walk "
+        "and the share of prices inside each interval are measured on the holdout. Click a heading to sort "
+        "by its column."
     )
     return Table("series", "Series", caption, columns, rows)
+
+
+def _odds_notes(report: ReportData) -> dict[str, str]:
+    """What each odds' column means, by its heading. All series have the same columns."""
+    columns = report.series[0].outlook.odds if report.series else ()
+    return {
+        odds_heading(column): f"odds that the price at the last bar is {column.partition('_')[0]} this level"
+        for column in columns
+    }
 
 
 def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[Cell]:
@@ -217,6 +239,8 @@ def _series_row(result: SeriesResult, href: str, *, daily: bool) -> list[Cell]:
         "Median": result.median,
         "Change": (result.median - result.y_cutoff) / price if price else None,
         "80% range": (result.high - result.low) / price if price else None,
+        "Width": result.outlook.percentile,
+        **{odds_heading(column): odds for column, odds in result.outlook.odds.items()},
         "Skill": result.score.skill,
         "In 80%": result.score.coverage_80,
         "In 90%": result.score.coverage_90,

@@ -12,13 +12,16 @@ from forecasting.errors import ModelError
 from forecasting.evaluation.scores import Score
 from forecasting.evaluation.verdict import BEST, CHAMPION, Verdict
 from forecasting.findings import Action, Finding
+from forecasting.formats import format_percent
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
+from forecasting.parquet import table_to_bytes
 from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress, chart_name
 from forecasting.publishing.decisions import Decision
 from forecasting.reports.findings_tables import FINDINGS, findings_file
+from forecasting.reports.outlook import OUTLOOK, find_outlooks, make_outlook
 from forecasting.reports.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, render_report
 from forecasting.reports.score_summary import summarise_scores
 from forecasting.reports.series_table import SeriesResult, series_results
@@ -37,10 +40,12 @@ def gather_report(
 ) -> ReportData:
     """Return the report's contents. `row_findings` are from the ingest; the snapshot has those on series.
 
+    The outlook is read from the forecast's folder.
+
     Raises:
         StoreError: the forecast is not in the store.
     """
-    table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
+    table = _forecast(storage, address)
     findings = (*row_findings, *snapshot.findings)
     as_of = panel.instant(snapshot.as_of)
     return ReportData(
@@ -65,6 +70,7 @@ def gather_report(
             "Digest of the panel": panel.digest,
             "Decided as of": decision.as_of,
             "Package version": __version__,
+            **_regression(decision),
         },
         loss_curve=_loss_curve(Registry(storage, panel.name), decision.challenger),
         scores=summarise_scores(panel, try_tally(storage, panel.name, until=as_of)),
@@ -79,14 +85,21 @@ def write_report(
     address: ForecastAddress,
     row_findings: Sequence[Finding] = (),
 ) -> None:
-    """Write the report, and the findings as a Parquet file, to a forecast's folder.
+    """Write the report to a forecast's folder, and the outlook and the findings as Parquet files.
 
     Raises:
         StoreError: the forecast is not in the store.
+        ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
     """
+    outlook = make_outlook(panel, storage, snapshot, decision, _forecast(storage, address))
+    storage.put(address.path(OUTLOOK), table_to_bytes(outlook))
     report = gather_report(panel, storage, snapshot, decision, address, row_findings)
     storage.put(address.path(FINDINGS), findings_file(report.findings))
     storage.put(address.path(REPORT), render_report(report).encode())
+
+
+def _forecast(storage: Storage, address: ForecastAddress) -> pa.Table:
+    return contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
 
 
 def contenders(decision: Decision) -> list[Contender]:
@@ -109,6 +122,12 @@ def _contender(score: Score, verdict: Verdict) -> Contender:
         coverage_80=score.coverage_80,
         coverage_90=score.coverage_90,
     )
+
+
+def _regression(decision: Decision) -> dict[str, str]:
+    """The weight of the volatility regression beside a pretrained network, where one publishes."""
+    weight = decision.regression_weight
+    return {} if weight is None else {"Weight of the volatility regression": format_percent(weight)}
 
 
 def _loss_curve(registry: Registry, version: str) -> bytes | None:
@@ -134,7 +153,9 @@ def _series(
             chart_file=chart_name(result.unique_id),
             chart=storage.find(address.chart(result.unique_id)) if number < MAX_EMBEDDED_CHARTS else None,
         )
-        for number, result in enumerate(series_results(table, decision.verdict))
+        for number, result in enumerate(
+            series_results(table, decision.verdict, find_outlooks(storage, address))
+        )
     ]
 
 

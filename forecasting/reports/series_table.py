@@ -1,5 +1,6 @@
 """The series table: one row for each series, the same in the report and in the Prefect UI."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -7,7 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.evaluation.verdict import SeriesScore, Verdict
-from forecasting.formats import format_change, format_percent, format_price, format_time, price_size
+from forecasting.formats import (
+    format_change,
+    format_odds,
+    format_percent,
+    format_price,
+    format_time,
+    price_size,
+)
+from forecasting.reports.moods import format_width
+from forecasting.reports.odds import odds_heading
+from forecasting.reports.outlook import Outlook
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,7 @@ class SeriesResult:
         low: the 10% quantile at the horizon, in price units.
         high: the 90% quantile at the horizon, in price units.
         model: the model that forecasts the series.
+        outlook: how wide the 80% range is for the series, and the odds of large moves.
         score: the publisher's score on the series' holdout.
         chart_file: the file name of the series' chart in `_charts/`; empty if there is none.
         chart: the chart, PNG; None unless the report embeds it.
@@ -34,6 +46,7 @@ class SeriesResult:
     low: float
     high: float
     model: str
+    outlook: Outlook = field(default_factory=Outlook)
     score: SeriesScore = field(default_factory=SeriesScore)
     chart_file: str = ""
     chart: bytes | None = None
@@ -43,14 +56,14 @@ class SeriesResult:
         """The magnitude that decides how many decimals the prices have."""
         return price_size(self.y_cutoff, self.low, self.high)
 
-    @property
-    def move(self) -> float:
-        """How far the median is from the last price, in widths of the 80% range."""
-        return abs(self.median - self.y_cutoff) / max(self.high - self.low, 1e-300)
 
+def series_results(
+    table: pa.Table, verdict: Verdict | None, outlooks: Mapping[str, Outlook]
+) -> list[SeriesResult]:
+    """Return each series' result, from a forecast in the contract's columns, in its order.
 
-def series_results(table: pa.Table, verdict: Verdict | None) -> list[SeriesResult]:
-    """Return each series' result, from a forecast in the contract's columns, in its order."""
+    `outlooks` are by series; a series may have none.
+    """
     scores = verdict.series if verdict else {}
     ends = table.filter(pc.equal(table["h"], pc.max(table["h"]))).to_pylist()
     return [
@@ -62,6 +75,7 @@ def series_results(table: pa.Table, verdict: Verdict | None) -> list[SeriesResul
             low=row["q10"],
             high=row["q90"],
             model=row["model"],
+            outlook=outlooks.get(row["unique_id"], Outlook()),
             score=scores.get(row["unique_id"], SeriesScore()),
         )
         for row in ends
@@ -75,9 +89,11 @@ def series_row(result: SeriesResult, *, daily: bool) -> dict[str, str]:
         "Series": result.unique_id,
         "Last bar": format_time(result.cutoff, daily=daily),
         "Last price": format_price(result.y_cutoff, size),
+        "80% range": f"{format_price(result.low, size)} to {format_price(result.high, size)}",
+        "Width": format_width(result.outlook),
+        **{odds_heading(column): format_odds(odds) for column, odds in result.outlook.odds.items()},
         "Median": format_price(result.median, size),
         "Change": format_change(result.median, result.y_cutoff),
-        "80% range": f"{format_price(result.low, size)} to {format_price(result.high, size)}",
         "Skill": format_percent(result.score.skill, signed=True),
         "In 80%": format_percent(result.score.coverage_80),
         "In 90%": format_percent(result.score.coverage_90),

@@ -9,6 +9,8 @@ from forecasting.publishing.address import CHARTS, FORECAST, REPORT
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest
 from forecasting.records import instant_of
+from forecasting.reports.moods import mood_line
+from forecasting.reports.outlook import find_outlooks
 from forecasting.reports.series_table import SeriesResult, series_results, series_row
 from forecasting.storage import Storage
 
@@ -28,6 +30,7 @@ def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False)
         *([f"**{standing_line(manifest)}**"] if stands else []),
         f"**{manifest.panel} as of {manifest.as_of}**: {series} series forecast, {left_out} left out",
         *([f"**{provisional_line(manifest.provisional)}**"] if manifest.provisional else []),
+        mood_line(find_outlooks(storage, address)),
         f"**Published by {manifest.model}** (`{manifest.model_version}`): {reason}",
         *([skill_line(decision), *gate_lines(decision)] if decision else []),
         *(f"**{one.code} {one.name}**: {one.detail}" for one in manifest.findings if one.is_of_panel),
@@ -91,8 +94,8 @@ def series_rows(storage: Storage, manifest: Manifest) -> list[dict[str, str]]:
 
 
 def charts_worth_seeing(storage: Storage, manifest: Manifest) -> list[tuple[str, bytes]]:
-    """Return the charts of the series whose median moves most, relative to the width of the 80% range."""
-    results = sorted(_results(storage, manifest), key=lambda result: -result.move)
+    """Return the charts of the most nervous series; in the forecast's order if no width was compared."""
+    results = sorted(_results(storage, manifest), key=lambda result: -(result.outlook.percentile or 0))
     names = [result.unique_id for result in results[:_CHARTS_SHOWN]]
     return [(name, storage.get(manifest.address.chart(name))) for name in names]
 
@@ -100,4 +103,5 @@ def charts_worth_seeing(storage: Storage, manifest: Manifest) -> list[tuple[str,
 def _results(storage: Storage, manifest: Manifest) -> list[SeriesResult]:
     path = manifest.address.path(FORECAST)
     verdict = manifest.decision.verdict if manifest.decision else None
-    return series_results(contract.from_bytes(storage.get(path), path), verdict)
+    table = contract.from_bytes(storage.get(path), path)
+    return series_results(table, verdict, find_outlooks(storage, manifest.address))

@@ -14,6 +14,7 @@ from forecasting.evaluation.verdict import BEST, CHAMPION
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.presets import preset_of
 from forecasting.models.registry import ModelMetadata, Registry
+from forecasting.models.shipped import shipped_pretraining
 from forecasting.models.training import train_network
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
@@ -22,7 +23,7 @@ from forecasting.prices.snapshot import Snapshot, bars_digest, read_bars
 from forecasting.progress import Progress, silent
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.scoring.limits import beyond_limits
-from forecasting.selection.gate import Incumbents, judge, training_end
+from forecasting.selection.gate import Incumbents, judge, training_end, untested
 from forecasting.storage import Storage
 
 # A challenger is due when the training data has grown by this share. A week of bars is less in any panel that
@@ -67,6 +68,8 @@ def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowP
         "settings": panel.model_keys(),
         "package_version": __version__,
     }
+    if panel.model.is_pretrained:
+        identity["network"] = shipped_pretraining().weights_digest
     return WindowPlan(
         training_end=str(end),
         training_bars=len(usable),
@@ -205,7 +208,7 @@ def retrain(
         )
         return standing
     bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
-    if not plan.training_windows:
+    if not plan.training_windows and not panel.model.is_pretrained:
         decision = _without_training(panel, snapshot.as_of, plan)
     else:
         if not registry.is_intact(plan.version):
@@ -249,14 +252,20 @@ def _decide(panel: Panel, storage: Storage, bars: Bars, as_of: str, plan: Window
     places, absent = _places(panel, registry, standing, plan)
     networks = {role: registry.load(panel, version) for role, version in places.versions.items()}
     incumbents = Incumbents(networks.get(CHAMPION), networks.get(BEST), places.stand_in)
-    verdict = judge(panel, challenger, windows, np.datetime64(plan.training_end, "us"), incumbents)
+    end = np.datetime64(plan.training_end, "us")
+    if plan.training_windows:
+        verdict = judge(panel, challenger, windows, end, incumbents)
+    else:
+        verdict = untested(challenger.name, end)
     versions = {challenger.name: plan.version, **places.versions}
+    version = versions.get(verdict.publishes)
     return Decision(
         as_of=as_of,
         decided_at=datetime.now(UTC).isoformat(timespec="microseconds"),
         challenger=plan.version,
         model=verdict.model,
-        version=versions.get(verdict.publishes, __version__),
+        version=version or __version__,
+        regression_weight=registry.metadata(version).regression_weight if version else None,
         settings=settings_digest(panel),
         reason=" ".join([verdict.reason, *absent]),
         verdict=replace(verdict, versions=versions),

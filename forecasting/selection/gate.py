@@ -31,6 +31,8 @@ from forecasting.panel import Panel
 ORIGIN_STRIDE = 11
 # Larger holdouts are sampled by series. This many windows resolve a difference of 1% and take seconds.
 MAX_WINDOWS = 5_000
+# With fewer series than this, every series counts; with more, the most extreme ones do not.
+FEW_SERIES = 4
 _DAY = np.timedelta64(1, "D")
 _ROLES = {CHAMPION: "champion", BEST: "best version on record"}
 
@@ -89,6 +91,18 @@ def holdout_origins(windows: Windows, end: np.datetime64) -> np.ndarray:
     series = np.unique(windows.bars.series[origins])
     sample = np.random.default_rng(0).choice(series, max(MAX_WINDOWS // len(dates), 1), replace=False)
     return origins[np.isin(windows.bars.series[origins], sample)]
+
+
+def untested(name: str, end: np.datetime64) -> Verdict:
+    """The verdict on a network without a test on this panel: it publishes, and says so.
+
+    The history is shorter than the holdout and one window together, so that no baseline can be fitted before
+    the holdout.
+    """
+    reason = (
+        f"{name} publishes, not yet tested on this panel: the history is shorter than holdout and one window."
+    )
+    return Verdict(name, name, name, reason, gated=False, training_end=str(end))
 
 
 def judge(
@@ -160,6 +174,7 @@ def _score(
 def duel(losses: pd.DataFrame, candidate: str, opponent: str, overlap: float) -> Duel:
     """Compare two candidates by their mean loss difference over dates.
 
+    The most extreme series on either side do not count: one absurd series must not decide for all the others.
     Targets of neighbouring dates share bars, so their losses are correlated like sums of `overlap` terms. The
     standard error therefore counts T dates as T / `overlap` independent ones.
 
@@ -172,10 +187,24 @@ def duel(losses: pd.DataFrame, candidate: str, opponent: str, overlap: float) ->
     difference = loss_difference(losses, candidate, opponent)
     if not np.isfinite(difference).all():
         return Duel(candidate, opponent, None, None)
-    by_date = difference.groupby("as_of").mean().to_numpy()
+    by_date = _without_extremes(difference).groupby("as_of").mean().to_numpy()
     independent = len(by_date) / overlap
     error = float(np.sqrt(by_date.var() / (independent - 1))) if independent > 1 else None
     return Duel(candidate, opponent, float(by_date.mean()), error)
+
+
+def _without_extremes(difference: pd.Series) -> pd.Series:
+    """Leave out the series with the smallest and the largest mean difference.
+
+    One in twenty on each side, at least one; none of fewer than `FEW_SERIES`, where each one matters. Leaving
+    out as many on both sides favours neither candidate.
+    """
+    by_series = difference.groupby("unique_id").mean().sort_values()
+    if len(by_series) < FEW_SERIES:
+        return difference
+    count = max(len(by_series) // 20, 1)
+    kept: pd.Series = difference[difference.index.isin(by_series.index[count:-count], level="unique_id")]
+    return kept
 
 
 def _finite(losses: pd.DataFrame, incumbents: list[str]) -> list[str]:

@@ -7,7 +7,8 @@ import pytest
 
 from deployments import cli
 from deployments.missed_runs import Plan, Run, Stage, fill_command, plan_nightly, plan_others
-from forecasting.panel import BarSettings, Panel, Schedule, Source
+from forecasting.panel import Panel
+from forecasting.panel_settings import BarSettings, Schedule, Source
 
 DEPLOYED = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 NOW = datetime(2026, 11, 6, 20, tzinfo=UTC)  # the Friday

@@ -73,6 +73,7 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
         "forecast.parquet",
         "_walks.parquet",
         "_findings.parquet",
+        "_outlook.parquet",
         "_report.html",
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }

@@ -7,7 +7,8 @@ import pytest
 
 from deployments import cli
 from forecasting.commands import command
-from forecasting.panel import Panel, Source
+from forecasting.panel import Panel
+from forecasting.panel_settings import Source
 
 MEMORY = Panel(name="fx", source=Source(uri="x.csv"))
 

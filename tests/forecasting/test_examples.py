@@ -5,7 +5,18 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ("as_of", "calendar", "digests", "formats", "panel", "schedule", "storage")
+MODULES = (
+    "as_of",
+    "calendar",
+    "digests",
+    "formats",
+    "models.inputs",
+    "models.simulation.markets",
+    "models.simulation.samples",
+    "panel",
+    "schedule",
+    "storage",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -34,7 +34,7 @@ def test_a_night_publishes_and_the_same_night_again_changes_nothing(
     assert (first.manifest.as_of, first.manifest.model) == ("2026-10-30", EwmaWalk.name)
     frame = reader.latest("tiny", local_storage.uri)
     assert set(frame["forecast_id"]) == {first.manifest.forecast_id}
-    assert {"_report.html", "_charts/AAA.png"} <= first.manifest.objects.keys()
+    assert {"_report.html", "_outlook.parquet", "_charts/AAA.png"} <= first.manifest.objects.keys()
 
 
 def test_a_night_for_a_past_date_is_backfilled(panel: Panel, local_storage: Storage) -> None:
@@ -73,3 +73,24 @@ def test_a_forecast_that_was_never_committed_is_made_again(panel: Panel, local_s
 def _filled(panel: Panel, storage: Storage) -> Storage:
     ingest(panel, storage, to_instant(datetime.now(UTC)))
     return storage
+
+
+def test_a_new_panel_is_forecast_by_the_network_from_its_first_night(
+    tmp_path: Path, local_storage: Storage
+) -> None:
+    write_prices(tmp_path / "prices.csv", {"AAA": 60, "BBB": 200})
+    path = tmp_path / "fresh.toml"
+    path.write_text('name = "fresh"\n[source]\nuri = "prices.csv"\n', encoding="utf-8")
+    result = night.run_night(Panel.load(path), local_storage)
+    decision = result.manifest.decision
+    assert decision is not None
+    assert (decision.model, decision.regression_weight) == ("stacked_lstm", 0.0)
+    assert "not yet tested on this panel" in decision.reason
+    assert decision.verdict is not None
+    assert not decision.verdict.gated
+    frame = reader.latest("fresh", local_storage.uri)
+    assert frame.groupby("unique_id")["model"].unique().explode().to_dict() == {
+        "AAA": "stacked_lstm",
+        "BBB": "stacked_lstm",
+    }
+    assert frame["h"].max() == 72

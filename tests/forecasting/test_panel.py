@@ -187,8 +187,8 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (
-            "[forecast]\nhorizon = 73\n",
-            "forecast.horizon = 73 is not allowed; write a number that is at most",
+            "[forecast]\nhorizon = 251\n",
+            "forecast.horizon = 251 is not allowed; write a number that is at most",
         ),
         (
             '[forecast]\ntransform = "sqrt"\n',
@@ -202,6 +202,9 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         ),
         ('[schedule]\ncron = "0 25 * * *"\n', "schedule.cron: '0 25 * * *' is not a cron line"),
         ('[schedule]\ntimezone = "Berlin"\n', "schedule.timezone: no time zone 'Berlin'; use an IANA name"),
+        ("[forecast]\nodds = [0.05, 0.01]\n", "odds = [0.05, 0.01] must increase; write odds = [0.01, 0.05]"),
+        ("[forecast]\nodds = [1, 5]\n", "forecast: odds = [1.0, 5.0] must be shares below 1; for 5% of"),
+        ("[forecast]\nodds = [0]\n", "forecast.odds.0 = 0 is not allowed; write a number"),
         ('[model]\nloss = "mse"\n', "model.loss = \"mse\" is not allowed; write 'pinball', 'mae' or 'huber'"),
     ],
 )
@@ -235,12 +238,29 @@ def test_the_lecture_preset_brings_its_own_windows(tmp_path: Path) -> None:
         ("[model]\nseed = 1\n", False),
         ('[model]\nloss = "mae"\n', False),
         ("[audit]\nflat_bars = 10\n", False),
+        ("[forecast]\nodds = [0.02]\n", True),
     ],
 )
 def test_the_digest_follows_the_keys_that_change_a_result(tmp_path: Path, change: str, same: bool) -> None:
     before = Panel.load(write(tmp_path, MINIMAL)).digest
     after = Panel.load(write(tmp_path, MINIMAL + change)).digest
     assert (before == after) is same
+
+
+def test_odds_belong_neither_to_the_result_nor_to_the_model(tmp_path: Path) -> None:
+    panel = Panel.load(write(tmp_path, MINIMAL + "[forecast]\nodds = [0.02]\n"))
+    expected = {"horizon": 72, "transform": "log", "target": "close"}
+    assert panel.result_keys()["forecast"] == panel.model_keys()["forecast"] == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "odds"),
+    [("", (0.01, 0.05, 0.10)), ('transform = "diff"', ()), ('transform = "diff"\nodds = [2, 10]', (2, 10))],
+)
+def test_odds_default_to_shares_and_in_price_units_to_none(
+    tmp_path: Path, keys: str, odds: tuple[float, ...]
+) -> None:
+    assert Panel.load(write(tmp_path, f"{MINIMAL}[forecast]\n{keys}\n")).forecast.odds == odds
 
 
 def test_where_the_prices_lie_does_not_change_the_digest(tmp_path: Path) -> None:
@@ -255,3 +275,38 @@ def test_intraday_panels_count_the_audits_limits_in_days(tmp_path: Path) -> None
     assert (audit.stale_bars, audit.flat_bars, audit.max_gap_bars) == (48, 60, 120)
     given = Panel.load(write(tmp_path, hourly + "[audit]\nstale_bars = 7\n")).audit
     assert (given.stale_bars, given.max_gap_bars) == (7, 120)
+
+
+@pytest.mark.parametrize(
+    ("freq", "horizon", "holdout"),
+    [("1h", 72, 1440), ("1h", 250, 5000), ("15min", 72, 5760), ("1D", 72, 252)],
+)
+def test_an_intraday_holdout_has_two_months_and_at_least_twenty_horizons(
+    freq: str, horizon: int, holdout: int
+) -> None:
+    given = {"name": "p", "source": {"uri": "x"}, "bars": {"freq": freq}, "forecast": {"horizon": horizon}}
+    assert Panel.model_validate(given).retrain.holdout == holdout
+    own = Panel.model_validate(given | {"retrain": {"holdout": 300, "max_age_days": 1}})
+    assert (own.retrain.holdout, own.retrain.max_age_days) == (300, 1)
+
+
+def test_a_horizon_beyond_the_end_of_the_calendar_is_refused_with_the_longest_that_fits() -> None:
+    given = {"name": "p", "source": {"uri": "x"}, "bars": {"calendar": "XBOM"}}
+    panel = Panel.model_validate(given)
+    last = panel.calendar.bars(np.datetime64("1997-01-02"), panel.calendar.end.astype("datetime64[us]"))[-1]
+    panel.check_reach(panel.calendar.back(last, 72))
+    with pytest.raises(
+        PanelError, match=r"reaches beyond the calendar 'XBOM', which ends on .*, 71 bars from now"
+    ):
+        panel.check_reach(panel.calendar.back(last, 71))
+
+
+def test_a_panel_file_whose_calendar_ends_too_soon_is_refused_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(MINIMAL + "[forecast]\nhorizon = 250\n", encoding="utf-8")
+    assert Panel.load(path).forecast.horizon == 250
+    monkeypatch.setattr("forecasting.calendar.BarCalendar.known_after", lambda *_: 22)
+    with pytest.raises(PanelError, match=r"p\.toml: forecast\.horizon = 250 .* set horizon to 22 or less"):
+        Panel.load(path)

@@ -30,9 +30,16 @@ def old(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_record_of_version_0_1_0_is_read_and_written_the_same(name: str) -> None:
+def test_a_record_of_version_0_1_0_is_read_and_keeps_every_value(name: str) -> None:
     record = KINDS[name].from_json((OLD / f"{name}.json").read_bytes())
-    assert json.loads(record.to_json()) == old(name)
+    assert known(json.loads(record.to_json()), old(name)) == old(name)
+
+
+def known(written: Any, before: Any) -> Any:
+    """What was `written`, without the fields that later versions added to `before`."""
+    if isinstance(before, dict):
+        return {key: known(written[key], value) for key, value in before.items() if key in written}
+    return written
 
 
 def test_what_readers_need_of_an_old_manifest_is_read() -> None:

@@ -1,13 +1,13 @@
 """The audit of series: which of them can be forecast as of a date, given the bars up to that date."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError
-from forecasting.findings import Finding, name_some
+from forecasting.findings import Action, Finding, Severity, name_some
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_splits, split_name
@@ -87,6 +87,7 @@ def audit_series(
 
     kept = ~np.isin(bars.ids, list(reasons))
     short = kept & (facts.unbroken < panel.model.context_bars + 1)
+    padded = short & panel.model.is_pretrained
     findings = [
         *reasons.values(),
         *_short_contexts(bars, facts, panel, short),
@@ -94,8 +95,8 @@ def audit_series(
         *_jumps(bars, panel, volume, kept),
     ]
     return SeriesAudit(
-        forecast=_names(bars, kept & ~short),
-        baseline=_names(bars, short),
+        forecast=_names(bars, kept & (~short | padded)),
+        baseline=_names(bars, short & ~padded),
         left_out={
             name: f"{finding.code} {finding.name}: {finding.detail}" for name, finding in reasons.items()
         },
@@ -162,7 +163,11 @@ def _short_contexts(bars: Bars, facts: _Facts, panel: Panel, short: np.ndarray) 
         have = int(facts.unbroken[at])
         since = panel.label(bars.ds[bars.last[at] - have + 1])
         detail = f"{have} bars since {since} without a long gap; the network's context needs {need}"
-        yield Finding.of(rules.SHORT_CONTEXT, bars.ids[at], have, detail)
+        finding = Finding.of(rules.SHORT_CONTEXT, bars.ids[at], have, detail)
+        if panel.model.is_pretrained:
+            detail = f"{detail}, and is padded"
+            finding = replace(finding, action=Action.NOTE, severity=Severity.INFO, detail=detail)
+        yield finding
 
 
 def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterator[Finding]:

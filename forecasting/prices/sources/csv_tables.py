@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from forecasting.errors import SourceError, one_line
-from forecasting.panel import Source
+from forecasting.panel_settings import Source
 from forecasting.prices.sources.documents import Document
 from forecasting.prices.sources.headers import find_header
 from forecasting.prices.sources.layouts import value_columns

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forecasting.errors import SourceError
-from forecasting.panel import Source
+from forecasting.panel_settings import Source
 from forecasting.prices.schema import VALUES
 
 DELIMITERS = (",", ";", "\t", "|")

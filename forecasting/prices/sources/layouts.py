@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.errors import SourceError, first_line
-from forecasting.panel import Panel, Source
+from forecasting.panel import Panel
+from forecasting.panel_settings import Source
 from forecasting.prices.schema import OFFERED, VALUES
 from forecasting.prices.sources.cells import absent_as_null, is_text, read_text
 from forecasting.prices.sources.headers import GRID_MARK

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from urllib.parse import unquote
 
 from forecasting.errors import SourceError
-from forecasting.panel import Source
+from forecasting.panel_settings import Source
 from forecasting.prices.sources.documents import Document
 
 # Folders that hold a part of every series: a year, a date, `month=3`.

@@ -23,7 +23,7 @@ from forecasting.models.training import load_network
 from forecasting.models.volatility import KNOTS as START_KNOTS
 from forecasting.models.volatility import VolatilityRegression
 from forecasting.models.windows import build_windows
-from forecasting.panel import ModelSettings
+from forecasting.panel_settings import ModelSettings
 from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 from forecasting.quantiles import LEVELS, MEDIAN

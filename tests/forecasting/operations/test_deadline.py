@@ -16,7 +16,8 @@ from forecasting.operations.deadline import (
     without_late_source,
     without_late_training,
 )
-from forecasting.panel import BarSettings, ModelSettings, Panel, Schedule
+from forecasting.panel import Panel
+from forecasting.panel_settings import BarSettings, ModelSettings, Schedule
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import Snapshot, newest_as_of, take_snapshot
 from forecasting.publishing.address import FORECAST, ForecastAddress

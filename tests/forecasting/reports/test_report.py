@@ -9,6 +9,8 @@ import pytest
 
 from forecasting.evaluation.verdict import SeriesScore
 from forecasting.findings import Action, Finding
+from forecasting.reports.moods import SCOPE
+from forecasting.reports.outlook import Outlook
 from forecasting.reports.report import (
     MAX_EMBEDDED_CHARTS,
     Contender,
@@ -67,6 +69,7 @@ def _result(unique_id: str = "EURUSD", **changes: object) -> SeriesResult:
         low=1.0817,
         high=1.1569,
         model="stacked_lstm",
+        outlook=Outlook(93.0, "nervous", {"below_5pct": 0.052, "above_5pct": 0.0004}),
         score=SeriesScore(0.017, 0.816, 0.907, 30),
         chart_file=f"{unique_id}.png",
         chart=PNG,
@@ -190,7 +193,8 @@ def test_warnings_come_first() -> None:
 
 def test_cells_carry_the_numbers_they_sort_by() -> None:
     cells = [a["data-value"] for a in Page(render_report(_report())).all("td") if "data-value" in a]
-    price, median, change, width, skill, *_ = cells
+    price, width, percentile, below, above, median, change, skill, *_ = cells
+    assert (percentile, below, above) == ("93.0", "0.052", "0.0004")
     assert (price, median, skill) == ("1.1172", "1.1187", "")
     assert float(change or "") == pytest.approx(0.0015 / 1.1172)
     assert float(width or "") == pytest.approx(0.0752 / 1.1172)
@@ -199,7 +203,8 @@ def test_cells_carry_the_numbers_they_sort_by() -> None:
 def test_a_price_of_zero_has_no_relative_width() -> None:
     report = _report(series=[_result(y_cutoff=0.0, median=0.5, low=-2.0, high=3.0)])
     cells = [a["data-value"] for a in Page(render_report(report)).all("td") if "data-value" in a]
-    assert cells[2:4] == ["", ""]
+    price, width, _, _, _, median, change, *_ = cells
+    assert (price, width, median, change) == ("0.0", "", "0.5", "")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +226,31 @@ def test_the_summary_says_what_who_and_from_when() -> None:
         "2 series, 72 daily bars ahead, forecast by stacked_lstm, version 3f2a9c1d "
         "from prices up to 2026-10-30, as known at 2026-10-30 16:05 UTC."
     ) in text
+
+
+def test_the_page_leads_with_what_is_nervous_and_what_is_calm() -> None:
+    calm = Outlook(8.0, "calm", {"below_5pct": 0.0, "above_5pct": 0.0})
+    page = Page(render_report(_report(series=[_result("EURUSD"), _result("EURJPY", outlook=calm)])))
+    text = page.text()
+    tiles = ("1 nervous series: EURUSD 93rd percentile", "1 calm series: EURJPY 8th percentile")
+    places = [
+        text.index(part) for part in (*tiles, "2 series forecast, 1 left out", SCOPE, "2 series, 72 daily")
+    ]
+    assert places == sorted(places)
+
+
+def test_the_series_table_shows_width_and_odds() -> None:
+    page = Page(render_report(_report()))
+    headings = [text for tag, text in page.texts if tag == "button"][:9]
+    assert headings[3:8] == ["80% range", "Width", "< \N{MINUS SIGN}5%", "> +5%", "Median"]
+    assert "1.0817 to 1.1569 93rd, nervous 5.2% <0.1% 1.1187" in page.text()
+
+
+def test_a_report_without_percentiles_says_why_and_has_no_tile_for_them() -> None:
+    text = Page(render_report(_report(series=[_result(outlook=Outlook())]))).text()
+    assert "No series is called calm or nervous: too few earlier ranges are known" in text
+    assert "nervous series" not in text
+    assert "1.0817 to 1.1569 \N{EN DASH} 1.1187" in text
 
 
 def test_the_gate_table_shows_each_contenders_scores() -> None:

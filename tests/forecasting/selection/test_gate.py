@@ -13,7 +13,8 @@ from forecasting.evaluation.verdict import Duel, Verdict
 from forecasting.models.baselines import RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows, build_windows
-from forecasting.panel import ModelSettings, Panel
+from forecasting.panel import Panel
+from forecasting.panel_settings import ModelSettings
 from forecasting.prices.bars import Bars
 from forecasting.selection import gate
 from forecasting.selection.gate import Incumbents, choose, duel, holdout_origins, judge, training_end
@@ -375,3 +376,24 @@ def test_the_standard_error_of_overlapping_targets_is_the_spread_of_the_mean() -
     spread = np.std([one.difference for one in found])
     typical = np.sqrt(np.mean([one.standard_error**2 for one in found if one.standard_error]))
     assert typical == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("series", "absurd", "lost"), [(29, 1, False), (29, 3, True), (5, 1, False), (3, 1, True)]
+)
+def test_one_absurd_series_does_not_lose_the_gate_for_its_sisters(
+    series: int, absurd: int, lost: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    walk = rng.uniform(0.9, 1.1, (40, series))
+    model = walk - 0.01  # a little better on every series
+    model[:, :absurd] = 100  # except on these, by far
+    index = pd.MultiIndex.from_product([range(40), [f"s{n}" for n in range(series)]])
+    frames = [
+        pd.DataFrame({"as_of": index.get_level_values(0), "unique_id": index.get_level_values(1)}).assign(
+            candidate=name, scaled_quantile_loss=losses.ravel()
+        )
+        for name, losses in (("model", model), ("random_walk", walk))
+    ]
+    found = duel(pd.concat(frames), "model", "random_walk", overlap=1.0)
+    assert found.lost is lost

@@ -1,0 +1,1 @@
+"""Simulated markets: the price paths on which the default network is pretrained."""

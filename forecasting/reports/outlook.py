@@ -1,0 +1,228 @@
+"""The outlook: how wide tonight's forecast is for each series, and the odds of large moves.
+
+A price's direction can hardly be forecast, its range can. The width of the published 80% range at the horizon
+is compared with the widths that the same publisher forecasts from earlier bars of the same series.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecasting.commands import command
+from forecasting.errors import StoreError
+from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.forecaster import Forecaster
+from forecasting.models.windows import Windows, build_windows
+from forecasting.panel import Panel
+from forecasting.parquet import table_from_bytes
+from forecasting.prices.bars import Bars
+from forecasting.prices.snapshot import Snapshot, read_bars
+from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.decisions import Decision
+from forecasting.publishing.forecast import open_forecaster
+from forecasting.quantiles import COLUMNS
+from forecasting.reports.odds import odds_below, odds_columns
+from forecasting.storage import Storage
+
+OUTLOOK = "_outlook.parquet"
+
+Mood = Literal["calm", "usual", "nervous"]
+
+# Percentiles up to which a width is calm, and from which it is nervous.
+CALM = 20
+NERVOUS = 80
+# The earlier bars that a width is compared with: every 5th of the last 250.
+PAST_BARS = 250
+MAX_ORIGINS = 50
+# With fewer origins a series, a percentile would jump by more than 5.
+MIN_ORIGINS = 20
+# The most windows of all series together; 10,000 series get 20 each.
+MAX_WINDOWS = 200_000
+# The most predicted numbers in memory at a time: 40 MB.
+_BLOCK = 5_000_000
+_LOW, _HIGH = COLUMNS.index("q10"), COLUMNS.index("q90")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What varies in the forecast of one series, at the horizon.
+
+    Attributes:
+        percentile: the share, in percent, of the series' past widths below tonight's; None if too few of them
+            are known, or a random walk publishes, whose width hardly varies.
+        mood: `calm`, `usual` or `nervous`; None without a percentile.
+        odds: probability by column, such as `below_5pct`, from the lowest level to the highest.
+    """
+
+    percentile: float | None = None
+    mood: Mood | None = None
+    odds: dict[str, float] = field(default_factory=dict)
+
+
+def make_outlook(
+    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, forecast: pa.Table
+) -> pa.Table:
+    """Compute the outlook of each series of a forecast, in its order.
+
+    Args:
+        panel: the panel.
+        storage: the store with the prices and the publisher.
+        snapshot: the prices of the forecast.
+        decision: who publishes.
+        forecast: the forecast, in the contract's columns.
+
+    Returns:
+        One row for each series: `unique_id`, `width`, `width_percentile`, `mood`, and the odds' columns.
+
+    Raises:
+        ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
+        StoreError: the prices cannot be read.
+    """
+    relative = panel.forecast.transform == "log"
+    ends = forecast.filter(pc.equal(forecast["h"], pc.max(forecast["h"])))
+    prices = np.column_stack([ends[column].to_numpy() for column in COLUMNS])
+    last = ends["y_cutoff"].to_numpy()
+    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
+    widths = _widths(prices, last, relative=relative)
+    percentiles = _percentiles(widths, _past_widths(panel, storage, snapshot, decision, windows))
+    # A series' row is the one of its bars: both are sorted by id.
+    return outlook_table(ends["unique_id"], widths, percentiles, _odds(panel, prices, last))
+
+
+def outlook_table(
+    ids: pa.ChunkedArray, widths: np.ndarray, percentiles: np.ndarray, odds: dict[str, np.ndarray]
+) -> pa.Table:
+    """Return S series' outlook as a table; percentiles that are NaN become null."""
+    return pa.table(
+        {
+            "unique_id": ids,
+            "width": widths,
+            "width_percentile": pa.array(percentiles, from_pandas=True),
+            "mood": pa.array([_mood(percentile) for percentile in percentiles], pa.string()),
+            **odds,
+        }
+    )
+
+
+def find_outlooks(storage: Storage, address: ForecastAddress) -> dict[str, Outlook]:
+    """Return the outlook of a published forecast by series; empty if the forecast has none.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = address.path(OUTLOOK)
+    data = storage.find(path)
+    if data is None:
+        return {}
+    try:
+        return outlooks(table_from_bytes(data))
+    except ValueError as error:
+        again = command("run", address.panel, "--as-of", address.as_of, store=storage.uri)
+        raise StoreError(
+            f"{storage.display(path)} is damaged ({error}); "
+            f"delete {storage.display(address.folder)} and run: {again}"
+        ) from error
+
+
+def outlooks(table: pa.Table) -> dict[str, Outlook]:
+    """Return the outlooks in a table of `make_outlook`, by series."""
+    columns = [name for name in table.column_names if name.startswith(("below_", "above_"))]
+    return {
+        row["unique_id"]: Outlook(row["width_percentile"], row["mood"], {name: row[name] for name in columns})
+        for row in table.to_pylist()
+    }
+
+
+def _mood(percentile: float) -> Mood | None:
+    if np.isnan(percentile):
+        return None
+    if percentile <= CALM:
+        return "calm"
+    return "nervous" if percentile >= NERVOUS else "usual"
+
+
+def _odds(panel: Panel, prices: np.ndarray, last: np.ndarray) -> dict[str, np.ndarray]:
+    """The odds' columns (S,) of S series with these quantiles (S, 11) and last prices (S,)."""
+    sizes, relative = np.array(panel.forecast.odds), panel.forecast.transform == "log"
+    moves = np.concatenate([-sizes[::-1], sizes])
+    if relative:
+        below = odds_below(np.log(prices / last[:, None]), np.log1p(moves))
+    else:
+        below = odds_below(prices - last[:, None], moves)
+    odds = np.where(moves < 0, below, 1 - below)
+    return dict(zip(odds_columns(panel.forecast.odds, relative=relative), odds.T, strict=True))
+
+
+def _widths(prices: np.ndarray, last: np.ndarray, *, relative: bool) -> np.ndarray:
+    """(W,) widths of the 80% ranges of quantiles (W, 11); `relative` to the last prices (W,)."""
+    widths: np.ndarray = prices[:, _HIGH] - prices[:, _LOW]
+    return widths / last if relative else widths
+
+
+def _percentiles(widths: np.ndarray, past: np.ndarray) -> np.ndarray:
+    """(S,) percentiles of widths (S,) among past ones (S, n), NaN where too few of these are finite.
+
+    A past width that is equal counts half.
+    """
+    now = widths[:, None]
+    counts = np.isfinite(past).sum(axis=1)
+    below = (past < now).sum(axis=1) + (past == now).sum(axis=1) / 2
+    return np.where(counts >= MIN_ORIGINS, 100 * below / np.maximum(counts, 1), np.nan)
+
+
+def _past_widths(
+    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, windows: Windows
+) -> np.ndarray:
+    """(S, n) widths that each series' publisher forecasts from earlier bars; NaN where it cannot."""
+    origins = past_origins(windows.bars)
+    past = np.full(origins.shape, np.nan)
+    if not past.size:
+        return past
+    end = windows.bars.ds.max()
+    is_short = np.isin(windows.bars.ids, snapshot.baseline_ids)
+    if not is_short.all() and decision.model != RandomWalk.name:
+        forecaster = open_forecaster(panel, storage, decision, windows, end)
+        past[~is_short] = _widths_from(windows, forecaster, origins[~is_short])
+    if is_short.any():
+        past[is_short] = _widths_from(windows, EwmaWalk.fit(windows, end), origins[is_short])
+    return past
+
+
+def past_origins(bars: Bars) -> np.ndarray:
+    """(S, n) positions of up to 50 of each series' last 250 bars before its last; -1 where there is none.
+
+    n is smaller for a panel of many series, and 0 for one of more than 10,000.
+    """
+    count = min(MAX_ORIGINS, MAX_WINDOWS // len(bars.ids))
+    if count < MIN_ORIGINS:
+        return np.empty((len(bars.ids), 0), dtype=np.int64)
+    back = np.arange(1, count + 1) * PAST_BARS // count
+    return np.where(back < bars.lengths[:, None], bars.last[:, None] - back, -1)
+
+
+def _widths_from(windows: Windows, forecaster: Forecaster, origins: np.ndarray) -> np.ndarray:
+    """The widths that a forecaster forecasts from origins (S, n); NaN where it has no context."""
+    is_usable = windows.scale > 0 if isinstance(forecaster, EwmaWalk) else windows.has_context
+    usable = (origins >= 0) & is_usable[origins]
+    chosen = origins[usable]
+    size = max(_BLOCK // (windows.horizon * len(COLUMNS)), 1)
+    widths = np.full(origins.shape, np.nan)
+    widths[usable] = np.concatenate(
+        [
+            np.empty(0),
+            *(
+                _end_widths(windows, forecaster, chosen[start : start + size])
+                for start in range(0, len(chosen), size)
+            ),
+        ]
+    )
+    return widths
+
+
+def _end_widths(windows: Windows, forecaster: Forecaster, origins: np.ndarray) -> np.ndarray:
+    """(W,) widths at the horizon, forecast from each origin."""
+    changes = forecaster.predict(windows, origins)[:, -1]
+    return _widths(windows.to_price(origins, changes), windows.bars.y[origins], relative=windows.log)

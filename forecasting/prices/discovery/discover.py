@@ -194,6 +194,8 @@ def _fit(panel: dict[str, Any]) -> Fit:
             "by hand (docs/panel.md)"
         )
     if not is_intraday(freq):
+        if bool((ds == ds.astype("datetime64[D]")).all()):
+            return fit_daily(days, ids, freq)
         return _fit_dates({**panel, "source": source}, freq, ids, days)
     zoned = ordered["zoned"]
     all_zoned = zoned.null_count == 0 and bool(pc.all(zoned).as_py())

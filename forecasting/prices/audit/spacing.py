@@ -110,7 +110,7 @@ def spacing_findings(
         )
         yield Finding.of(rules.SPACING, "", good.num_rows, detail)
     elif spacing.weekdays and _has_weekends(calendar, ds):
-        fits = weekday_calendars(ds)
+        fits = weekday_calendars(ds, _USUAL)
         named = f'"{fits[0]}"' if fits else 'an exchange\'s code such as "XNYS"'
         detail = (
             f"no bar lies on a Saturday or Sunday, where calendar {bars.calendar} has bars, and the "
@@ -148,6 +148,8 @@ def weekday_calendars(ds: np.ndarray, names: tuple[str, ...] = ()) -> list[str]:
     return sorted(scores, key=lambda name: scores[name])
 
 
+# Those that a finding names: to build all of them takes seconds.
+_USUAL = ("XNYS", "FX", "ECB", "XLON", "XETR", "XTKS", "XHKG")
 # Tried in this order; of equal ones the first is named.
 CANDIDATES = (
     "XNYS",

@@ -111,7 +111,10 @@ def test_a_context_may_hold_a_short_gap(audit: Audit) -> None:
     audited = audit(WHOLE | {"A": moving([*range(4), *range(6, 10), *range(11, 20)])})
     assert "A" in audited.forecast
     assert codes(audited) == [("P105", "A", 3)]
-    assert audited.findings[0].detail == "3 bars missing, 2 of them between 2020-01-04 and 2020-01-07"
+    assert audited.findings[0].detail == (
+        "3 bars missing, 2 of them between 2020-01-04 and 2020-01-07; days on which the market was closed go "
+        "into [bars].extra_holidays"
+    )
 
 
 def test_gaps_are_counted_in_bars_of_the_calendar(make_panel: Callable[..., Panel]) -> None:

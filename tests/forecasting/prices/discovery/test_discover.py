@@ -92,6 +92,49 @@ def test_a_vendors_daily_file_becomes_its_closes(tmp_path: Path, read: Read, nam
     assert series.lower() in ("acme", "index")
 
 
+MORE = {
+    "ACME.US.txt": daily(
+        "%Y%m%d", "ACME,D,{d},000000,{c},{c},{c},{c},{v},0",
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>",
+    ),
+    "rates.csv": daily("%Y-%m-%d", "{d},{c}", "DATE,DEXUSEU").replace(f",{price(9)}\n", ",.\n"),
+    "yahoo.csv": daily("%Y-%m-%d", "{d},9,{c}", "Date,Close,Adj Close").replace(
+        f",9,{price(9)}\n", ",null,null\n"
+    ),
+    "frame.csv": daily("%Y-%m-%d %H:%M:%S", "{d},{c},{v}", ",Close,Volume"),
+    "months.csv": daily("%d %b %Y", "{d},{c}", "Day,Price"),
+    "boerse.csv": daily("%d.%m.%Y", "{d};{c}", "Datum;Schluss"),
+    "footer.csv": daily("%m/%d/%Y", "ACME,{d},{c},+0.1%", "Symbol,Time,Last,%Chg")
+    + '"Downloaded from a vendor"\n',
+    "pairs.csv": daily("%m/%d/%Y,12:00 AM", "{d},{c}", "Date,Time,Close"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_other_shapes_of_daily_files_are_read_too(tmp_path: Path, read: Read, name: str) -> None:
+    (tmp_path / name).write_text(MORE[name], encoding="utf-8")
+    ((_, closes),) = read(name).items()
+    assert set(closes) <= {price(at) for at in range(len(DAYS))}
+    missing = 200 - len(closes)
+    assert missing == MORE[name].count(",.\n") + MORE[name].count(",null,null\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "decimal", "close"),
+    [("{d};38.{n}", ",", 38_100.0), ('{d},"38,{n}"', ".", 38_100.0)],
+    ids=["points", "commas"],
+)
+def test_a_mark_that_nothing_proves_is_a_guess_that_is_said(
+    tmp_path: Path, rows: str, decimal: str, close: float
+) -> None:
+    header = "Date;Close" if ";" in rows else "Date,Close"
+    text = [rows.format(d=f"{day:%Y-%m-%d}", n=100 + at) for at, day in enumerate(DATES)]
+    (tmp_path / "x.csv").write_text(lines(header, text))
+    found = discover(str(tmp_path / "x.csv"), NOW)
+    assert (found.panel["source"]["decimal"], found.rows["close"][0].as_py()) == (decimal, close)
+    assert any(guess.startswith("the decimal mark: ") for guess in found.unsure)
+
+
 def test_thousands_points_are_never_decimals(tmp_path: Path, read: Read) -> None:
     rows = [f"{day:%d.%m.%Y};{38_000 + 15 * at:,};-0,{at % 10}" for at, day in enumerate(DATES)]
     (tmp_path / "nikkei.csv").write_text(

@@ -35,7 +35,8 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
 _ENDS = frozenset({"closetime", "endtime", "barend", "end", "timeclose"})
 _SIGNS = re.compile(r"[^a-z0-9]")
 _TIME = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{8}([T ]?\d{4,6})?|\d{9,10}(\.\d+)?|\d{12,13}|\d{15,16}|\d{18,19}"
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{4}[-/]\d{2}"
+    r"|\d{8}([T ]?\d{4,6})?|\d{9,10}(\.\d+)?|\d{12,13}|\d{15,16}|\d{18,19}"
     r"|.*\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d.*",
     re.IGNORECASE,
 )
@@ -82,8 +83,12 @@ def is_number(text: str) -> bool:
 
 
 def is_data(cells: Sequence[str]) -> bool:
-    """Whether a line of a file holds a time and a number, as rows of prices do."""
-    return any(map(is_time, cells)) and sum(map(is_number, cells)) > sum(map(_is_bare_time, cells))
+    """Whether a line of a file holds a time and a number, or what stands for none, as rows of prices do."""
+    if not any(map(is_time, cells)):
+        return False
+    if len(cells) > 1 and is_time(cells[0]) and all(map(_is_nothing, cells[1:])):
+        return True
+    return sum(is_number(cell) or cell.lower() in _NOTHING for cell in cells) > sum(map(_is_bare_time, cells))
 
 
 def find_roles(columns: Mapping[str, Sequence[str]]) -> Roles:
@@ -192,6 +197,10 @@ def _rank(plain: str, names: Sequence[str]) -> int | None:
 
 def _is_value(text: str) -> bool:
     return is_number(text) or text.lower() in ("nan", "inf") or text.lower() in _NOTHING
+
+
+def _is_nothing(text: str) -> bool:
+    return not text or text.lower() in _NOTHING
 
 
 def _is_bare_time(text: str) -> bool:

@@ -153,7 +153,7 @@ def _settle_decimal(panel: dict[str, Any]) -> list[str]:
     """Set `decimal` where the numbers do not prove it; what was guessed."""
     source = panel["source"]
     try:
-        raw = _offered({**panel, "bars": {"freq": "1D"}})["raw"].drop_null().to_pylist()
+        raw = _offered(_probe(panel))["raw"].drop_null().to_pylist()
     except SourceError as error:
         if "[source].decimal" not in str(error):
             raise
@@ -167,7 +167,7 @@ def _settle_decimal(panel: dict[str, Any]) -> list[str]:
 
 def _unread_times(panel: dict[str, Any]) -> list[str]:
     """The times, as they are written, that are not read without a format."""
-    offered = _offered({**panel, "bars": {"freq": "1D"}})
+    offered = _offered(_probe(panel))
     raw = offered["raw"].drop_null().to_pylist()
     found = (re.match(r'ds="([^"]+)"', text) for text in raw)
     texts = [match[1] for match in found if match]
@@ -177,8 +177,7 @@ def _unread_times(panel: dict[str, Any]) -> list[str]:
 
 def _disorder(panel: dict[str, Any], form: str) -> float:
     """How unevenly the times lie apart if they are of a form: the wrong one makes them jump."""
-    source = {**panel["source"], "time_format": form}
-    ds = instants(_offered({**panel, "source": source, "bars": {"freq": "1D"}})["ds"])
+    ds = instants(_offered(_probe(panel, time_format=form))["ds"])
     steps = np.abs(np.diff(ds[~np.isnat(ds)])).astype(np.float64)
     return float(steps.sum()) if len(steps) else 0.0
 
@@ -200,7 +199,7 @@ def _fit(panel: dict[str, Any]) -> Fit:
     ordered = offered.take(pa.array(order_bars(offered).rows))
     ds, series = instants(ordered["ds"]), ranked(ordered["unique_id"])[0]
     ids = [str(one) for one in pc.unique(ordered["unique_id"]).to_pylist()]
-    freq = find_frequency(series, ds)
+    freq = find_frequency(series, ds, shown(panel["source"]["uri"]))
     days = np.unique(ds.astype("datetime64[D]"))
     if freq is None and bool((ds == ds.astype("datetime64[D]")).all()):
         freq = "1D"
@@ -258,6 +257,12 @@ def _fit_dates(panel: dict[str, Any], freq: str, ids: list[str], days: np.ndarra
                 freq, better.calendar, zone, [*better.unsure, f"the dates: times are midnights in {zone}"]
             )
     return fit
+
+
+def _probe(panel: dict[str, Any], **source: str) -> dict[str, Any]:
+    """The panel with daily bars, before its frequency is known: whose stamps are never the end of a bar."""
+    known = {key: value for key, value in panel["source"].items() if key != "stamp"}
+    return {**panel, "source": {**known, **source}, "bars": {"freq": "1D"}}
 
 
 def _offered(panel: dict[str, Any]) -> pa.Table:

@@ -107,6 +107,7 @@ MORE = {
     "footer.csv": daily("%m/%d/%Y", "ACME,{d},{c},+0.1%", "Symbol,Time,Last,%Chg")
     + '"Downloaded from a vendor"\n',
     "pairs.csv": daily("%m/%d/%Y,12:00 AM", "{d},{c}", "Date,Time,Close"),
+    "halted.csv": daily("%Y-%m-%d", "{d},{c}", "Date,Close").replace(f",{price(0)}\n", ",.\n", 1),
 }  # fmt: skip
 
 
@@ -141,6 +142,12 @@ def test_thousands_points_are_never_decimals(tmp_path: Path, read: Read) -> None
         lines("Datum;Schluss;Veränderung", [r.replace(",", ".", 1) for r in rows])
     )
     assert read("nikkei.csv") == {"nikkei": [38_000.0 + 15 * at for at in range(len(DAYS))]}
+
+
+def test_spaces_separate_thousands_before_a_decimal_comma(tmp_path: Path, read: Read) -> None:
+    rows = [f"{day:%d/%m/%Y};38\u202f{100 + at},50" for at, day in enumerate(DATES)]
+    (tmp_path / "cac.csv").write_text(lines("Date;Dernier", rows), encoding="utf-8")
+    assert read("cac.csv") == {"cac": [38_100.5 + at for at in range(len(DAYS))]}
 
 
 def test_unix_seconds_and_a_pair_of_columns_are_times(tmp_path: Path, read: Read) -> None:
@@ -240,13 +247,31 @@ def test_the_calendar_and_frequency_that_fit(tmp_path: Path, calendar: str, freq
     assert (bars["calendar"], bars["freq"]) == (calendar, freq)
 
 
-@pytest.mark.parametrize(("freq", "step"), [("1W", "W-FRI"), ("1M", "ME")])
-def test_weekly_and_monthly_bars_are_found(tmp_path: Path, read: Read, freq: str, step: str) -> None:
+@pytest.mark.parametrize(
+    ("freq", "step", "form"), [("1W", "W-FRI", "%Y-%m-%d"), ("1M", "ME", "%Y-%m-%d"), ("1M", "ME", "%Y-%m")]
+)
+def test_weekly_and_monthly_bars_are_found(
+    tmp_path: Path, read: Read, freq: str, step: str, form: str
+) -> None:
     days = pd.date_range("2020-01-03", "2026-10-31", freq=step)
-    rows = [f"A,{day:%Y-%m-%d},{price(at)}" for at, day in enumerate(days)]
+    rows = [f"A,{day.strftime(form)},{price(at)}" for at, day in enumerate(days)]
     (tmp_path / "x.csv").write_text(lines("unique_id,ds,close", rows))
     assert discover(str(tmp_path / "x.csv"), NOW).panel["bars"]["freq"] == freq
     assert read("x.csv") == {"A": [price(at) for at in range(len(days))]}
+
+
+def test_bars_wider_than_a_month_are_refused(tmp_path: Path) -> None:
+    days = pd.date_range("2010-01-01", "2026-09-30", freq="QE")
+    (tmp_path / "x.csv").write_text(
+        lines("ds,close", [f"{day:%Y-%m-%d},{price(at)}" for at, day in enumerate(days)])
+    )
+    with pytest.raises(SourceError, match=r"x\.csv: most prices are 92 days apart, which is wider than"):
+        discover(str(tmp_path / "x.csv"), NOW)
+
+
+def test_prices_with_an_exponent_are_prices(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "x.csv").write_text(daily("%Y-%m-%d", "{d},{c}e-09", "ds,close"))
+    assert read("x.csv") == {"x": [float(f"{price(at)}e-09") for at in range(len(DAYS))]}
 
 
 def test_an_ambiguous_date_is_a_guess_that_is_said(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from forecasting.prices.schema import VALUES
 
 # Beyond this size no price is real, and changes of it would not be numbers.
 MOST = 1e30
-# What the rule's explanation says of the target only.
-_WHY_DROPPED = {rules.NOT_POSITIVE.code: "zero or negative, as some sources write a value that they lack"}
 # Adjusting prices by a factor may move them out of their range by the last bit of a float.
 _ROUNDING = 1e-9
+
+# Why a value is dropped, where the rule's explanation is about the target.
+_WHY = {rules.NOT_POSITIVE: "it is not above zero"}
 
 _Masks = dict[str, np.ndarray]
 
@@ -97,8 +98,9 @@ def _findings(rows: pa.Table, rule: Rule, masks: _Masks, panel: Panel) -> Iterat
         return
     some = rows.take(pa.array(np.flatnonzero(np.logical_or.reduce([*masks.values()]))))
     for unique_id, count, first in _by_series(some):
-        why = _WHY_DROPPED.get(rule.code, rule.explanation)
-        detail = f"{count} bars are kept without {_named(masks)}: {why}; the first: "
+        detail = (
+            f"{count} bars are kept without {_named(masks)}: {_WHY.get(rule, rule.explanation)}; the first: "
+        )
         finding = Finding.of(rule, unique_id, count, detail + written_row(first, panel))
         yield replace(finding, action=Action.REPAIR, severity=Severity.WARNING)
 

@@ -153,7 +153,7 @@ def _settle_decimal(panel: dict[str, Any]) -> list[str]:
     """Set `decimal` where the numbers do not prove it; what was guessed."""
     source = panel["source"]
     try:
-        raw = _offered(_probe(panel))["raw"].drop_null().to_pylist()
+        raw = _offered(_as_dates(panel))["raw"].drop_null().to_pylist()
     except SourceError as error:
         if "[source].decimal" not in str(error):
             raise
@@ -165,9 +165,15 @@ def _settle_decimal(panel: dict[str, Any]) -> list[str]:
     return []
 
 
+def _as_dates(panel: dict[str, Any]) -> dict[str, Any]:
+    """The panel with daily bars, whose times are read whether they have a time of day or not."""
+    source = {key: value for key, value in panel["source"].items() if key != "stamp"}
+    return {**panel, "source": source, "bars": {"freq": "1D"}}
+
+
 def _unread_times(panel: dict[str, Any]) -> list[str]:
     """The times, as they are written, that are not read without a format."""
-    offered = _offered(_probe(panel))
+    offered = _offered(_as_dates(panel))
     raw = offered["raw"].drop_null().to_pylist()
     found = (re.match(r'ds="([^"]+)"', text) for text in raw)
     texts = [match[1] for match in found if match]
@@ -177,7 +183,8 @@ def _unread_times(panel: dict[str, Any]) -> list[str]:
 
 def _disorder(panel: dict[str, Any], form: str) -> float:
     """How unevenly the times lie apart if they are of a form: the wrong one makes them jump."""
-    ds = instants(_offered(_probe(panel, time_format=form))["ds"])
+    source = {**panel["source"], "time_format": form}
+    ds = instants(_offered(_as_dates({**panel, "source": source}))["ds"])
     steps = np.abs(np.diff(ds[~np.isnat(ds)])).astype(np.float64)
     return float(steps.sum()) if len(steps) else 0.0
 
@@ -257,12 +264,6 @@ def _fit_dates(panel: dict[str, Any], freq: str, ids: list[str], days: np.ndarra
                 freq, better.calendar, zone, [*better.unsure, f"the dates: times are midnights in {zone}"]
             )
     return fit
-
-
-def _probe(panel: dict[str, Any], **source: str) -> dict[str, Any]:
-    """The panel with daily bars, before its frequency is known: whose stamps are never the end of a bar."""
-    known = {key: value for key, value in panel["source"].items() if key != "stamp"}
-    return {**panel, "source": {**known, **source}, "bars": {"freq": "1D"}}
 
 
 def _offered(panel: dict[str, Any]) -> pa.Table:

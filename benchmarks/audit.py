@@ -27,16 +27,17 @@ def offered_rows(series: int, bars: int) -> pa.Table:
     ds = np.tile(LAST - np.arange(bars)[::-1] * np.timedelta64(1, "D"), series)
     names = pa.array([f"S{at:05}" for at in order])
     columns = {
-        "unique_id": names.take(pa.array(np.repeat(np.arange(series), bars))),
+        "unique_id": names.take(pa.array(np.repeat(np.arange(series), bars))).dictionary_encode(),
         "ds": pa.array(ds, pa.timestamp("us", "UTC")),
         "open": close * 1.001,
         "high": close * 1.01,
         "low": close * 0.99,
         "close": close,
         "volume": random.integers(1, 1_000_000, len(close)).astype(np.float64),
-        "raw": pa.nulls(len(close), pa.string()),
     }
-    return pa.table(columns, schema=OFFERED)
+    # A source fills the other columns only for rows that it could not read.
+    empty = {field.name: pa.nulls(len(close), field.type) for field in OFFERED if field.name not in columns}
+    return pa.table({**columns, **empty}, schema=OFFERED)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -70,6 +71,7 @@ def compare(series: int, bars: int) -> None:
     panel = Panel.model_validate({"name": "bench", "source": {"uri": "nowhere.csv"}})
     calendar = panel.calendar
     rows = offered_rows(series, bars)
+    plain = rows.set_column(0, "unique_id", rows["unique_id"].cast(pa.string()))  # what sort_by knows
     good = audit_rows(rows, panel, calendar, NOW).good
     prices, volume = Bars.from_table(good, "close"), good["volume"].to_numpy()
 
@@ -79,7 +81,7 @@ def compare(series: int, bars: int) -> None:
     def of_series() -> object:
         return audit_series(prices, panel, calendar, LAST, volume)
 
-    sort = seconds(lambda: rows.sort_by([("unique_id", "ascending"), ("ds", "ascending")]))
+    sort = seconds(lambda: plain.sort_by([("unique_id", "ascending"), ("ds", "ascending")]))
     group = seconds(lambda: changes(rows))
     audited_rows, audited_series = seconds(of_rows), seconds(of_series)
     print(f"\n{series:,} series x {bars:,} bars, {len(prices):,} rows")

@@ -74,9 +74,9 @@ def second_night(panel: Panel, storage: Storage) -> float:
         assert manifest is not None, "the first night published another forecast"
         point_latest(storage, manifest)
     with clock.step("summarise"):
-        charts_worth_seeing(storage, address)
+        charts_worth_seeing(storage, manifest)
         summary_lines(storage, manifest)
-        series_rows(storage, address, manifest)
+        series_rows(storage, manifest)
     return clock.total
 
 

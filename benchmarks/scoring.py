@@ -18,6 +18,7 @@ from forecasting.prices.bars import Bars
 from forecasting.prices.schema import GOOD
 from forecasting.prices.table import PriceTable
 from forecasting.publishing.address import FORECAST, WALKS, ForecastAddress
+from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.publish import commit
 from forecasting.publishing.walk_forecasts import walk_columns, walks_file
 from forecasting.scoring.scorer import score_forecasts
@@ -42,7 +43,7 @@ def add_bars(storage: Storage, bars: int, first: int) -> None:
 
 def publish_nights(storage: Storage, nights: range) -> None:
     """Publish a forecast per night, all from the EWMA walk of the first night: its width does not matter."""
-    bars = Bars.from_table(PriceTable(storage, PANEL.name).newest(values=["close"]), "close")
+    bars = Bars.from_table(PriceTable(storage, PANEL).newest(values=["close"]), "close")
     past = bars.until(FIRST_DAY + (PAST - 1) * DAY)
     walks = walks_file(build_windows(PANEL, past, PANEL.calendar))
     table = table_from_bytes(walks)
@@ -64,7 +65,8 @@ def publish_nights(storage: Storage, nights: range) -> None:
         forecast = contract.to_bytes(contract.to_table([part], address.forecast_id), {})
         storage.put(address.path(WALKS), walks)
         storage.put(address.path(FORECAST), forecast)
-        commit(storage, address, {"origin": "live", "known_at": f"{NOW}Z", "rows": SERIES * HORIZON})
+        facts = {"origin": "live", "known_at": f"{NOW}Z", "rows": SERIES * HORIZON}
+        commit(storage, Manifest.of(address, **facts))
 
 
 def main() -> None:

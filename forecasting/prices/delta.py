@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
 from forecasting.errors import StoreError, one_line
@@ -144,7 +145,10 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | N
         StoreError: a file of the table is missing.
     """
     with missing_files_as_store_error(table):
-        rows = table.to_pyarrow_dataset().to_table(columns=schema.names, filter=condition)
+        encoded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+        options = pa.dataset.ParquetReadOptions(dictionary_columns=encoded)
+        data = table.to_pyarrow_dataset(parquet_read_options=options)
+        rows = data.to_table(columns=schema.names, filter=condition)
     return rows.cast(schema)
 
 

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from forecasting.prices.schema import VALUES
 
 _MOST_INT32 = np.iinfo(np.int32).max
+# Bars begin at whole minutes, in microseconds.
+_MINUTE = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,37 @@ def same_as_before(table: pa.Table, tolerance: float = 0.0) -> np.ndarray:
     same = np.zeros(table.num_rows, dtype=bool)
     same[1:] = True
     for name in VALUES:
-        if table[name].null_count == table.num_rows:
-            continue
-        values = table[name].to_numpy()
-        both_null = np.isnan(values[1:]) & np.isnan(values[:-1])
-        alike = values[1:] == values[:-1]
-        if tolerance:
-            least = tolerance * np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
-            with np.errstate(invalid="ignore"):  # infinities are of no size
-                alike |= np.abs(values[1:] - values[:-1]) <= np.where(np.isfinite(least), least, 0)
-        same[1:] &= alike | both_null
+        if table[name].null_count < table.num_rows:
+            values = table[name].to_numpy()
+            same[1:] &= same_values(values[1:], values[:-1], tolerance)
     return same
+
+
+def same_values(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.ndarray:
+    """(N,) bool; whether two values are the same, up to a relative difference. NaN equals NaN."""
+    alike = first == second
+    if alike.all():
+        return alike
+    with np.errstate(invalid="ignore"):  # infinities are of no size
+        least = tolerance * np.maximum(np.abs(first), np.abs(second))
+        alike |= np.abs(first - second) <= np.where(np.isfinite(least), least, 0)
+    alike |= np.isnan(first) & np.isnan(second)
+    return alike
+
+
+def bar_keys(*tables: pa.Table) -> list[np.ndarray]:
+    """(N,) int64 for each table: numbers in the order of series and `ds`, equal for the same bar."""
+    ids, times = [ranked(table["unique_id"]) for table in tables], [instants(table["ds"]) for table in tables]
+    names = pc.unique(pa.chunked_array([each.cast(pa.string()) for _, each in ids])).sort()
+    begin = min((ds.min() for ds in times if len(ds)), default=np.datetime64(0, "us"))
+    span = (
+        max((int((ds.max() - begin).astype(np.int64)) for ds in times if len(ds)), default=0) // _MINUTE + 1
+    )
+    keys = []
+    for (ranks, own), ds in zip(ids, times, strict=True):
+        place = pc.index_in(own.cast(pa.string()), names).to_numpy().astype(np.int64)
+        keys.append(place[ranks] * span + (ds - begin).astype(np.int64) // _MINUTE)
+    return keys
 
 
 def series_ranks(ids: pa.ChunkedArray) -> np.ndarray:

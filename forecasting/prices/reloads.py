@@ -70,7 +70,7 @@ def reload(past: pa.Table, good: pa.Table, readjusted: Sequence[Readjustment], p
             prices[follow] *= ratio
             for name in VALUES:
                 factors[name][follow] *= each.ratios[name]
-        if not each.split and (len(follow) or np.isfinite(ratio)):
+        if not each.split:
             findings.append(_finding(each, len(follow), panel, followed=follows))
     for place, name in enumerate(both.column_names):
         if name in VALUES:
@@ -117,7 +117,10 @@ def _finding(change: Readjustment, older: int, panel: Panel, *, followed: bool) 
     severity = Severity.INFO
     if np.isnan(ratio):
         what = f"the source changed all its {change.bars} bars up to {until}, but not by one ratio"
-        what += f": {others} stay unchanged; if they should change too, let the source offer them again"
+        if older:
+            what += f": {others} stay unchanged; if they should change too, let the source offer them again"
+        else:
+            what += ": if it computes with few digits, raise [audit].revision_tolerance"
         severity = Severity.WARNING
     else:
         what = f"the source multiplied its {change.bars} bars up to {until} by {ratio:.6g}"

@@ -23,7 +23,7 @@ from forecasting.prices.delta import (
     scan_rows,
 )
 from forecasting.prices.order import arrange, encode_ids, order_bars
-from forecasting.prices.schema import GOOD, PRICES, VALUES
+from forecasting.prices.schema import BARS, GOOD, PRICES, VALUES
 from forecasting.prices.vintages import first_rows
 from forecasting.storage import Storage
 
@@ -159,7 +159,7 @@ class PriceTable:
     def _rows(
         self, values: Sequence[str], until: np.datetime64 | None, condition: pc.Expression | None = None
     ) -> pa.Table:
-        wanted = pa.schema([field for field in PRICES if field.name not in VALUES or field.name in values])
+        wanted = pa.schema([field for field in BARS if field.name not in VALUES or field.name in values])
         if until is not None:
             by_then = pc.field("ds") <= instant_scalar(until)
             condition = by_then if condition is None else by_then & condition

@@ -178,6 +178,8 @@ def _detail(rule: Rule, panel: Panel) -> str:
         rules.OFF_CALENDAR: f"calendar {calendar.name}, which covers {calendar.begin} to {calendar.end}, "
         "has no such bar; check [bars].calendar and freq, or list days that it lacks in "
         "[bars].extra_sessions",
+        rules.IN_THE_FUTURE: f"{rules.IN_THE_FUTURE.explanation}; correct the source, or set "
+        "[source].time_zone to the zone that its times are in",
         rules.NOT_POSITIVE: 'a price is not above zero, so it has no logarithm; set transform = "diff"',
         rules.NO_TARGET: f"no {target}; map another column in [source.columns], or correct the source",
     }

@@ -13,9 +13,15 @@ UNSORTED = Rule(
 )
 DUPLICATE = Rule("P003", "duplicate bar", _REPAIR, _INFO, "two rows of the same bar with the same values")
 CONFLICT = Rule("P004", "conflicting bar", _REFUSE, _ERROR, "two rows of the same bar with different values")
-NOT_FINITE = Rule("P005", "NaN or infinity", _REFUSE, _ERROR, "a value is not a finite number")
+NOT_FINITE = Rule(
+    "P005", "NaN or infinity", _REFUSE, _ERROR, "a value is not a finite number, or beyond 1e30"
+)
 NOT_POSITIVE = Rule(
-    "P006", "zero or negative", _REFUSE, _ERROR, 'a price without a logarithm; transform = "diff" accepts it'
+    "P006",
+    "zero or negative",
+    _REFUSE,
+    _ERROR,
+    'a price has no logarithm: as the target it is refused, unless transform = "diff"; beside it dropped',
 )
 HIGH_BELOW_LOW = Rule("P007", "high below low", _REPAIR, _WARNING, "a bar's high is below its low")
 OUT_OF_RANGE = Rule(

@@ -17,6 +17,8 @@ from forecasting.prices.bars import Bars
 # panel stops updating, but not because of a currency that ended years ago.
 LIVE_SPANS = 2
 _NAMED = 3
+# A daily gap of at most this many bars may be a day that the calendar does not know to be closed.
+_STORM_DAYS = 2
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,8 @@ def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterato
             else ""
         )
         detail = f"{facts.missing[at]} bars missing, {longest} of them between {start} and {stop}{broken}"
+        if panel.bars.freq == "1D" and longest <= _STORM_DAYS:
+            detail += "; days on which the market was closed go into [bars].extra_holidays"
         yield Finding.of(rules.GAPS, bars.ids[at], int(facts.missing[at]), detail)
 
 

@@ -21,7 +21,8 @@ _MOST = 200_000
 _WEEKDAYS = 5
 # A week or month may lack its bar; of the others this share must have just one.
 _NEARLY_ALL = 0.9
-_STEPS = {7: "1W", 30: "1M"}
+_LONGEST_MONTH = np.timedelta64(36, "D")
+WIDEST = "a month"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,17 @@ class Spacing:
     step: np.timedelta64
     freq: str
     weekdays: bool
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether bars lie further apart than the widest frequency has them."""
+        return bool(self.step > _LONGEST_MONTH)
+
+    @property
+    def apart(self) -> str:
+        """The step in words."""
+        days = self.step / _DAY
+        return f"{days:g} days" if days >= 1 else f"{self.step / _MINUTE:g} minutes"
 
 
 def find_spacing(series: np.ndarray, ds: np.ndarray, least: int = _LEAST) -> Spacing | None:
@@ -75,7 +87,9 @@ def _frequency(step: np.timedelta64, steps: np.ndarray, ds: np.ndarray, series: 
         return "1D"
     for freq in ("1W", "1M"):
         months = freq == "1M"
-        typical = (steps >= (26 if months else 4) * _DAY) & (steps <= (36 if months else 10) * _DAY)
+        typical = (steps >= (26 if months else 4) * _DAY) & (
+            steps <= (_LONGEST_MONTH if months else 10 * _DAY)
+        )
         periods = period_starts(ds.astype("datetime64[D]"), freq)
         twice = (np.diff(periods) == np.timedelta64(0, "D")) & (np.diff(series) == 0)
         if typical.mean() >= _NEARLY_ALL and twice.mean() <= 1 - _NEARLY_ALL:
@@ -101,16 +115,16 @@ def spacing_findings(
     if spacing is None:
         return
     bars = panel.bars
-    if spacing.step > 1.5 * bars.step and spacing.freq not in ("", bars.freq):
-        days = spacing.step / _DAY
-        apart = f"{days:g} days" if days >= 1 else f"{spacing.step / _MINUTE:g} minutes"
-        detail = (
-            f"most bars are {apart} apart, where bars of {bars.freq} are expected; set "
-            f'[bars].freq = "{spacing.freq}" and give the panel another name'
+    if spacing.step > 1.5 * bars.step and (spacing.freq != bars.freq) and (spacing.freq or spacing.too_wide):
+        fix = (
+            f'set [bars].freq = "{spacing.freq}" and give the panel another name'
+            if spacing.freq
+            else f"that is wider than any [bars].freq: offer prices {WIDEST} or less apart"
         )
+        detail = f"most bars are {spacing.apart} apart, where bars of {bars.freq} are expected; {fix}"
         yield Finding.of(rules.SPACING, "", good.num_rows, detail)
     elif spacing.weekdays and _has_weekends(calendar, ds):
-        fits = weekday_calendars(ds)
+        fits = weekday_calendars(ds, _USUAL)
         named = f'"{fits[0]}"' if fits else 'an exchange\'s code such as "XNYS"'
         detail = (
             f"no bar lies on a Saturday or Sunday, where calendar {bars.calendar} has bars, and the "
@@ -148,6 +162,8 @@ def weekday_calendars(ds: np.ndarray, names: tuple[str, ...] = ()) -> list[str]:
     return sorted(scores, key=lambda name: scores[name])
 
 
+# Those that a finding names: to build all of them takes seconds.
+_USUAL = ("XNYS", "FX", "ECB", "XLON", "XETR", "XTKS", "XHKG")
 # Tried in this order; of equal ones the first is named.
 CANDIDATES = (
     "XNYS",
@@ -179,4 +195,12 @@ CANDIDATES = (
     "XNZE",
     "CMES",
 )
-__all__ = ["CANDIDATES", "Spacing", "calendar_zone", "find_spacing", "spacing_findings", "weekday_calendars"]
+__all__ = [
+    "CANDIDATES",
+    "WIDEST",
+    "Spacing",
+    "calendar_zone",
+    "find_spacing",
+    "spacing_findings",
+    "weekday_calendars",
+]

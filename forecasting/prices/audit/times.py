@@ -38,7 +38,10 @@ def why_unread(rows: pa.Table, panel: Panel) -> str:
     where = f" ({place})" if place else ""
     match = _PART.match(raw)
     if match is None:  # a line or a file
-        return f"{rules.UNREADABLE.explanation}; the first: {raw}"
+        return (
+            "a line has not as many values as the header (a footer?), or a file cannot be read; correct the "
+            f"source; the first: {raw}"
+        )
     name, text = match["field"], match["text"]
     if name == "unique_id":
         return f"no id{where}; correct the source, or [source].id_column"

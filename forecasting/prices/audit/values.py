@@ -19,6 +19,9 @@ MOST = 1e30
 # Adjusting prices by a factor may move them out of their range by the last bit of a float.
 _ROUNDING = 1e-9
 
+# Why a value is dropped, where the rule's explanation is about the target.
+_WHY = {rules.NOT_POSITIVE: "it is not above zero"}
+
 _Masks = dict[str, np.ndarray]
 
 
@@ -95,7 +98,9 @@ def _findings(rows: pa.Table, rule: Rule, masks: _Masks, panel: Panel) -> Iterat
         return
     some = rows.take(pa.array(np.flatnonzero(np.logical_or.reduce([*masks.values()]))))
     for unique_id, count, first in _by_series(some):
-        detail = f"{count} bars are kept without {_named(masks)}: {rule.explanation}; the first: "
+        detail = (
+            f"{count} bars are kept without {_named(masks)}: {_WHY.get(rule, rule.explanation)}; the first: "
+        )
         finding = Finding.of(rule, unique_id, count, detail + written_row(first, panel))
         yield replace(finding, action=Action.REPAIR, severity=Severity.WARNING)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.calendar import bar_calendar, calendar_zone
-from forecasting.errors import PanelError
-from forecasting.prices.audit.spacing import CANDIDATES, find_spacing
+from forecasting.errors import PanelError, SourceError
+from forecasting.prices.audit.spacing import CANDIDATES, WIDEST, find_spacing
 
 _DAY = np.timedelta64(1, "D")
 # Of the bars this share must lie on a calendar.
@@ -64,14 +64,23 @@ class Fit:
     unsure: list[str] = field(default_factory=list)
 
 
-def find_frequency(series: np.ndarray, ds: np.ndarray) -> str | None:
+def find_frequency(series: np.ndarray, ds: np.ndarray, place: str) -> str | None:
     """The frequency of bars sorted by series and time; None where they are no bars of one.
 
     Args:
         series: (N,) number of each bar's series.
         ds: (N,) datetime64[us].
+        place: where the bars are, for messages.
+
+    Raises:
+        SourceError: the bars lie further apart than any frequency has them.
     """
     spacing = find_spacing(series, ds, least=2)
+    if spacing and spacing.too_wide and not spacing.freq:
+        raise SourceError(
+            f"{place}: most prices are {spacing.apart} apart, which is wider than any [bars].freq; offer "
+            f"prices {WIDEST} or less apart"
+        )
     return spacing.freq or None if spacing else None
 
 

@@ -35,11 +35,19 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
 _ENDS = frozenset({"closetime", "endtime", "barend", "end", "timeclose"})
 _SIGNS = re.compile(r"[^a-z0-9]")
 _TIME = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{8}([T ]?\d{4,6})?|\d{9,10}(\.\d+)?|\d{12,13}|\d{15,16}|\d{18,19}"
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{4}[-/]\d{2}"
+    r"|\d{8}([T ]?\d{4,6})?|\d{9,10}(\.\d+)?|\d{12,13}|\d{15,16}|\d{18,19}"
     r"|.*\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d.*",
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
+# A time of day without a colon, which only the column's name tells from a number.
+_BARE_CLOCK = re.compile(r"\d{4}|\d{6}")
+_CLOCK_NAMES = ("time", "timeutc", "starttime")
+# What stands for no value, besides NaN and the empty cell.
+_NOTHING = frozenset(
+    {".", "-", "--", "n/a", "na", "null", "none", "#n/a", "#n/a n/a", "nd", "n.a.", "\u2013"}
+)
 _DATE_ONLY = re.compile(r"[^:]*")
 
 
@@ -75,15 +83,19 @@ def is_number(text: str) -> bool:
 
 
 def is_data(cells: Sequence[str]) -> bool:
-    """Whether a line of a file holds a time and a number, as rows of prices do."""
-    return any(map(is_time, cells)) and sum(map(is_number, cells)) > sum(map(_is_bare_time, cells))
+    """Whether a line of a file holds a time and a number, or what stands for none, as rows of prices do."""
+    if not any(map(is_time, cells)):
+        return False
+    if len(cells) > 1 and is_time(cells[0]) and all(map(_is_nothing, cells[1:])):
+        return True
+    return sum(is_number(cell) or cell.lower() in _NOTHING for cell in cells) > sum(map(_is_bare_time, cells))
 
 
 def find_roles(columns: Mapping[str, Sequence[str]]) -> Roles:
     """What each column holds, from its name and its first values as text."""
     filled = {name: [text for text in texts if text] for name, texts in columns.items()}
     times = _times(filled)
-    rest = {name: texts for name, texts in filled.items() if name not in times and name}
+    rest = {name: texts for name, texts in filled.items() if name and name not in times}
     numeric = [name for name, texts in rest.items() if texts and all(map(_is_value, texts))]
     ids = _ids({name: texts for name, texts in rest.items() if texts}, numeric)
     numeric = [name for name in numeric if name != ids]
@@ -97,7 +109,7 @@ def find_roles(columns: Mapping[str, Sequence[str]]) -> Roles:
 
 def _times(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     timed = [name for name, texts in columns.items() if texts and all(map(is_time, texts))]
-    clocks = [name for name, texts in columns.items() if texts and all(map(_CLOCK.fullmatch, texts))]
+    clocks = [name for name, texts in columns.items() if _are_clocks(name, texts)]
     named = {name: _rank(_plain(name), _TIMES) for name in timed}
     # A number may be a price too: only its name makes it a time. Text with signs is one anyhow.
     timed = [name for name in timed if named[name] is not None or not all(map(_is_bare_time, columns[name]))]
@@ -120,6 +132,20 @@ def _times(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     ):
         return best, clocks[0]
     return (best,)
+
+
+def _are_clocks(name: str, texts: Sequence[str]) -> bool:
+    """Whether a column holds times of day, and not only midnights."""
+    if not texts:
+        return False
+    if _plain(name) in _CLOCK_NAMES and len(set(texts)) > 1 and all(map(_BARE_CLOCK.fullmatch, texts)):
+        return True
+    return all(map(_CLOCK.fullmatch, texts))
+
+
+def nothing_in(texts: Sequence[str]) -> set[str]:
+    """The texts that stand for no value."""
+    return {text for text in texts if text.lower() in _NOTHING}
 
 
 def _ids(columns: Mapping[str, Sequence[str]], numeric: Sequence[str]) -> str:
@@ -170,7 +196,11 @@ def _rank(plain: str, names: Sequence[str]) -> int | None:
 
 
 def _is_value(text: str) -> bool:
-    return is_number(text) or text.lower() in ("nan", "inf", "-", "n/a", "na", "null", "#n/a", "#n/a n/a")
+    return is_number(text) or text.lower() in ("nan", "inf") or text.lower() in _NOTHING
+
+
+def _is_nothing(text: str) -> bool:
+    return not text or text.lower() in _NOTHING
 
 
 def _is_bare_time(text: str) -> bool:

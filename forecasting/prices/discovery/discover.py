@@ -26,7 +26,7 @@ from forecasting.prices.sources import SCHEMES, open_source
 from forecasting.prices.sources.documents import Document, documents_in
 from forecasting.prices.sources.lake_tables import is_delta, read_delta
 from forecasting.prices.sources.uris import fill_in, scheme_of, shown
-from forecasting.time_formats import fitting_formats
+from forecasting.time_formats import fitting_formats, has_hour
 
 _SHOWN_ROWS = 5
 # Rows that are looked at: all of most files.
@@ -74,8 +74,7 @@ def discover(uri: str, now: np.datetime64, name: str = "") -> Discovery:
         if pattern != "*":
             source["id_in_file_name"] = pattern
     panel: dict[str, Any] = {"name": name or panel_name(here), "source": source}
-    unsure = list(sample.unsure)
-    unsure += _settle_times(panel)
+    unsure = [*sample.unsure, *_settle_decimal(panel), *_settle_times(panel)]
     fit = _fit(panel)
     unsure += fit.unsure
     panel["bars"] = {"freq": fit.freq, "calendar": fit.calendar}
@@ -150,9 +149,31 @@ def _settle_times(panel: dict[str, Any]) -> list[str]:
     return guessed
 
 
+def _settle_decimal(panel: dict[str, Any]) -> list[str]:
+    """Set `decimal` where the numbers do not prove it; what was guessed."""
+    source = panel["source"]
+    try:
+        raw = _offered(_as_dates(panel))["raw"].drop_null().to_pylist()
+    except SourceError as error:
+        if "[source].decimal" not in str(error):
+            raise
+        source["decimal"] = ","
+        return ["the decimal mark: a comma was taken, so that a point separates thousands"]
+    if any(re.search(r'close="[^"]*\d,\d{3}[^"\d]*"', text) for text in raw):
+        source["decimal"] = "."
+        return ["the decimal mark: a point was taken, so that a comma separates thousands"]
+    return []
+
+
+def _as_dates(panel: dict[str, Any]) -> dict[str, Any]:
+    """The panel with daily bars, whose times are read whether they have a time of day or not."""
+    source = {key: value for key, value in panel["source"].items() if key != "stamp"}
+    return {**panel, "source": source, "bars": {"freq": "1D"}}
+
+
 def _unread_times(panel: dict[str, Any]) -> list[str]:
     """The times, as they are written, that are not read without a format."""
-    offered = _offered({**panel, "bars": {"freq": "1min"}})
+    offered = _offered(_as_dates(panel))
     raw = offered["raw"].drop_null().to_pylist()
     found = (re.match(r'ds="([^"]+)"', text) for text in raw)
     texts = [match[1] for match in found if match]
@@ -163,7 +184,7 @@ def _unread_times(panel: dict[str, Any]) -> list[str]:
 def _disorder(panel: dict[str, Any], form: str) -> float:
     """How unevenly the times lie apart if they are of a form: the wrong one makes them jump."""
     source = {**panel["source"], "time_format": form}
-    ds = instants(_offered({**panel, "source": source, "bars": {"freq": "1D"}})["ds"])
+    ds = instants(_offered(_as_dates({**panel, "source": source}))["ds"])
     steps = np.abs(np.diff(ds[~np.isnat(ds)])).astype(np.float64)
     return float(steps.sum()) if len(steps) else 0.0
 
@@ -174,16 +195,18 @@ def _fit(panel: dict[str, Any]) -> Fit:
     source = dict(panel["source"])
     is_end = source.pop("stamp", "") == "end"
     form = source.get("time_format", "")
-    if form and not any(part in form for part in ("%H", "%I")):
+    if form and not has_hour(form):
         bare["bars"] = {"freq": "1D"}
     offered = _offered({**bare, "source": source})
+    if offered["ds"].null_count == offered.num_rows:  # dates without a time of day
+        offered = _offered({**bare, "source": source, "bars": {"freq": "1D"}})
     offered = offered.filter(offered["ds"].is_valid())
     if not offered.num_rows:
         _raise_unread(panel, offered)
     ordered = offered.take(pa.array(order_bars(offered).rows))
     ds, series = instants(ordered["ds"]), ranked(ordered["unique_id"])[0]
     ids = [str(one) for one in pc.unique(ordered["unique_id"]).to_pylist()]
-    freq = find_frequency(series, ds)
+    freq = find_frequency(series, ds, shown(panel["source"]["uri"]))
     days = np.unique(ds.astype("datetime64[D]"))
     if freq is None and bool((ds == ds.astype("datetime64[D]")).all()):
         freq = "1D"
@@ -194,6 +217,8 @@ def _fit(panel: dict[str, Any]) -> Fit:
             "by hand (docs/panel.md)"
         )
     if not is_intraday(freq):
+        if bool((ds == ds.astype("datetime64[D]")).all()):
+            return fit_daily(days, ids, freq)
         return _fit_dates({**panel, "source": source}, freq, ids, days)
     zoned = ordered["zoned"]
     all_zoned = zoned.null_count == 0 and bool(pc.all(zoned).as_py())

@@ -67,6 +67,6 @@ def _stem(name: str) -> str:
     plain = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     return (
         PurePath(plain).stem
-        if PurePath(plain).suffix.lower() in (".csv", ".parquet", ".zip", ".db")
+        if PurePath(plain).suffix.lower() in (".csv", ".txt", ".tsv", ".dat", ".parquet", ".zip", ".db")
         else plain
     )

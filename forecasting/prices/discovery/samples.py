@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from forecasting.errors import SourceError
-from forecasting.prices.discovery.columns import find_roles, is_adjusted, is_data, value_of
+from forecasting.prices.discovery.columns import find_roles, is_adjusted, is_data, nothing_in, value_of
 from forecasting.prices.sources.csv_tables import (
     detect_encoding,
     refuse_other_files,
@@ -64,8 +64,12 @@ def sample_csv(document: Document) -> Sample:
         len(set(names)) < len(names) and len(filled) > 1
     ):
         return _grid(filled, found, document.name)
-    columns = {name: [row[at] for row in data if at < len(row)] for at, name in enumerate(header) if name}
-    if len(columns) < len([name for name in header if name]):
+    columns = {
+        name: [row[at] for row in data if at < len(row)]
+        for at, name in enumerate(header)
+        if name or not at  # the first column may be an index without a name
+    }
+    if len(columns) < len([name for at, name in enumerate(header) if name or not at]):
         twice = next(name for name, count in Counter(header).items() if name and count > 1)
         raise SourceError(f"{document.name} has the column {twice!r} twice; name its columns apart")
     return from_columns(columns, found, document.name)
@@ -82,6 +86,9 @@ def from_columns(columns: Mapping[str, Sequence[str]], found: dict[str, Any], na
         raise SourceError(f"{name}: no column holds dates or times (it has: {', '.join(columns)})")
     unsure: list[str] = []
     source = {**found, "time_column": roles.times[0] if len(roles.times) == 1 else list(roles.times)}
+    nothing = set().union(*(nothing_in(columns[name]) for name in (*roles.values.values(), *roles.series)))
+    if nothing:
+        source["na_values"] = sorted(nothing)
     if "close" not in roles.values and not roles.ids and len(roles.series) > 1:
         return Sample({**source, "layout": "wide"}, unsure)
     values = dict(roles.values)

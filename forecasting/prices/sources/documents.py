@@ -62,8 +62,8 @@ class Document:
 
     @property
     def is_csv(self) -> bool:
-        """Whether the document is CSV; otherwise it is Parquet."""
-        return _unpacked(self.file_name).lower().endswith(".csv")
+        """Whether the document is CSV, or a table as text under another name; otherwise it is Parquet."""
+        return not _unpacked(self.file_name).lower().endswith(".parquet")
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:

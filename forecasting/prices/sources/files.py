@@ -16,6 +16,10 @@ from forecasting.prices.sources.lake_tables import is_delta, read_delta, refuse_
 from forecasting.prices.sources.layouts import Origin, to_offered
 from forecasting.prices.sources.reading import read_files
 
+# Endings of tables as text, read as CSV where the panel names the file itself; in a folder they may be
+# anything.
+_TEXTS = (".txt", ".tsv", ".tab", ".dat", ".asc", ".prn")
+
 
 class FileSource:
     """The files at the panel's URI, in the order of their names. All files are read every time."""
@@ -53,7 +57,7 @@ def _local_path(uri: str) -> Path:
 
 def _find(path: Path) -> list[Path]:
     if path.is_file():
-        if not holds_prices(path.name):
+        if not holds_prices(path.name) and path.suffix.lower() not in _TEXTS:
             raise SourceError(f"{path} is not a {KINDS} file{_advice(path)}; check [source].uri in the panel")
         return [path]
     if path.is_dir():
@@ -76,6 +80,4 @@ def _find(path: Path) -> list[Path]:
 def _advice(path: Path) -> str:
     if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
         return " but a workbook: save its sheet as CSV"
-    if path.suffix.lower() in (".txt", ".tsv", ".dat"):
-        return ": where it holds a table as text, name it .csv"
     return ""

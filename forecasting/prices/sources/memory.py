@@ -65,7 +65,7 @@ def _reader(panel: Panel) -> str:
             "source": True,
             "bars": True,
             "forecast": {"transform", "target"},
-            "audit": {"adjust_splits", "split_scales"},
+            "audit": {"adjust_splits", "split_scales", "revision_tolerance"},
         },
         exclude={"source": {"overlap_days", "max_megabytes", "time_limit_minutes"}},
     )

@@ -25,12 +25,14 @@ _GROUPED_POINT = re.compile(
 _GROUPED_COMMA = re.compile(r"\d{1,3}(?:(?P<mark>[.' ])\d{3})(?:(?P=mark)\d{3})*(?:,\d*)?")
 _BARE_POINT = re.compile(r"\d+\.?\d*|\.\d+")
 _BARE_COMMA = re.compile(r"\d+,?\d*|,\d+")
+_WITH_EXPONENT = re.compile(r"-?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 # One comma before three digits: thousands, or a decimal comma with three decimals.
 _AMBIGUOUS = re.compile(r"\d{1,3},\d{3}")
 
 # What proves a decimal mark, one number at a time.
 _PROVES_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d{1,2}|\d{4,})|\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,})")
 _PROVES_COMMA = re.compile(r"[+-]?(?:\d*,(?:\d{1,2}|\d{4,})|\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,})")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[ '](?=\d{3})")
 _THREE_DECIMALS = re.compile(r"[+-]?\d{1,3}\.\d{3}")
 
 
@@ -82,6 +84,8 @@ def parse_number(text: str, decimal: str) -> float | None:
     text = text.translate(_SPACES).strip()
     if text.startswith("(") and text.endswith(")"):
         text = f"-{text[1:-1]}"
+    if decimal != "," and _WITH_EXPONENT.fullmatch(text):
+        return float(text)
     match = _WRITTEN.fullmatch(text)
     if match is None:
         return None
@@ -100,11 +104,15 @@ def parse_number(text: str, decimal: str) -> float | None:
 def decimal_mark(texts: list[str]) -> str:
     """The decimal mark that numbers prove: "." or ","; "" where they prove none, "?" where they prove both.
 
-    Three digits after a mark prove nothing, unless there are two such marks.
+    Three digits after a mark prove nothing, unless there are two such marks. Spaces and apostrophes between
+    digits separate thousands and prove nothing.
 
     >>> decimal_mark(["38.000", "-0,3"]), decimal_mark(["1,250"]), decimal_mark(["1.55", "2,5"])
     (',', '', '?')
+    >>> decimal_mark(["9 920,50"]), decimal_mark(["9'920.50"])
+    (',', '.')
     """
+    texts = [_BETWEEN_DIGITS.sub("", text.translate(_SPACES)) for text in texts]
     point, comma = (any(map(proof.fullmatch, texts)) for proof in (_PROVES_POINT, _PROVES_COMMA))
     return "?" if point and comma else "." if point else "," if comma else ""
 

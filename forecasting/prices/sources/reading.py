@@ -52,7 +52,7 @@ def read_files(
                 failures.append(str(error))
                 continue
             if len(documents) > 1:
-                series.add(documents)
+                series.open_archive(file.name, documents)
             for document in documents:
                 origin = _origin(document, series, panel)
                 try:

@@ -29,8 +29,9 @@ class SeriesNames:
         self._paths = [PurePath(path) for path in paths]
         self._by_folder: bool | None = None
 
-    def add(self, documents: Iterable[Document]) -> None:
-        """Add the documents of an archive."""
+    def open_archive(self, name: str, documents: Iterable[Document]) -> None:
+        """Take the documents of an archive instead of the archive."""
+        self._paths = [path for path in self._paths if path != PurePath(name)]
         self._paths += [PurePath(document.name) for document in documents]
         self._by_folder = None
 

@@ -21,6 +21,8 @@ _CLOCK = r"[tT ].*$"
 _TIME_WITH_OFFSET = r"\d[tT ]\d.*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 _UTC_NAME = r"\s*(?:UTC|GMT|utc|gmt)$"
 _UTC_LETTERS = r"\s*(?:UTC|GMT|Z|utc|gmt|z)$"
+# A colon between digits, or a time of day without one at the end; a Unix number has one too.
+_HAS_CLOCK = r"\d:\d{2}|\d[T ]\d{4,6}|^\s*\d{9,}"
 _NUMBER = re.compile(r"\d{8,19}(?:\.\d*)?")
 # Unix time in seconds, milliseconds, microseconds and nanoseconds: from 1973 to 5138, none overlaps another.
 _UNITS = ((1e8, 1), (1e11, 10**3), (1e14, 10**6), (1e17, 10**9))
@@ -94,7 +96,9 @@ def read_times(columns: Sequence[pa.ChunkedArray], panel: Panel, name: str) -> T
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     moments = _moments(encoded.dictionary, panel, name)
-    if panel.bars.intraday:
+    if panel.bars.intraday and _are_dates(encoded.dictionary):
+        ds, zoned, note = _no_times(len(moments.utc)), pa.nulls(len(encoded), pa.bool_()), ""
+    elif panel.bars.intraday:
         ds, zoned = _intraday(moments, panel), pa.array(moments.zoned).take(encoded.indices)
         note = moments.note
     else:
@@ -106,9 +110,17 @@ def read_times(columns: Sequence[pa.ChunkedArray], panel: Panel, name: str) -> T
     return Times(pa.chunked_array([instants]), pa.chunked_array([zoned]), note)
 
 
-def has_clock(texts: Sequence[str]) -> bool:
-    """Whether any of the texts holds a time of day: two digits, a colon, and two more, or six at the end."""
-    return any(re.search(r"\d:\d{2}|[T ]\d{6}$|[T ]\d{4}$|^\d{9,}", text) for text in texts)
+def _are_dates(values: pa.Array) -> bool:
+    """Whether several distinct times are all dates without a time of day: no bars of a part of a day."""
+    if len(values) < 2 or not (is_text(values.type) or pa.types.is_date(values.type)):  # noqa: PLR2004
+        return False
+    if pa.types.is_date(values.type):
+        return True
+    return not pc.any(pc.match_substring_regex(values.cast(pa.string()), _HAS_CLOCK)).as_py()
+
+
+def _no_times(count: int) -> np.ndarray:
+    return np.full(count, np.datetime64("NaT", "us"))
 
 
 def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
@@ -158,7 +170,7 @@ def _from_numbers(numbers: np.ndarray) -> _Moments:
         texts = pd.Series(np.where(is_date, numbers, 0).astype(np.int64).astype(str))
         dates = pd.to_datetime(texts, format="%Y%m%d", errors="coerce").to_numpy("datetime64[us]")
         return _Moments(dates, dates, np.zeros(len(dates), dtype=bool))
-    times = np.full(len(numbers), np.datetime64("NaT", "us"))
+    times = _no_times(len(numbers))
     for least, per_second in _UNITS:
         here = (numbers >= least) & (numbers < least * 1e3)
         times[here] = (numbers[here] / per_second * 1e6).round().astype("datetime64[us]")

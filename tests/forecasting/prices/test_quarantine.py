@@ -58,6 +58,8 @@ def test_a_row_refused_for_another_reason_is_another_one(storage: Storage) -> No
     assert [quarantine.add(refused(NAN | {"code": code}), NOON) for code in ("P005", "P009")] == [1, 1]
 
 
+# Without one good row the ingest stops.
+GOOD = "good,2019-01-01,1"
 BATCH = st.lists(
     st.tuples(
         st.sampled_from("AB"),
@@ -76,9 +78,11 @@ def test_each_row_offered_is_in_one_of_the_tables_or_counted(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         panel, storage = make_panel({"uri": f"{folder}/prices.csv"}), Storage(f"{folder}/store")
-        Path(folder, "prices.csv").write_text("\n".join(["unique_id,ds,close", *map(",".join, batch)]) + "\n")
+        Path(folder, "prices.csv").write_text(
+            "\n".join(["unique_id,ds,close", GOOD, *map(",".join, batch)]) + "\n"
+        )
         for _ in range(2):
             report = ingest(panel, storage, NOON)
             stored = deltalake.DeltaTable(storage.table_uri("prices/tiny")).count()
             refused_rows = Quarantine(storage, "tiny").rows().num_rows
-            assert stored + refused_rows + report.repaired + report.pending == len(batch)
+            assert stored + refused_rows + report.repaired + report.pending == len(batch) + 1

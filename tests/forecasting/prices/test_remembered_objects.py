@@ -108,15 +108,15 @@ def test_rows_that_only_a_part_could_tell_to_be_refused_are_counted_once(bucket:
 
 
 def test_a_conflict_is_not_settled_by_the_object_that_changes_next(bucket: Bucket) -> None:
-    bucket.put(a=bars("X,2020-01-01,1"), b=bars("X,2020-01-01,2"))
+    bucket.put(a=bars("X,2019-12-31,9", "X,2020-01-01,1"), b=bars("X,2020-01-01,2"))
     assert codes(bucket.ingest()) == ["P004"]
     bucket.put(b=bars("X,2020-01-01,2", "X,2020-01-02,2"))
     report = bucket.ingest()
     assert (codes(report), report.quarantined, report.newly_quarantined) == (["P004"], 2, 0)
-    assert bucket.closes() == [2]
+    assert bucket.closes() == [9, 2]
     bucket.put(a=bars("X,2020-01-01,2"))
     assert codes(bucket.ingest()) == ["P003"]
-    assert bucket.closes() == [2, 2]
+    assert bucket.closes() == [9, 2, 2]
 
 
 def test_findings_stand_while_the_objects_do(bucket: Bucket) -> None:

@@ -166,7 +166,9 @@ def test_a_past_that_hardly_moved_may_as_well_be_shifted(feed: Feed) -> None:
 def test_a_whole_past_that_was_shifted_is_only_revised(feed: Feed) -> None:
     feed.ingest(slice(0, 20), A={"close": PRICES})
     report = feed.ingest(slice(0, 20), A={"close": PRICES + 3})
-    assert (report.revised, report.findings) == (20, ())
+    (finding,) = report.findings
+    assert (report.revised, finding.code, finding.rows) == (20, "P109", 20)
+    assert "changed all its 20 bars up to 2020-03-20, but not by one ratio" in finding.detail
 
 
 def test_a_past_that_was_multiplied_to_more_decimals(feed: Feed) -> None:

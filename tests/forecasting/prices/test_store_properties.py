@@ -69,8 +69,9 @@ class SlowStore:
         """What a file offers: the bars on which it agrees with itself."""
         said: dict[Bar, set[Value]] = defaultdict(set)
         for name, day, close, volume in rows:
-            if day in GOOD_DATES and close not in ("-1", "nan", "x") and volume != "-5.0":
-                said[name, day].add((float(close), float(volume) if volume else None))
+            if day in GOOD_DATES and close not in ("-1", "nan", "x"):
+                known = volume not in ("", "-5.0")  # a volume below zero is dropped
+                said[name, day].add((float(close), float(volume) if known else None))
         return {bar: values.pop() for bar, values in said.items() if len(values) == 1}
 
     def reloaded(self, offered: dict[Bar, Value]) -> dict[Bar, Value]:
@@ -245,7 +246,8 @@ def test_every_read_is_the_obvious_answer_after_any_steps(
                 continue
             rows, minutes = step
             now = NOW + np.timedelta64(minutes, "m")
-            if not case.slow.offered(rows) and not case.slow.newest():
+            all_pending = all(day == "2020-03-20" for _, day, _, _ in rows)
+            if not case.slow.offered(rows) and not case.slow.newest() and not all_pending:
                 with pytest.raises(AuditError, match="P207 all rows refused"):
                     case.take(rows, now)
                 continue

@@ -111,7 +111,10 @@ def test_a_context_may_hold_a_short_gap(audit: Audit) -> None:
     audited = audit(WHOLE | {"A": moving([*range(4), *range(6, 10), *range(11, 20)])})
     assert "A" in audited.forecast
     assert codes(audited) == [("P105", "A", 3)]
-    assert audited.findings[0].detail == "3 bars missing, 2 of them between 2020-01-04 and 2020-01-07"
+    assert audited.findings[0].detail == (
+        "3 bars missing, 2 of them between 2020-01-04 and 2020-01-07; days on which the market was closed go "
+        "into [bars].extra_holidays"
+    )
 
 
 def test_gaps_are_counted_in_bars_of_the_calendar(make_panel: Callable[..., Panel]) -> None:
@@ -137,7 +140,7 @@ def test_a_series_that_begins_later_is_not_there(audit: Audit) -> None:
 
 
 def test_the_panel_stops_when_most_live_series_would_be_left_out(audit: Audit) -> None:
-    flat = dict.fromkeys(range(20), 7.0)
+    flat = moving(range(10)) | dict.fromkeys(range(10, 20), 7.0)
     with pytest.raises(AuditError, match=r"P201 .*3 of 5 live series .*\(3 P104 flat: A, B, C\)") as raised:
         audit(WHOLE | {"A": flat, "B": flat, "C": flat})
     assert "\n" not in str(raised.value)
@@ -149,8 +152,20 @@ def test_the_panel_stops_when_most_live_series_would_be_left_out(audit: Audit) -
     ]
 
 
+def test_series_that_have_never_moved_are_left_out_and_stop_no_panel(audit: Audit) -> None:
+    pegs = {name: dict.fromkeys(range(14, 20), 1.0) for name in "ABCDE"}
+    audited = audit(WHOLE | pegs)
+    assert (audited.forecast, sorted(audited.left_out)) == (("W", "X"), list("ABCDE"))
+    assert "has not moved yet" in audited.left_out["A"]
+
+
+def test_where_nothing_has_moved_there_is_nothing_to_forecast(audit: Audit) -> None:
+    with pytest.raises(AuditError, match="P201"):
+        audit({"A": dict.fromkeys(range(20), 1.0)})
+
+
 def test_half_of_them_is_not_most(audit: Audit) -> None:
-    flat = dict.fromkeys(range(20), 7.0)
+    flat = moving(range(10)) | dict.fromkeys(range(10, 20), 7.0)
     assert audit(WHOLE | {"A": flat, "B": flat}).forecast == ("W", "X")
 
 

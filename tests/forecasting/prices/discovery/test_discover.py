@@ -92,12 +92,62 @@ def test_a_vendors_daily_file_becomes_its_closes(tmp_path: Path, read: Read, nam
     assert series.lower() in ("acme", "index")
 
 
+MORE = {
+    "ACME.US.txt": daily(
+        "%Y%m%d", "ACME,D,{d},000000,{c},{c},{c},{c},{v},0",
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>",
+    ),
+    "rates.csv": daily("%Y-%m-%d", "{d},{c}", "DATE,DEXUSEU").replace(f",{price(9)}\n", ",.\n"),
+    "yahoo.csv": daily("%Y-%m-%d", "{d},9,{c}", "Date,Close,Adj Close").replace(
+        f",9,{price(9)}\n", ",null,null\n"
+    ),
+    "frame.csv": daily("%Y-%m-%d %H:%M:%S", "{d},{c},{v}", ",Close,Volume"),
+    "months.csv": daily("%d %b %Y", "{d},{c}", "Day,Price"),
+    "boerse.csv": daily("%d.%m.%Y", "{d};{c}", "Datum;Schluss"),
+    "footer.csv": daily("%m/%d/%Y", "ACME,{d},{c},+0.1%", "Symbol,Time,Last,%Chg")
+    + '"Downloaded from a vendor"\n',
+    "pairs.csv": daily("%m/%d/%Y,12:00 AM", "{d},{c}", "Date,Time,Close"),
+    "halted.csv": daily("%Y-%m-%d", "{d},{c}", "Date,Close").replace(f",{price(0)}\n", ",.\n", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_other_shapes_of_daily_files_are_read_too(tmp_path: Path, read: Read, name: str) -> None:
+    (tmp_path / name).write_text(MORE[name], encoding="utf-8")
+    ((_, closes),) = read(name).items()
+    assert set(closes) <= {price(at) for at in range(len(DAYS))}
+    missing = 200 - len(closes)
+    assert missing == MORE[name].count(",.\n") + MORE[name].count(",null,null\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "decimal", "close"),
+    [("{d};38.{n}", ",", 38_100.0), ('{d},"38,{n}"', ".", 38_100.0)],
+    ids=["points", "commas"],
+)
+def test_a_mark_that_nothing_proves_is_a_guess_that_is_said(
+    tmp_path: Path, rows: str, decimal: str, close: float
+) -> None:
+    header = "Date;Close" if ";" in rows else "Date,Close"
+    text = [rows.format(d=f"{day:%Y-%m-%d}", n=100 + at) for at, day in enumerate(DATES)]
+    (tmp_path / "x.csv").write_text(lines(header, text))
+    found = discover(str(tmp_path / "x.csv"), NOW)
+    assert (found.panel["source"]["decimal"], found.rows["close"][0].as_py()) == (decimal, close)
+    assert any(guess.startswith("the decimal mark: ") for guess in found.unsure)
+
+
 def test_thousands_points_are_never_decimals(tmp_path: Path, read: Read) -> None:
     rows = [f"{day:%d.%m.%Y};{38_000 + 15 * at:,};-0,{at % 10}" for at, day in enumerate(DATES)]
     (tmp_path / "nikkei.csv").write_text(
         lines("Datum;Schluss;Veränderung", [r.replace(",", ".", 1) for r in rows])
     )
     assert read("nikkei.csv") == {"nikkei": [38_000.0 + 15 * at for at in range(len(DAYS))]}
+
+
+def test_spaces_separate_thousands_before_a_decimal_comma(tmp_path: Path, read: Read) -> None:
+    rows = [f"{day:%d/%m/%Y};38\u202f{100 + at},50" for at, day in enumerate(DATES)]
+    (tmp_path / "cac.csv").write_text(lines("Date;Dernier", rows), encoding="utf-8")
+    assert read("cac.csv") == {"cac": [38_100.5 + at for at in range(len(DAYS))]}
 
 
 def test_unix_seconds_and_a_pair_of_columns_are_times(tmp_path: Path, read: Read) -> None:
@@ -197,13 +247,31 @@ def test_the_calendar_and_frequency_that_fit(tmp_path: Path, calendar: str, freq
     assert (bars["calendar"], bars["freq"]) == (calendar, freq)
 
 
-@pytest.mark.parametrize(("freq", "step"), [("1W", "W-FRI"), ("1M", "ME")])
-def test_weekly_and_monthly_bars_are_found(tmp_path: Path, read: Read, freq: str, step: str) -> None:
+@pytest.mark.parametrize(
+    ("freq", "step", "form"), [("1W", "W-FRI", "%Y-%m-%d"), ("1M", "ME", "%Y-%m-%d"), ("1M", "ME", "%Y-%m")]
+)
+def test_weekly_and_monthly_bars_are_found(
+    tmp_path: Path, read: Read, freq: str, step: str, form: str
+) -> None:
     days = pd.date_range("2020-01-03", "2026-10-31", freq=step)
-    rows = [f"A,{day:%Y-%m-%d},{price(at)}" for at, day in enumerate(days)]
+    rows = [f"A,{day.strftime(form)},{price(at)}" for at, day in enumerate(days)]
     (tmp_path / "x.csv").write_text(lines("unique_id,ds,close", rows))
     assert discover(str(tmp_path / "x.csv"), NOW).panel["bars"]["freq"] == freq
     assert read("x.csv") == {"A": [price(at) for at in range(len(days))]}
+
+
+def test_bars_wider_than_a_month_are_refused(tmp_path: Path) -> None:
+    days = pd.date_range("2010-01-01", "2026-09-30", freq="QE")
+    (tmp_path / "x.csv").write_text(
+        lines("ds,close", [f"{day:%Y-%m-%d},{price(at)}" for at, day in enumerate(days)])
+    )
+    with pytest.raises(SourceError, match=r"x\.csv: most prices are 92 days apart, which is wider than"):
+        discover(str(tmp_path / "x.csv"), NOW)
+
+
+def test_prices_with_an_exponent_are_prices(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "x.csv").write_text(daily("%Y-%m-%d", "{d},{c}e-09", "ds,close"))
+    assert read("x.csv") == {"x": [float(f"{price(at)}e-09") for at in range(len(DAYS))]}
 
 
 def test_an_ambiguous_date_is_a_guess_that_is_said(tmp_path: Path) -> None:

@@ -213,7 +213,9 @@ def test_a_year_out_of_range_is_not_read_and_stops_nothing(kind: pa.DataType, pa
     integer = pa.int32() if kind == pa.date32() else pa.int64()
     far = np.iinfo("i4" if kind == pa.date32() else "i8").max
     values = pa.chunked_array([pa.array([0, far, -far], integer).cast(kind)])
-    assert read(values, panel).to_pylist() == [datetime(1970, 1, 1, tzinfo=UTC), None, None]
+    # Several dates are no times of bars within a day.
+    known = None if pa.types.is_date(kind) and panel is HOURLY else datetime(1970, 1, 1, tzinfo=UTC)
+    assert read(values, panel).to_pylist() == [known, None, None]
 
 
 def test_nanoseconds_are_cut_and_stop_nothing() -> None:

@@ -137,6 +137,22 @@ def test_an_interrupt_is_one_line_and_exit_130(
     assert capsys.readouterr().err == "nightcast: interrupted; run the same command again to go on\n"
 
 
+def test_a_reader_that_stops_reading_is_no_error(tiny_panel: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    ended = subprocess.run(
+        [NIGHTCAST, "audit", tiny_panel, "--store", tmp_path / "store"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (cli.BROKEN_PIPE, b"")
+
+
 def test_what_nobody_expected_is_one_line_too_and_keeps_its_traceback(
     tiny_panel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from forecasting.calendar import BarCalendar, bar_calendar, calendar_zone, period_starts
+from forecasting.calendar import BarCalendar, bar_calendar, period_starts
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
@@ -65,12 +65,12 @@ def find_spacing(series: np.ndarray, ds: np.ndarray, least: int = _LEAST) -> Spa
         return None
     found, counts = np.unique(steps, return_counts=True)
     step = found[counts.argmax()]
-    on_weekdays = np.bincount((period_weekday(ds)), minlength=7)
+    on_weekdays = np.bincount(_weekday(ds), minlength=7)
     weekdays = bool(on_weekdays[_WEEKDAYS:].sum() == 0 and (on_weekdays[:_WEEKDAYS] > 0).all())
     return Spacing(step, _frequency(step, steps, ds, series), weekdays)
 
 
-def period_weekday(ds: np.ndarray) -> np.ndarray:
+def _weekday(ds: np.ndarray) -> np.ndarray:
     """(N,) day of the week of each time, Monday 0."""
     days = ds.astype("datetime64[D]")
     weekday: np.ndarray = (days - period_starts(days, "1W")).astype(np.int64)
@@ -136,7 +136,7 @@ def spacing_findings(
 
 def _has_weekends(calendar: BarCalendar, ds: np.ndarray) -> bool:
     days = np.arange(ds.min().astype("datetime64[D]"), ds.max().astype("datetime64[D]") + 1)
-    weekend = days[period_weekday(days) >= _WEEKDAYS]
+    weekend = days[_weekday(days) >= _WEEKDAYS]
     return bool(len(weekend)) and bool(calendar.contains(weekend).mean() > _NEARLY_ALL)
 
 
@@ -195,12 +195,3 @@ CANDIDATES = (
     "XNZE",
     "CMES",
 )
-__all__ = [
-    "CANDIDATES",
-    "WIDEST",
-    "Spacing",
-    "calendar_zone",
-    "find_spacing",
-    "spacing_findings",
-    "weekday_calendars",
-]

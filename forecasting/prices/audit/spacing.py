@@ -21,6 +21,8 @@ _MOST = 200_000
 _WEEKDAYS = 5
 # A week or month may lack its bar; of the others this share must have just one.
 _NEARLY_ALL = 0.9
+# Of the days this share may be no sessions of a calendar that a finding names.
+_MOST_OFF = 0.005
 _LONGEST_MONTH = np.timedelta64(36, "D")
 WIDEST = "a month"
 
@@ -140,7 +142,7 @@ def _has_weekends(calendar: BarCalendar, ds: np.ndarray) -> bool:
     return bool(len(weekend)) and bool(calendar.contains(weekend).mean() > _NEARLY_ALL)
 
 
-def weekday_calendars(ds: np.ndarray, names: tuple[str, ...] = ()) -> list[str]:
+def weekday_calendars(ds: np.ndarray, names: tuple[str, ...]) -> list[str]:
     """The calendars that have nearly all of these days and few others, the best first.
 
     Args:
@@ -148,18 +150,28 @@ def weekday_calendars(ds: np.ndarray, names: tuple[str, ...] = ()) -> list[str]:
         names: which calendars to try.
     """
     days = np.unique(ds.astype("datetime64[D]"))
-    scores = {}
-    for name in names or CANDIDATES:
-        calendar = bar_calendar(name, "1D")
-        within = (days >= calendar.begin) & (days <= calendar.end)
-        if not within.all():
-            continue
-        sessions = calendar.bars(days[0], days[-1]).astype("datetime64[D]")
-        both = len(np.intersect1d(days, sessions))
-        off, missing = len(days) - both, len(sessions) - both
-        if off <= 0.005 * len(days):
-            scores[name] = 2 * off + missing
-    return sorted(scores, key=lambda name: scores[name])
+    misfits = {name: calendar_misfit(name, days, _MOST_OFF) for name in names}
+    fitting = {name: misfit for name, misfit in misfits.items() if misfit is not None}
+    return sorted(fitting, key=fitting.__getitem__)
+
+
+def calendar_misfit(name: str, days: np.ndarray, most_off: float) -> int | None:
+    """How badly a calendar fits days: twice the days that it lacks, and the sessions that no day has.
+
+    None where it does not cover the days, or lacks too many of them.
+
+    Args:
+        name: of the calendar.
+        days: (N,) datetime64[D], sorted and distinct.
+        most_off: the share of the days that the calendar may lack.
+    """
+    calendar = bar_calendar(name, "1D")
+    if days[0] < calendar.begin or days[-1] > calendar.end:
+        return None
+    sessions = calendar.bars(days[0], days[-1]).astype("datetime64[D]")
+    both = len(np.intersect1d(days, sessions))
+    off = len(days) - both
+    return None if off > most_off * len(days) else 2 * off + len(sessions) - both
 
 
 # Those that a finding names: to build all of them takes seconds.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from forecasting.calendar import bar_calendar, calendar_zone
 from forecasting.errors import PanelError, SourceError
-from forecasting.prices.audit.spacing import CANDIDATES, WIDEST, find_spacing
+from forecasting.prices.audit.spacing import CANDIDATES, WIDEST, calendar_misfit, find_spacing
 
 _DAY = np.timedelta64(1, "D")
 # Of the bars this share must lie on a calendar.
@@ -96,7 +96,7 @@ def fit_daily(days: np.ndarray, ids: list[str], freq: str) -> Fit:
         return Fit(freq, "24/7", unsure=[f'the calendar: {freq} bars fit any; "24/7" was taken'])
     known: dict[str, int] = {}
     for name in _ordered(ids):
-        score = _daily_misfit(name, days)
+        score = calendar_misfit(name, days, 1 - _FITS)
         if score is not None:
             known[name] = score
         if score == 0 and len(days) >= _MANY_DAYS:  # to build them all takes seconds
@@ -145,17 +145,6 @@ def _ordered(ids: list[str]) -> list[str]:
     elif any(coin in one for one in plain for coin in _COINS):
         hints = ["24/7"]
     return [*hints, *(name for name in CANDIDATES if name not in hints)]
-
-
-def _daily_misfit(name: str, days: np.ndarray) -> int | None:
-    """How many days a calendar lacks, twice, and has too many; None where it does not fit."""
-    calendar = bar_calendar(name, "1D")
-    if days[0] < calendar.begin or days[-1] > calendar.end:
-        return None
-    sessions = calendar.bars(days[0], days[-1]).astype("datetime64[D]")
-    both = len(np.intersect1d(days, sessions))
-    off = len(days) - both
-    return None if off > (1 - _FITS) * len(days) else 2 * off + len(sessions) - both
 
 
 def _coverage(name: str, freq: str, stamps: np.ndarray, zone: str) -> float:

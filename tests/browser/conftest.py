@@ -36,6 +36,14 @@ class Night:
     store: Path
     environment: dict[str, str]
 
+    def run(self, *words: str) -> None:
+        """Run the tiny panel; where its forecast is published already, that changes nothing."""
+        command = [str(_BIN / "nightcast"), "run", "tiny.toml", *words]
+        folder = self.store.parent
+        subprocess.run(
+            command, cwd=folder, env=self.environment, check=True, capture_output=True, timeout=240
+        )
+
     def first(self, kind: str, match: dict[str, Any]) -> dict[str, Any]:
         """The first record of a kind that the server has with those values."""
         return next(record for record in self.records(kind) if match.items() <= record.items())
@@ -57,9 +65,8 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(
-    scope="module"
-)  # Playwright runs an event loop all the while, which Prefect elsewhere must not find
+# Playwright runs an event loop all the while, which Prefect elsewhere must not find.
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *_OFFLINE])
@@ -81,9 +88,9 @@ def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     (folder / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
     with prefect_server(folder) as server:
         environment = {**os.environ, **server.environment}
-        run = [str(_BIN / "nightcast"), "run", "tiny.toml"]
-        subprocess.run(run, cwd=folder, env=environment, check=True, capture_output=True, timeout=240)
-        yield Night(server.address, folder / "store", environment)
+        found = Night(server.address, folder / "store", environment)
+        found.run()
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ class Form:
         page.get_by_role("button", name="Run", exact=True).click(timeout=WAIT)
         page.get_by_text("Custom run").click()
         expect(page.get_by_text("Validate parameters")).to_be_visible(timeout=WAIT)
+        # The buttons are there before the fields; a form submitted in between is lost.
+        expect(page.locator(".schema-form-property__label").first).to_be_visible(timeout=WAIT)
 
     def field(self, title: str) -> Locator:
         """The field of that title: its help text, and what it is filled with."""
@@ -141,6 +143,7 @@ def test_a_backtest(served: Night, page: Page) -> None:
 
 
 def test_past_forecasts_are_scored(served: Night, page: Page) -> None:
+    served.run("--as-of", "2026-10-20")
     run = Form(page, served, "score").run()
     open_artifact(page, served, run, "scores-tiny")
     assert min(pixels(page)) > 300

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number
 from forecasting.models.baselines import EwmaWalk, RandomWalk
-from forecasting.quantiles import COLUMNS, MEDIAN
+from forecasting.quantiles import HIGH_80, LOW_80, MEDIAN
 from forecasting.reports.drawing import (
     BLUE,
     DASHES,
@@ -38,7 +38,6 @@ SMALL = (590, 400)  # pixels of a window's chart
 
 _LEFT = 0.015
 _COLORS = {EwmaWalk.name: BLUE, RandomWalk.name: GREY}
-_LOW_80, _HIGH_80 = COLUMNS.index("q10"), COLUMNS.index("q90")
 
 
 @dataclass(frozen=True)
@@ -141,11 +140,11 @@ def draw_window(window: WindowChart) -> bytes:
     ds = np.concatenate([[window.cutoff], window.ds])
     steps = np.arange(len(ds))
     draw_fan(axes, 0, window.y_cutoff, window.quantiles)
-    for quantile in (_LOW_80, _HIGH_80):
+    for quantile in (LOW_80, HIGH_80):
         edge = np.concatenate([[window.y_cutoff], window.walk[:, quantile]])
         axes.plot(steps, edge, color=GREY, linewidth=1.5, linestyle=DASHES)
     axes.plot(steps, np.concatenate([[window.y_cutoff], window.y]), color=BLUE, linewidth=2)
-    prices = (window.y, window.quantiles.ravel(), window.walk[:, [_LOW_80, _HIGH_80]].ravel())
+    prices = (window.y, window.quantiles.ravel(), window.walk[:, [LOW_80, HIGH_80]].ravel())
     frame(axes, (0, len(ds) - 1), np.concatenate(prices))
     axes.set_xticks(*mark_times(ds, daily=window.daily, at_most=5))
     median = window.quantiles[-1, MEDIAN]

@@ -19,7 +19,7 @@ from forecasting.formats import (
     format_price,
     price_size,
 )
-from forecasting.quantiles import MEDIAN
+from forecasting.quantiles import HIGH_80, LOW_80, MEDIAN
 from forecasting.reports.drawing import (
     BLUE,
     DASHES,
@@ -44,7 +44,6 @@ RECENT_BARS = 250  # drawn before a forecast of 72 steps; fewer before a shorter
 _INCHES = (12.0, 5.0)
 _LOSS_INCHES = (9.0, 4.0)
 
-_LOW_80, _HIGH_80 = 1, 9  # positions among the eleven quantiles
 _ID_SHORT, _ID_LONGEST = 10, 24  # letters of an id that fit in the large font, and in the small one
 _LEFT, _MIDDLE = 0.015, 0.63  # where the text of the two panels begins, as a share of the width
 
@@ -107,7 +106,7 @@ class SeriesChart:
     @property
     def price_size(self) -> float:
         """The magnitude that decides how many decimals the prices have."""
-        return price_size(self.y_cutoff, self.quantiles[-1][_LOW_80], self.quantiles[-1][_HIGH_80])
+        return price_size(self.y_cutoff, self.quantiles[-1][LOW_80], self.quantiles[-1][HIGH_80])
 
     @property
     def daily(self) -> bool:
@@ -176,14 +175,14 @@ def _draw_forecast(axes: Axes, chart: SeriesChart) -> None:
     axes.plot(now, chart.y_cutoff, "o", color=BLUE, markersize=6)
     frame(axes, (0, len(ds) - 1), np.concatenate([y, chart.quantiles.ravel()]))
     axes.set_xticks(*mark_times(ds, daily=chart.daily, at_most=8))
-    ends = [chart.quantiles[-1][position] for position in (_HIGH_80, MEDIAN, _LOW_80)]
+    ends = [chart.quantiles[-1][position] for position in (HIGH_80, MEDIAN, LOW_80)]
     label_ends(axes, [(end, format_price(end, chart.price_size), RED) for end in ends])
 
 
 def _write_forecast_title(axes: Axes, chart: SeriesChart) -> None:
     median, low, high = (
         format_price(chart.quantiles[-1][position], chart.price_size)
-        for position in (MEDIAN, _LOW_80, _HIGH_80)
+        for position in (MEDIAN, LOW_80, HIGH_80)
     )
     change = format_change(chart.quantiles[-1][MEDIAN], chart.y_cutoff)
     until = format_date(to_datetime(chart.forecast_ds[-1]), daily=chart.daily)

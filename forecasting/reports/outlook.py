@@ -23,7 +23,7 @@ from forecasting.prices.snapshot import Snapshot, read_bars
 from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import open_forecaster
-from forecasting.quantiles import COLUMNS
+from forecasting.quantiles import COLUMNS, HIGH_80, LOW_80
 from forecasting.reports.odds import odds_below, odds_columns
 from forecasting.storage import Storage
 
@@ -43,7 +43,6 @@ MIN_ORIGINS = 20
 MAX_WINDOWS = 200_000
 # The most predicted numbers in memory at a time: 40 MB.
 _BLOCK = 5_000_000
-_LOW, _HIGH = COLUMNS.index("q10"), COLUMNS.index("q90")
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _odds(panel: Panel, prices: np.ndarray, last: np.ndarray) -> dict[str, np.nd
 
 def _widths(prices: np.ndarray, last: np.ndarray, *, relative: bool) -> np.ndarray:
     """(W,) widths of the 80% ranges of quantiles (W, 11); `relative` to the last prices (W,)."""
-    widths: np.ndarray = prices[:, _HIGH] - prices[:, _LOW]
+    widths: np.ndarray = prices[:, HIGH_80] - prices[:, LOW_80]
     return widths / last if relative else widths
 
 

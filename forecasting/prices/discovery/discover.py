@@ -74,7 +74,8 @@ def discover(uri: str, now: np.datetime64, name: str = "") -> Discovery:
         if pattern != "*":
             source["id_in_file_name"] = pattern
     panel: dict[str, Any] = {"name": name or panel_name(here), "source": source}
-    unsure = [*sample.unsure, *_settle_decimal(panel), *_settle_times(panel)]
+    dated, guesses = _settle_decimal(panel)
+    unsure = [*sample.unsure, *guesses, *_settle_times(panel, dated)]
     fit = _fit(panel)
     unsure += fit.unsure
     panel["bars"] = {"freq": fit.freq, "calendar": fit.calendar}
@@ -126,10 +127,10 @@ def _documents(uri: str) -> Iterator[tuple[list[Document], list[str]]]:
             yield documents, members or [file.name for file in files]
 
 
-def _settle_times(panel: dict[str, Any]) -> list[str]:
-    """Set `time_format` where times are not ISO 8601; what was guessed."""
+def _settle_times(panel: dict[str, Any], dated: pa.Table) -> list[str]:
+    """Set `time_format` where times of the rows are not ISO 8601; what was guessed."""
     source = panel["source"]
-    texts = _unread_times(panel)
+    texts = _unread_times(dated)
     if not texts:
         return []
     forms = fitting_formats(texts)
@@ -149,20 +150,22 @@ def _settle_times(panel: dict[str, Any]) -> list[str]:
     return guessed
 
 
-def _settle_decimal(panel: dict[str, Any]) -> list[str]:
-    """Set `decimal` where the numbers do not prove it; what was guessed."""
+def _settle_decimal(panel: dict[str, Any]) -> tuple[pa.Table, list[str]]:
+    """Set `decimal` where the numbers do not prove it; the rows read as dates, and what was guessed."""
     source = panel["source"]
     try:
-        raw = _offered(_as_dates(panel))["raw"].drop_null().to_pylist()
+        dated = _offered(_as_dates(panel))
     except SourceError as error:
         if "[source].decimal" not in str(error):
             raise
         source["decimal"] = ","
-        return ["the decimal mark: a comma was taken, so that a point separates thousands"]
+        guess = "the decimal mark: a comma was taken, so that a point separates thousands"
+        return _offered(_as_dates(panel)), [guess]
+    raw = dated["raw"].drop_null().to_pylist()
     if any(re.search(r'close="[^"]*\d,\d{3}[^"\d]*"', text) for text in raw):
         source["decimal"] = "."
-        return ["the decimal mark: a point was taken, so that a comma separates thousands"]
-    return []
+        return dated, ["the decimal mark: a point was taken, so that a comma separates thousands"]
+    return dated, []
 
 
 def _as_dates(panel: dict[str, Any]) -> dict[str, Any]:
@@ -171,14 +174,13 @@ def _as_dates(panel: dict[str, Any]) -> dict[str, Any]:
     return {**panel, "source": source, "bars": {"freq": "1D"}}
 
 
-def _unread_times(panel: dict[str, Any]) -> list[str]:
-    """The times, as they are written, that are not read without a format."""
-    offered = _offered(_as_dates(panel))
-    raw = offered["raw"].drop_null().to_pylist()
+def _unread_times(dated: pa.Table) -> list[str]:
+    """The times of rows, as they are written, that are not read without a format."""
+    raw = dated["raw"].drop_null().to_pylist()
     found = (re.match(r'ds="([^"]+)"', text) for text in raw)
     texts = [match[1] for match in found if match]
     # A few such rows are a footer, or mistakes: the others say how times are written.
-    return texts if len(texts) > offered.num_rows / 2 else []
+    return texts if len(texts) > dated.num_rows / 2 else []
 
 
 def _disorder(panel: dict[str, Any], form: str) -> float:
@@ -213,8 +215,7 @@ def _fit(panel: dict[str, Any]) -> Fit:
     if freq is None:
         raise SourceError(
             f"{shown(panel['source']['uri'])}: its times lie no fixed time apart; write a panel with "
-            "[bars].freq "
-            "by hand (docs/panel.md)"
+            "[bars].freq by hand (docs/panel.md)"
         )
     if not is_intraday(freq):
         if bool((ds == ds.astype("datetime64[D]")).all()):
@@ -315,8 +316,7 @@ def _tried(panel: dict[str, Any], now: np.datetime64, unsure: list[str]) -> RowA
 def _raise_unread(panel: dict[str, Any], offered: pa.Table) -> None:
     raise SourceError(
         f"no time in {shown(panel['source']['uri'])} can be read ({offered.num_rows} rows); write a panel "
-        "by hand "
-        "(docs/panel.md)"
+        "by hand (docs/panel.md)"
     )
 
 

@@ -80,8 +80,7 @@ def check_time_format(form: str) -> None:
         if directive not in _KNOWN:
             raise ValueError(
                 f'{form!r} has the unknown directive "%{directive}"; use those of Python\'s strptime, such '
-                "as "
-                "%Y-%m-%d %H:%M:%S"
+                "as %Y-%m-%d %H:%M:%S"
             )
         if directive != "%" and used.count(directive) > 1:
             raise ValueError(

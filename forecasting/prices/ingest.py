@@ -291,8 +291,7 @@ def _check_any_taken(offer: _Offer, panel: Panel) -> None:
     worst = max(reasons, key=lambda finding: finding.rows)
     detail = (
         f"all {audit.refused.num_rows} rows of the source of panel {panel.name} were refused, most of them "
-        "for "
-        f"{worst.code} {worst.name}: {worst.detail}"
+        f"for {worst.code} {worst.name}: {worst.detail}"
     )
     raise AuditError.of(Finding.of(rules.ALL_REFUSED, "", audit.refused.num_rows, detail), audit.findings)
 

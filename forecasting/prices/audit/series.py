@@ -207,9 +207,8 @@ def _spikes(bars: Bars, panel: Panel, jumps: Jumps, spike: np.ndarray) -> Iterat
         series = bars.series[place]
         day = panel.label(bars.ds[last])
         detail = (
-            f"{counts[series]} larger than {panel.audit.spike_scales:g} times the usual change, "
-            f"the last on {day}; "
-            f"the largest, {jumps.size[place]:.0f} times, {_move(bars, panel, place)}"
+            f"{counts[series]} larger than {panel.audit.spike_scales:g} times the usual change, the last on "
+            f"{day}; the largest, {jumps.size[place]:.0f} times, {_move(bars, panel, place)}"
         )
         yield Finding.of(rules.SPIKES, bars.ids[series], int(counts[series]), detail)
 

@@ -129,9 +129,8 @@ def spacing_findings(
         fits = weekday_calendars(ds, _USUAL)
         named = f'"{fits[0]}"' if fits else 'an exchange\'s code such as "XNYS"'
         detail = (
-            f"no bar lies on a Saturday or Sunday, where calendar {bars.calendar} has bars, and the "
-            "forecast has "
-            f"them too; set [bars].calendar = {named}"
+            f"no bar lies on a Saturday or Sunday, where calendar {bars.calendar} has bars, and the forecast "
+            f"has them too; set [bars].calendar = {named}"
         )
         yield Finding.of(rules.SPACING, "", good.num_rows, detail)
 

@@ -139,8 +139,7 @@ def _rows(lines: Sequence[str], name: str) -> tuple[str, list[list[str]]]:
     if not best[2]:
         raise SourceError(
             f"{name}: no line holds a date or time and a number, apart by a comma, semicolon, tab or |; if "
-            "it is "
-            "a table of prices, export it as CSV"
+            "it is a table of prices, export it as CSV"
         )
     return best[1], best[2]
 

@@ -122,8 +122,7 @@ def _check_is_header(cells: Sequence[str], name: str) -> None:
         raise SourceError(
             f"{name} has no header line: its first line, {shown!r}, holds numbers and times, not names; set "
             f"[source].column_names in the panel to the names of its {len(cells)} columns, such as "
-            f"{example}, "
-            "and use those names in time_column and columns"
+            f"{example}, and use those names in time_column and columns"
         )
 
 

@@ -120,8 +120,7 @@ def _from_wide(table: pa.Table, origin: Origin, panel: Panel) -> pa.Table:
     if not places:
         raise SourceError(
             f"{name} has no column but {', '.join(map(repr, source.time_columns))}; a wide source has one "
-            "for "
-            "each series: check [source].uri and [source].layout in the panel"
+            "for each series: check [source].uri and [source].layout in the panel"
         )
     _check_distinct([table.column_names[at] for at in places], panel, name)
     ids = pa.chunked_array([[source.prefix + table.column_names[at] for at in places]], pa.string())

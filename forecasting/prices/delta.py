@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
+import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
 from forecasting.errors import StoreError, one_line
@@ -138,6 +140,22 @@ def newest_of(table: DeltaTable, column: str) -> np.datetime64 | None:
     return newest
 
 
+def open_dataset(
+    table: DeltaTable, options: pyarrow.dataset.ParquetReadOptions | None = None
+) -> pyarrow.dataset.Dataset:
+    """The files of a table as a dataset; those of a local folder through pyarrow's own file system.
+
+    The file system of `deltalake` is Python code that threads of pyarrow call. One that still lets go of a
+    file when the process ends calls Python after its end, and aborts the process, whose exit code is then
+    134 although its work is done.
+    """
+    files = None
+    if table.table_uri.startswith("file://"):
+        folder = unquote(urlsplit(table.table_uri).path)
+        files = pyarrow.fs.SubTreeFileSystem(folder, pyarrow.fs.LocalFileSystem())
+    return table.to_pyarrow_dataset(filesystem=files, parquet_read_options=options)
+
+
 def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | None = None) -> pa.Table:
     """The columns of `schema` for the rows that meet `condition`, in any order.
 
@@ -147,7 +165,7 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | N
     with missing_files_as_store_error(table):
         encoded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         options = pa.dataset.ParquetReadOptions(dictionary_columns=encoded)
-        data = table.to_pyarrow_dataset(parquet_read_options=options)
+        data = open_dataset(table, options)
         rows = data.to_table(columns=schema.names, filter=condition)
     return rows.cast(schema)
 

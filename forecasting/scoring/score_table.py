@@ -20,6 +20,7 @@ from forecasting.prices.delta import (
     has_mark,
     instant_scalar,
     missing_files_as_store_error,
+    open_dataset,
 )
 from forecasting.prices.order import instants
 from forecasting.prices.schema import INSTANT
@@ -113,7 +114,7 @@ class ScoreTable:
         wanted, numbers = pa.array(forecast_ids, pa.string()), [np.empty(0, dtype=np.int64)]
         condition = (pc.field("ds") >= instant_scalar(since)) & pc.field("forecast_id").isin(wanted)
         with missing_files_as_store_error(self._table):
-            scan = self._table.to_pyarrow_dataset()
+            scan = open_dataset(self._table)
             for batch in scan.to_batches(columns=["forecast_id", "unique_id", "h"], filter=condition):
                 forecasts = pc.index_in(batch["forecast_id"], wanted).to_numpy(zero_copy_only=False)
                 series = pc.index_in(batch["unique_id"], ids).fill_null(-1).to_numpy(zero_copy_only=False)
@@ -137,7 +138,7 @@ class ScoreTable:
         with missing_files_as_store_error(self._table):
             parts = [
                 _grouped(fragment.to_table(columns=columns, filter=condition), keys, how)
-                for fragment in self._table.to_pyarrow_dataset().get_fragments(condition)
+                for fragment in open_dataset(self._table).get_fragments(condition)
             ]
         if not parts:
             return no_sums(keys, how)

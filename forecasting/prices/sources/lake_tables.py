@@ -8,6 +8,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from forecasting.errors import SourceError, first_line
+from forecasting.prices.delta import open_dataset
 
 LOG = "_delta_log"
 # A folder that marks a table whose files must not be read one by one.
@@ -60,7 +61,7 @@ def read_delta(uri: str, name: str, options: Mapping[str, str] | None = None) ->
     """
     try:
         table = DeltaTable(uri, storage_options=dict(options) if options else None)
-        yield from table.to_pyarrow_dataset().to_batches(batch_size=_BATCH_ROWS)
+        yield from open_dataset(table).to_batches(batch_size=_BATCH_ROWS)
     except (DeltaError, pa.ArrowException, OSError) as error:
         raise SourceError(
             f"{name} is a Delta table that cannot be read ({first_line(error)}); mend it, or export it as "

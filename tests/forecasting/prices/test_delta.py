@@ -4,11 +4,12 @@ import numpy as np
 import obstore
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from obstore.store import LocalStore, from_url
+from pyarrow import fs
 
 from forecasting.errors import StoreError
-from forecasting.prices.delta import append_rows, create_table, find_table, has_mark, scan_rows
+from forecasting.prices.delta import append_rows, create_table, find_table, has_mark, open_dataset, scan_rows
 from forecasting.prices.schema import GOOD, PRICES
 from forecasting.storage import Storage
 
@@ -35,6 +36,17 @@ def test_a_table_of_somebody_else_is_refused(local_storage: Storage, description
     write_deltalake(local_storage.table_uri("prices/tiny"), table, description=description)
     message = error_of(local_storage)
     assert "prices/tiny is a Delta table that nightcast did not write; move it" in message
+
+
+def test_no_python_reads_the_files_of_a_local_table(tmp_path: Path) -> None:
+    # Threads of pyarrow that call Python as the process ends abort it: one run in seven on a busy machine.
+    folder = tmp_path / "a b"
+    written = pa.table({"symbol": ["BTC/USD", "x%y"], "close": [1.5, 2.5]})
+    write_deltalake(folder, written, partition_by=["symbol"])
+    data = open_dataset(DeltaTable(folder))
+    assert isinstance(data.filesystem, fs.SubTreeFileSystem)
+    assert isinstance(data.filesystem.base_fs, fs.LocalFileSystem)
+    assert data.to_table().sort_by("close").equals(written)
 
 
 @pytest.mark.parametrize("where", ["local_storage", "s3_storage"])

@@ -73,6 +73,12 @@ class Inputs:
     _origins: np.ndarray
     _ages: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Inputs":
+        """Return the inputs at some of the origins."""
+        some = (values[rows] for values in (self.scale, self.at_origin, self._origins, self._ages))
+        scale, at_origin, origins, ages = some
+        return Inputs(scale, at_origin, self._changes, origins, ages)
+
     def contexts(self, rows: slice | np.ndarray, context: int = CONTEXT) -> np.ndarray:
         """(B, context // 5, 10) float32; the last changes before the origins `rows`, in patches of five.
 

@@ -156,14 +156,13 @@ class _View:
         so_far = np.concatenate([[0], np.cumsum(windows.run >= 1)])
         ages = so_far[origins + 1] - so_far[windows.bars.offsets[series[origins]]]
         inputs = inputs_at(moves, series[origins], ages)
-        batches = (slice(start, start + _BATCH) for start in range(0, len(origins), _BATCH))
-        parts = [network(inputs.contexts(rows), inputs.at_origin[rows]) for rows in batches]
+        parts = [network(inputs.contexts(rows), inputs.at_origin[rows]) for rows in _batches(len(origins))]
         numbers = np.concatenate([np.empty((0, fan.CURVES * fan.KNOTS), np.float32), *parts])
         return cls(windows, clock, origins, inputs, numbers)
 
     def batches(self) -> Iterator[slice]:
         """Slices of the origins, small enough for memory."""
-        return (slice(start, start + _BATCH) for start in range(0, len(self.origins), _BATCH))
+        return _batches(len(self.origins))
 
     def widths(self, rows: slice, steps: np.ndarray) -> np.ndarray:
         """(B, K) the network's width at each step, in scales."""
@@ -191,15 +190,11 @@ class _View:
 
     def take(self, rows: np.ndarray) -> "_View":
         """The view of some of the origins."""
-        inputs = self.inputs
-        some = Inputs(
-            inputs.scale[rows],
-            inputs.at_origin[rows],
-            inputs._changes,  # noqa: SLF001 - the same series
-            inputs._origins[rows],  # noqa: SLF001
-            inputs._ages[rows],  # noqa: SLF001
-        )
-        return _View(self.windows, self.clock, self.origins[rows], some, self.numbers[rows])
+        return _View(self.windows, self.clock, self.origins[rows], self.inputs.take(rows), self.numbers[rows])
+
+
+def _batches(origins: int) -> Iterator[slice]:
+    return (slice(start, start + _BATCH) for start in range(0, origins, _BATCH))
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from obstore.exceptions import BaseError
 
 from forecasting.as_of import to_instant
 from forecasting.commands import command
-from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
+from forecasting.errors import NightcastError, PanelError, StaleError, first_line
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.sources.uris import shown
-from forecasting.publishing.address import MANIFEST
+from forecasting.publishing.committed import check_shown
 from forecasting.publishing.manifest import Published
 from forecasting.publishing.publish import find_pointer
 from forecasting.records import instant_of
@@ -140,7 +140,8 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
         max_age: a forecast older than this is stale, whatever the schedule says; None for no limit.
 
     Raises:
-        StoreError: the newest forecast, or the record of the last run, is damaged.
+        StoreError: what `latest/` shows is missing or damaged, or the record of the last run is damaged.
+        ContractError: the newest forecast breaks the contract.
         PanelError: the calendar does not cover `now`.
     """
     record, latest = read_run_record(storage, panel.name), _Latest.read(panel, storage)
@@ -244,15 +245,7 @@ class _Latest:
         pointer = find_pointer(storage, panel)
         if pointer is None:
             return None
-        path = pointer.address.path(MANIFEST)
-        try:
-            published = Published.from_json(storage.find(path) or b"")
-        except ValueError as error:
-            again = command("run", panel, "--as-of", pointer.as_of, store=storage.uri)
-            raise StoreError(
-                f"{path} in {storage.uri}, the manifest of the newest forecast, is missing or damaged; "
-                f"run: {again}"
-            ) from error
+        published = check_shown(panel, storage, pointer)
         return cls(pointer.as_of, instant_of(pointer.published_at), published.model, _notes(published))
 
 

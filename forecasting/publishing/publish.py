@@ -71,6 +71,20 @@ def find_manifest(storage: Storage, address: ForecastAddress) -> Manifest | None
     return manifest if manifest.digest == digest_bytes(forecast) else None
 
 
+def find_whole(storage: Storage, address: ForecastAddress) -> Manifest | None:
+    """Return the manifest of a forecast; None where any object that it commits is missing or damaged."""
+    manifest = find_manifest(storage, address)
+    if manifest is None:
+        return None
+    digests = manifest.objects
+    data = storage.find_all([address.path(name) for name in digests])
+    whole = all(
+        one is not None and digest_bytes(one) == digest
+        for one, digest in zip(data, digests.values(), strict=True)
+    )
+    return manifest if whole else None
+
+
 def find_published(storage: Storage, folder: str) -> list[tuple[str, Published]]:
     """Return the folders (with a `/`) and manifests of all committed forecasts below `folder`, by rank.
 
@@ -100,7 +114,7 @@ def commit(storage: Storage, manifest: Manifest) -> Manifest:
     """Commit a forecast with its manifest, and return the manifest that stands.
 
     The digests of all objects in the forecast's folder are added to the manifest. A manifest that stands
-    already stays, unless it is damaged.
+    already stays, unless it is damaged; it takes the digests of objects that were made again.
 
     Raises:
         StoreError: the folder lacks the forecast itself.
@@ -120,9 +134,12 @@ def commit(storage: Storage, manifest: Manifest) -> Manifest:
     if storage.put_new(address.path(MANIFEST), whole.to_json()):
         return whole
     standing = find_manifest(storage, address)
-    if standing is None:  # the manifest, or the forecast that it names, was damaged
-        storage.put(address.path(MANIFEST), whole.to_json())
-    return standing or whole
+    if standing is not None and standing.objects == objects:
+        return standing
+    # The manifest, or an object that it names, was damaged.
+    mended = whole if standing is None else replace(standing, objects=objects)
+    storage.put(address.path(MANIFEST), mended.to_json())
+    return mended
 
 
 def point_latest(storage: Storage, published: Published) -> bool:

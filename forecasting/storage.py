@@ -5,6 +5,7 @@ an object. Growing tables are Delta tables under the same root; `table_uri` and 
 location.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -110,6 +111,21 @@ class Storage:
             for at in range(0, len(paths), _AT_ONCE):  # limits how many objects are in memory
                 yield from pool.map(self.find, paths[at : at + _AT_ONCE])
 
+    def digests(self, paths: Sequence[str]) -> Iterator[str | None]:
+        """Yield the SHA-256 of each object, in order; None where there is none. Reads them in pieces."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from pool.map(self._digest, paths)
+
+    def _digest(self, path: str) -> str | None:
+        try:
+            pieces = obstore.get(self._objects, path).stream()
+        except FileNotFoundError:
+            return None
+        sha = hashlib.sha256()
+        for piece in pieces:
+            sha.update(piece)
+        return sha.hexdigest()
+
     def find_tagged(self, path: str) -> tuple[bytes | None, str | None]:
         """Return an object's bytes and its version tag for `put_if`; (None, None) if there is none."""
         try:
@@ -164,6 +180,18 @@ class Storage:
             obstore.delete(self._objects, list(paths))
         except FileNotFoundError:  # another process deleted some at the same time
             self.delete([path for path in paths if self.find(path) is not None])
+
+    def move(self, folder: str, to: str) -> None:
+        """Move all objects below a folder to another one. In a local store that is one step.
+
+        Else the log of a Delta table goes last, so that the table is at one place or at none.
+        """
+        if self.local_root is not None:
+            (self.local_root / to).parent.mkdir(parents=True, exist_ok=True)
+            (self.local_root / folder).rename(self.local_root / to)
+            return
+        for path in sorted(self.list(folder), key=lambda path: ("/_delta_log/" in path, path)):
+            obstore.rename(self._objects, path, f"{to}{path.removeprefix(folder)}")
 
     def table_uri(self, path: str) -> str:
         """Return the URI of a Delta table, or its path in a local store."""

@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from forecasting.prices.delta import WRITER, find_table
+from forecasting.prices.table_files import remember_files
 from forecasting.storage import Storage
 
 # How many surplus files a partition may have. Each one costs every read of a local store 3 ms: reading 40
@@ -66,7 +67,7 @@ def compact(storage: Storage, panel: str, spare: int = SPARE_FILES) -> list[Comp
     """
     tables = _tables(storage, panel)
     scattered = [(path, table, _scattered(table, spare)) for path, table in tables]
-    return [_compact(path, table, parts) for path, table, parts in scattered if parts]
+    return [_compact(storage, path, table, parts) for path, table, parts in scattered if parts]
 
 
 def sweep(storage: Storage, panel: str) -> dict[str, int]:
@@ -80,7 +81,10 @@ def sweep(storage: Storage, panel: str) -> dict[str, int]:
     Raises:
         StoreError: a newer version of this package wrote the tables.
     """
-    deleted = {path: _vacuum(table) for path, table in _tables(storage, panel)}
+    deleted = {}
+    for path, table in _tables(storage, panel):
+        deleted[path] = _vacuum(table)
+        remember_files(storage, path)
     return {path: count for path, count in deleted.items() if count}
 
 
@@ -93,7 +97,7 @@ def _vacuum(table: DeltaTable) -> int:
     return len(table.vacuum(_RETENTION_HOURS, dry_run=False, full=True))
 
 
-def _compact(path: str, table: DeltaTable, scattered: list[Filters]) -> Compaction:
+def _compact(storage: Storage, path: str, table: DeltaTable, scattered: list[Filters]) -> Compaction:
     before = len(table.file_uris())
     for filters in scattered:
         try:
@@ -103,6 +107,7 @@ def _compact(path: str, table: DeltaTable, scattered: list[Filters]) -> Compacti
         except CommitFailedError:
             table.update_incremental()
     _vacuum(table)
+    remember_files(storage, path)
     return Compaction(path, before, len(table.file_uris()))
 
 

@@ -11,9 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
 
-from forecasting.errors import StoreError, one_line
+from forecasting.commands import command
+from forecasting.errors import StoreError, first_line, one_line
 from forecasting.prices.schema import INSTANT
+from forecasting.prices.table_files import find_damage, record_path, remember_files
 from forecasting.storage import Storage
 
 # Format of the tables. An older version refuses tables of a newer format.
@@ -39,12 +42,17 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
     """The newest version of the table at `path`, or None if there is no table.
 
     Raises:
-        StoreError: the table was written by a newer version of this package, or by another program.
+        StoreError: the table is damaged, or was written by a newer version of this package or by another
+            program.
     """
     uri = storage.table_uri(path)
     if not DeltaTable.is_deltatable(uri, storage.table_options):
         return None
-    table = DeltaTable(uri, storage_options=storage.table_options)
+    try:
+        table = DeltaTable(uri, storage_options=storage.table_options)
+    except DeltaError as error:
+        damage = ", ".join(map(str, find_damage(storage, path)))
+        raise _damaged_error(uri, damage or first_line(error)) from error
     mark = _MARK.fullmatch(table.metadata().description or "")
     if mark is None:
         raise StoreError(
@@ -69,6 +77,7 @@ def create_table(
     Raises:
         deltalake.exceptions.CommitFailedError: another writer is creating it at this moment.
     """
+    storage.delete([record_path(path)])  # the digests of a table that was here before
     return DeltaTable.create(
         storage.table_uri(path),
         schema=schema,
@@ -112,18 +121,24 @@ def append_rows(
     last = last_known_at(table)
     now = now.astype(_INSTANT)
     known_at = now if last is None else max(now, last + _TICK)
-    stamp = instant_scalar(known_at)
-    version = int(known_at.astype(np.int64))
+    append_stamped(
+        table, rows.append_column(column, pa.repeat(instant_scalar(known_at), rows.num_rows)), known_at, marks
+    )
+    return known_at
+
+
+def append_stamped(table: DeltaTable, rows: pa.Table, last: np.datetime64, marks: Sequence[str] = ()) -> None:
+    """Append rows that have their stamps in one commit; `last` is the newest stamp. See `append_rows`."""
+    version = int(last.astype(_INSTANT).astype(np.int64))
     write_deltalake(
         table,
-        rows.append_column(column, pa.repeat(stamp, rows.num_rows)),
+        rows,
         mode="append",
         writer_properties=WRITER,
         commit_properties=CommitProperties(
             app_transactions=[Transaction(_KNOWN_AT, version), *(Transaction(mark, 1) for mark in marks)]
         ),
     )
-    return known_at
 
 
 def has_mark(table: DeltaTable, mark: str) -> bool:
@@ -160,9 +175,9 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | N
     """The columns of `schema` for the rows that meet `condition`, in any order.
 
     Raises:
-        StoreError: a file of the table is missing.
+        StoreError: a file of the table is missing or damaged.
     """
-    with missing_files_as_store_error(table):
+    with damage_as_store_error(table):
         encoded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         options = pa.dataset.ParquetReadOptions(dictionary_columns=encoded)
         data = open_dataset(table, options)
@@ -198,22 +213,41 @@ class AppendLog:
         if self._table is None:
             self._table = create_table(self._storage, self._path, self._schema, [])
         append_rows(self._table, rows, now)
+        remember_files(self._storage, self._path)
 
 
 @contextmanager
-def missing_files_as_store_error(table: DeltaTable) -> Iterator[None]:
-    """Turn a missing data file, found while the table is read, into a `StoreError`.
+def damage_as_store_error(table: DeltaTable) -> Iterator[None]:
+    """Turn a missing or damaged data file, found while the table is read, into a `StoreError`.
 
     Raises:
-        StoreError: a file of the table is missing.
+        StoreError: a file of the table is missing or damaged. The message names it.
     """
     try:
         yield
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"the table {table.table_uri} lacks a file that its log names ({one_line(error)}); "
-            "restore it from a backup, or move the table away and ingest again"
-        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged_error(table.table_uri, _unreadable(table) or one_line(error)) from error
+
+
+def _unreadable(table: DeltaTable) -> str:
+    """The first file of the table that cannot be read, and why; empty if all can be read."""
+    for fragment in open_dataset(table).get_fragments():
+        try:
+            fragment.to_table()
+        except (pa.ArrowException, OSError) as error:
+            return f"{fragment.path} ({first_line(error)})"
+    return ""
+
+
+def _damaged_error(uri: str, what: str) -> StoreError:
+    """The error for a table at `uri`, whose last two parts are its kind and its panel."""
+    place = unquote(uri.removeprefix("file://")).rstrip("/")
+    store, kind, panel = place.rsplit("/", 2)
+    if kind == "prices":
+        back = f"to rebuild it from all files that are whole, run: {command('restore', panel, store=store)}"
+    else:
+        back = f"the next run sets it aside and begins it anew: {command('run', panel, store=store)}"
+    return StoreError(f"the table {place} is damaged: {what}; {back}")
 
 
 def instant_scalar(instant: np.datetime64) -> pa.Scalar:

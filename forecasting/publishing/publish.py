@@ -77,12 +77,8 @@ def find_whole(storage: Storage, address: ForecastAddress) -> Manifest | None:
     if manifest is None:
         return None
     digests = manifest.objects
-    data = storage.find_all([address.path(name) for name in digests])
-    whole = all(
-        one is not None and digest_bytes(one) == digest
-        for one, digest in zip(data, digests.values(), strict=True)
-    )
-    return manifest if whole else None
+    found = storage.digests([address.path(name) for name in digests])
+    return manifest if list(found) == list(digests.values()) else None
 
 
 def find_published(storage: Storage, folder: str) -> list[tuple[str, Published]]:

@@ -62,6 +62,11 @@ def remember(storage: Storage, panel: Panel, memory: Memory) -> None:
     storage.put(_path(panel), seal(memory.model_dump(mode="json")))
 
 
+def forget(storage: Storage, panel: Panel) -> None:
+    """Remove the memory, so that the next ingest reads the whole source."""
+    storage.delete([_path(panel)])
+
+
 def _reader(panel: Panel) -> str:
     """Digest of everything that decides how rows are read and audited. It may contain secrets, so no text."""
     settings = panel.model_dump(

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from obstore.exceptions import BaseError
 
 from forecasting.as_of import to_instant
 from forecasting.commands import command
@@ -116,9 +115,6 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
         return assess(panel, storage, now, max_age)
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
-    except (BaseError, OSError) as error:
-        reason = first_line(error)
-        return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
     except Exception as error:  # noqa: BLE001 - a fault in one panel must not hide the others
         reason = f"{type(error).__name__}: {first_line(error)}"
         return Freshness(panel.name, "unreadable", f"the check of its freshness failed: {reason}")

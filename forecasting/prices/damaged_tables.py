@@ -57,19 +57,13 @@ def set_aside(storage: Storage, path: str, now: np.datetime64) -> str:
     return aside
 
 
-def check_prices(panel: Panel | str, storage: Storage) -> None:
-    """Check that no file of a panel's price table is damaged. Reads every file of the table once.
-
-    Raises:
-        StoreError: files are damaged; the message names them, and the command that restores the table.
-    """
-    name = panel if isinstance(panel, str) else panel.name
-    damage = find_damage(storage, f"prices/{name}")
-    if damage:
-        raise StoreError(
-            f"the price table {storage.display(f'prices/{name}')} is damaged: {_list(damage)}; to rebuild it "
-            f"from all files that are whole, run: {command('restore', panel, store=storage.uri)}"
-        )
+def damaged_prices(panel: Panel, storage: Storage, damage: Sequence[Damage]) -> StoreError:
+    """Return the error for a damaged price table, with the command that restores it."""
+    where = storage.display(f"prices/{panel.name}")
+    return StoreError(
+        f"the price table {where} is damaged: {_list(damage)}; to rebuild it from all files that are whole, "
+        f"run: {command('restore', panel, store=storage.uri)}"
+    )
 
 
 def check_tables(panel: Panel, storage: Storage) -> None:
@@ -78,7 +72,9 @@ def check_tables(panel: Panel, storage: Storage) -> None:
     Raises:
         StoreError: files are damaged; the message names the tables and what to do.
     """
-    check_prices(panel, storage)
+    damage = find_damage(storage, f"prices/{panel.name}")
+    if damage:
+        raise damaged_prices(panel, storage, damage)
     for kind in _MADE_AGAIN:
         damage = find_damage(storage, f"{kind}/{panel.name}")
         if damage:

@@ -18,6 +18,7 @@ from forecasting.errors import StoreError, first_line, one_line
 from forecasting.prices.schema import INSTANT
 from forecasting.prices.table_files import find_damage, record_path, remember_files
 from forecasting.storage import Storage
+from forecasting.store_errors import explain, faults_in_plain_words
 
 # Format of the tables. An older version refuses tables of a newer format.
 FORMAT = 1
@@ -46,10 +47,11 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
             program.
     """
     uri = storage.table_uri(path)
-    if not DeltaTable.is_deltatable(uri, storage.table_options):
-        return None
     try:
-        table = DeltaTable(uri, storage_options=storage.table_options)
+        with faults_in_plain_words(uri):
+            if not DeltaTable.is_deltatable(uri, storage.table_options):
+                return None
+            table = DeltaTable(uri, storage_options=storage.table_options)
     except DeltaError as error:
         damage = ", ".join(map(str, find_damage(storage, path)))
         raise _damaged_error(uri, damage or first_line(error)) from error
@@ -78,16 +80,17 @@ def create_table(
         deltalake.exceptions.CommitFailedError: another writer is creating it at this moment.
     """
     storage.delete([record_path(path)])  # the digests of a table that was here before
-    return DeltaTable.create(
-        storage.table_uri(path),
-        schema=schema,
-        mode="ignore",
-        partition_by=partition_by,
-        name=name,
-        description=f"{_DESCRIPTION}{FORMAT}",
-        configuration={"delta.appendOnly": "true"},
-        storage_options=storage.table_options,
-    )
+    with faults_in_plain_words(storage.table_uri(path)):
+        return DeltaTable.create(
+            storage.table_uri(path),
+            schema=schema,
+            mode="ignore",
+            partition_by=partition_by,
+            name=name,
+            description=f"{_DESCRIPTION}{FORMAT}",
+            configuration={"delta.appendOnly": "true"},
+            storage_options=storage.table_options,
+        )
 
 
 def last_known_at(table: DeltaTable) -> np.datetime64 | None:
@@ -130,15 +133,15 @@ def append_rows(
 def append_stamped(table: DeltaTable, rows: pa.Table, last: np.datetime64, marks: Sequence[str] = ()) -> None:
     """Append rows that have their stamps in one commit; `last` is the newest stamp. See `append_rows`."""
     version = int(last.astype(_INSTANT).astype(np.int64))
-    write_deltalake(
-        table,
-        rows,
-        mode="append",
-        writer_properties=WRITER,
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(_KNOWN_AT, version), *(Transaction(mark, 1) for mark in marks)]
-        ),
-    )
+    transactions = [Transaction(_KNOWN_AT, version), *(Transaction(mark, 1) for mark in marks)]
+    with faults_in_plain_words(table.table_uri):
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            writer_properties=WRITER,
+            commit_properties=CommitProperties(app_transactions=transactions),
+        )
 
 
 def has_mark(table: DeltaTable, mark: str) -> bool:
@@ -226,6 +229,9 @@ def damage_as_store_error(table: DeltaTable) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        told = explain(error, table.table_uri)
+        if told is not None:
+            raise told from error
         raise _damaged_error(table.table_uri, _unreadable(table) or one_line(error)) from error
 
 

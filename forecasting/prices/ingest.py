@@ -16,11 +16,12 @@ from forecasting.prices.audit import rules
 from forecasting.prices.audit.rows import RowAudit, audit_rows
 from forecasting.prices.audit.shrink import Extent, Loss, check_extent, check_overlap
 from forecasting.prices.audit.splits import Adjusted, adjust_splits
-from forecasting.prices.damaged_tables import check_prices, set_aside_damaged
+from forecasting.prices.damaged_tables import set_aside_damaged
 from forecasting.prices.delta import instant_scalar
 from forecasting.prices.order import instants
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.reloads import NOTHING, Reload, reload
+from forecasting.prices.restore import restore_torn
 from forecasting.prices.revisions import Changes, find_changes
 from forecasting.prices.schema import GOOD, OFFERED
 from forecasting.prices.sources import open_source
@@ -92,8 +93,7 @@ def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
         StoreError: the price table is damaged, the tables have a newer format, or other writers kept
             committing first.
     """
-    aside = set_aside_damaged(panel, storage, now)
-    check_prices(panel, storage)
+    aside = (*set_aside_damaged(panel, storage, now), *restore_torn(panel, storage, now))
     known = recall(storage, panel) if PriceTable.exists(storage, panel.name) else None
     try:
         report = _Ingest(panel, storage, now).run(known)

@@ -14,9 +14,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from forecasting.errors import StoreError
+from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.parquet import table_from_bytes
-from forecasting.prices.damaged_tables import set_aside
+from forecasting.prices.audit.rules import SET_ASIDE
+from forecasting.prices.damaged_tables import damaged_prices, set_aside
 from forecasting.prices.schema import PRICES
 from forecasting.prices.sources.memory import forget
 from forecasting.prices.table import write_copy
@@ -68,6 +70,30 @@ def restore_prices(panel: Panel, storage: Storage, now: np.datetime64) -> Restor
     forget(storage, panel)
     lost = None if expected is None else max(expected - rows.num_rows, 0)
     return Restored(damage, aside, rows.num_rows, len(files), lost, ranges if lost != 0 else ())
+
+
+def restore_torn(panel: Panel, storage: Storage, now: np.datetime64) -> tuple[Finding, ...]:
+    """Restore the price table if a power cut tore its last commit, and nothing else is damaged.
+
+    The store had not noted yet that it read the rows of that commit, so the ingest reads them again.
+
+    Returns:
+        A finding if the table was restored.
+
+    Raises:
+        StoreError: files are damaged that were whole; the message names the command that restores them.
+    """
+    damage = find_damage(storage, f"prices/{panel.name}")
+    if not damage:
+        return ()
+    if not all(one.torn for one in damage):
+        raise damaged_prices(panel, storage, damage)
+    done = restore_prices(panel, storage, now)
+    detail = (
+        f"The last commit of the price table was torn, as by a power cut: {', '.join(map(str, damage))}. "
+        f"It is kept as {done.aside}; a new one was built from all whole files, and the whole source is read."
+    )
+    return (Finding.of(SET_ASIDE, "", 0, detail),)
 
 
 def _distinct(tables: list[pa.Table]) -> pa.Table:

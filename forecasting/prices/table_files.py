@@ -19,6 +19,7 @@ from forecasting.errors import first_line
 from forecasting.parquet import table_from_bytes
 from forecasting.records import Record
 from forecasting.storage import Storage
+from forecasting.store_errors import faults_in_plain_words
 
 _LOG = "_delta_log/"
 _COMMIT = re.compile(rf"{_LOG}(\d{{20}})\.json")
@@ -41,10 +42,12 @@ class Damage:
     Attributes:
         file: its path below the table's folder.
         why: what is wrong with it.
+        torn: whether it has no digest, though other files have: a power cut tore the commit that wrote it.
     """
 
     file: str
     why: str
+    torn: bool = False
 
     def __str__(self) -> str:
         return f"{self.file} ({self.why})"
@@ -65,16 +68,18 @@ def read_record(storage: Storage, path: str) -> TableFiles:
 
 
 def remember_files(storage: Storage, path: str) -> None:
-    """Record the digests of the table's files that have none yet, and forget files that are gone.
+    """Sync the table's files that have no digest yet, record their digests, and forget files that are gone.
 
     Call this after each commit.
     """
     known, there = read_record(storage, path).files, _names(storage, path)
     kept = {name: digest for name, digest in known.items() if name in there}
-    table = DeltaTable(storage.table_uri(path), storage_options=storage.table_options)
+    table = _open(storage, path)
     log = (name for name in there if _COMMIT.fullmatch(name) or _CHECKPOINT.fullmatch(name))
     new = [name for name in (*log, *_data_files(table)) if name not in kept]
-    digests = zip(new, storage.digests([f"{path}/{name}" for name in new]), strict=True)
+    paths = [f"{path}/{name}" for name in new]
+    storage.sync(paths)
+    digests = zip(new, storage.digests(paths), strict=True)
     kept |= {name: digest for name, digest in digests if digest is not None}
     if kept != known:
         storage.put(record_path(path), TableFiles(kept).to_json())
@@ -93,7 +98,7 @@ def find_damage(storage: Storage, path: str) -> tuple[Damage, ...]:
     if found:
         return found
     try:
-        table = DeltaTable(storage.table_uri(path), storage_options=storage.table_options)
+        table = _open(storage, path)
     except DeltaError as error:
         return (Damage(_LOG.rstrip("/"), first_line(error)),)
     return _compare(storage, path, known, _data_files(table))
@@ -112,6 +117,12 @@ def whole_data_files(storage: Storage, path: str) -> list[str]:
 
 def _is_data(name: str) -> bool:
     return name.endswith(".parquet") and not name.startswith(_LOG)
+
+
+def _open(storage: Storage, path: str) -> DeltaTable:
+    uri = storage.table_uri(path)
+    with faults_in_plain_words(uri):
+        return DeltaTable(uri, storage_options=storage.table_options)
 
 
 def _names(storage: Storage, path: str) -> set[str]:
@@ -136,11 +147,11 @@ def _compare(storage: Storage, path: str, known: dict[str, str], names: Sequence
     found = []
     for name, digest in zip(names, digests, strict=True):
         if digest is None:
-            found.append(Damage(name, _MISSING))
+            found.append(Damage(name, _MISSING, torn=bool(known) and name not in known))
         elif name in known and digest != known[name]:
             found.append(Damage(name, _DIFFERS))
         elif name not in known and not _reads(name, storage.get(f"{path}/{name}")):
-            found.append(Damage(name, "it cannot be read"))
+            found.append(Damage(name, "it cannot be read", torn=bool(known)))
     return tuple(found)
 
 

@@ -116,11 +116,10 @@ def commit(storage: Storage, manifest: Manifest) -> Manifest:
         StoreError: the folder lacks the forecast itself.
     """
     address = manifest.address
-    objects = {
-        path.removeprefix(f"{address.folder}/"): digest_bytes(storage.get(path))
-        for path in storage.list(address.folder)
-        if not path.endswith(MANIFEST)
-    }
+    paths = [path for path in storage.list(address.folder) if not path.endswith(MANIFEST)]
+    storage.sync(paths)
+    digests = zip(paths, storage.digests(paths), strict=True)
+    objects = {path.removeprefix(f"{address.folder}/"): digest for path, digest in digests if digest}
     if FORECAST not in objects:
         raise StoreError(
             f"{storage.display(address.folder)} has no {FORECAST}, so there is nothing to publish; "

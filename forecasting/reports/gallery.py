@@ -45,7 +45,7 @@ def draw_gallery(
     painter = SeriesChartPainter()
     for number, unique_id in enumerate(windows.bars.ids, start=1):
         chart = _chart(panel, windows, number - 1, table, comparisons.get(unique_id))
-        storage.put(address.chart(unique_id), painter.draw(chart))
+        storage.put(address.chart(unique_id), painter.draw(chart), synced=False)
         on_progress(number, len(windows.bars.ids), f"{number} of {len(windows.bars.ids)}, {unique_id}")
 
 

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
 from forecasting.prices.compaction import compact
-from forecasting.prices.damaged_tables import check_prices, check_tables, set_aside_damaged
+from forecasting.prices.damaged_tables import check_tables, set_aside_damaged
 from forecasting.prices.ingest import ingest
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.restore import restore_prices
@@ -75,7 +75,7 @@ def test_no_flipped_bit_of_a_price_file_is_read_in_silence(panel: Panel, filled:
         flipped[choose.integers(len(whole))] ^= 1 << int(choose.integers(8))
         file.write_bytes(flipped)
         with pytest.raises(StoreError, match=f"{file.name} .its digest differs"):
-            check_prices(panel, filled)
+            check_tables(panel, filled)
         try:
             silent += not rows(filled).equals(before)
         except StoreError:
@@ -126,7 +126,7 @@ def test_rows_of_a_damaged_file_are_restored_from_the_files_that_a_compaction_re
     assert (done.lost, done.rows, done.ranges) == (0, whole, ())
     assert rows(filled).equals(before)
     assert filled.list(done.aside)
-    check_prices(panel, filled)
+    check_tables(panel, filled)
     assert ingest(panel, filled, NOON + 5 * DAY).appended == 0
 
 
@@ -150,6 +150,24 @@ def test_a_table_whose_log_is_lost_is_restored_with_its_vintages(panel: Panel, f
     done = restore_prices(panel, filled, NOON + 5 * DAY)
     assert (done.lost, done.rows) == (None, whole)
     assert rows(filled).equals(before)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".parquet"])
+def test_a_commit_that_a_power_cut_tore_is_mended_by_the_next_ingest(
+    panel: Panel, filled: Storage, suffix: str
+) -> None:
+    noted = {path: filled.get(path) for path in (record_path(PRICES), "sources/tiny.json")}
+    write_prices(tiny_source(panel), {"AAA": 70, "BBB": 70})
+    ingest(panel, filled, NOON + 5 * DAY)
+    newest = PriceTable(filled, "tiny").newest()
+    for path, data in noted.items():  # the cut came before these were written
+        filled.put(path, data)
+    hurt(files(filled, suffix)[-1], "cut")
+    report = ingest(panel, filled, NOON + 6 * DAY)
+    assert [finding.code for finding in report.findings].count("P208") == 1
+    again = PriceTable(filled, "tiny").newest()
+    assert again.drop_columns("known_at").equals(newest.drop_columns("known_at"))
+    assert ingest(panel, filled, NOON + 7 * DAY).appended == 0
 
 
 def test_a_whole_table_is_not_restored(panel: Panel, filled: Storage) -> None:
@@ -186,7 +204,7 @@ def test_a_damaged_score_table_on_s3_is_set_aside(panel: Panel, s3_storage: Stor
 
 def test_a_damaged_record_of_digests_is_made_again(panel: Panel, filled: Storage) -> None:
     filled.put(record_path(PRICES), b"junk")
-    check_prices(panel, filled)
+    check_tables(panel, filled)
     remember_files(filled, PRICES)
     assert len(read_record(filled, PRICES).files) == len(filled.list(PRICES))
 
@@ -195,4 +213,4 @@ def test_a_price_table_that_a_person_moved_away_is_begun_anew(panel: Panel, fill
     Path(filled.uri, PRICES).rename(Path(filled.uri, "moved"))
     Path(filled.uri, "sources/tiny.json").unlink()
     assert ingest(panel, filled, NOON + 5 * DAY).appended > 0
-    check_prices(panel, filled)
+    check_tables(panel, filled)

@@ -7,12 +7,20 @@ from forecasting.commands import command
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
-from forecasting.publishing.address import FORECAST, MANIFEST, as_of_folder, forecasts_folder, latest_table
+from forecasting.publishing.address import (
+    CHARTS,
+    FORECAST,
+    MANIFEST,
+    as_of_folder,
+    forecasts_folder,
+    latest_table,
+)
 from forecasting.publishing.manifest import Pointer, Published
 from forecasting.publishing.publish import find_published
 from forecasting.storage import Storage
 
 _AS_OF = "as_of="
+_NAMED = 3  # damaged objects named in a message
 
 
 def read_forecast(
@@ -77,6 +85,33 @@ def check_shown(panel: Panel, storage: Storage, pointer: Pointer) -> Published:
             f"damaged; run: {again}"
         )
     return published
+
+
+def check_forecasts(panel: Panel, storage: Storage) -> None:
+    """Check every object that the panel's manifests commit, except charts: they are many, and for people.
+
+    Raises:
+        StoreError: a manifest or an object is damaged; the message names the first ones.
+    """
+    found = []
+    manifests = [path for path in storage.list(forecasts_folder(panel.name)) if path.endswith(f"/{MANIFEST}")]
+    for path, data in zip(manifests, storage.find_all(manifests), strict=True):
+        try:
+            objects = Published.from_json(data or b"").objects
+        except ValueError:
+            found.append(path)
+            continue
+        checked = {name: digest for name, digest in objects.items() if not name.startswith(f"{CHARTS}/")}
+        paths = [path.replace(MANIFEST, name) for name in checked]
+        digests = zip(paths, checked.values(), storage.digests(paths), strict=True)
+        found += [path for path, digest, now in digests if now != digest]
+    if found:
+        more = f", and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        again = command("run", panel, "--as-of", "DATE", store=storage.uri)
+        raise StoreError(
+            f"{len(found)} objects of published forecasts of {panel.name} are missing or damaged: "
+            f"{', '.join(found[:_NAMED])}{more}; to make a forecast again, remove its folder and run: {again}"
+        )
 
 
 def _is_committed(storage: Storage, digest: str, pointer: Pointer) -> bool:

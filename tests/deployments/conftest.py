@@ -8,6 +8,6 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 @pytest.fixture(autouse=True)
 def no_server_is_configured() -> Iterator[None]:
-    """Tests of flows, which may have run in this process before, leave Prefect's settings name their server."""
+    """Tests of flows that ran in this process before leave a server in Prefect's settings."""
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         yield

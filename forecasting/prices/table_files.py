@@ -7,6 +7,7 @@ files without a digest; the next writer adds it.
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from forecasting.parquet import table_from_bytes
 from forecasting.records import Record
 from forecasting.storage import Storage
 from forecasting.store_errors import faults_in_plain_words
+
+_log = logging.getLogger(__name__)
 
 _LOG = "_delta_log/"
 _COMMIT = re.compile(rf"{_LOG}(\d{{20}})\.json")
@@ -63,7 +66,9 @@ def read_record(storage: Storage, path: str) -> TableFiles:
     data = storage.find(record_path(path))
     try:
         return TableFiles.from_json(data) if data is not None else TableFiles()
-    except ValueError:  # the digests are taken again, of the files as they are
+    except ValueError:
+        where = record_path(path)
+        _log.warning("%s is damaged; the next commit to the table or maintenance writes it again", where)
         return TableFiles()
 
 

@@ -58,37 +58,55 @@ def make_nights(folder: Path) -> Panel:
     (folder / "tiny.toml").write_text(PANEL, encoding="utf-8")
     panel = Panel.load(folder / "tiny.toml")
     for day in (28, 29, 30):
-        write_prices(folder / "prices.csv", {"AAA": 80, "BBB": 80}, last=f"2026-10-{day}")
-        with (folder / "prices.csv").open("a") as source:
-            source.write("AAA,2026-10-01,nonsense\n")
+        _write_source(folder, day)
         _night(panel, Storage(str(folder / "store")))
     return panel
 
 
+def _write_source(folder: Path, day: int) -> None:
+    write_prices(folder / "prices.csv", {"AAA": 80, "BBB": 80}, last=f"2026-10-{day}")
+    with (folder / "prices.csv").open("a") as source:
+        source.write("AAA,2026-10-01,nonsense\n")
+
+
 def damage_and_run(panel: Panel, folder: Path, file: str, damage: str) -> Outcome:
-    """Damage one file of a copy of `folder/store`, run the next night, and look what became of it."""
+    """Damage one file of a copy of `folder/store`, and look what two nights make of it.
+
+    The first has no new prices, and the second has those of one more day.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as copy:
         root = Path(copy) / "store"
         shutil.copytree(folder / "store", root)
         whole = reader.latest("tiny", str(root))
         hurt = root / file
-        before = hurt.read_bytes()
         _hurt(hurt, damage)
-        after = hurt.read_bytes() if hurt.exists() else None
+        after = _content(hurt)
         storage = Storage(str(root))
         with _warnings() as lines:
-            try:
-                lines.extend(_night(panel, storage))
-            except NightcastError as error:
-                lines.append(str(error))
+            _run(panel, storage, lines)
+            states = [_content(hurt)]
+            same = reader.latest("tiny", str(root)).equals(whole)
+            _write_source(folder, 31)
+            _run(panel, storage, lines)
+            states.append(_content(hurt))
+            _write_source(folder, 30)
             lines.extend(_looks(panel, storage))
         if line := next((one for one in lines if _names(one, file)), ""):
             return Outcome(file, damage, "named", line)
-        now = hurt.read_bytes() if hurt.exists() else None
-        same = reader.latest("tiny", str(root)).equals(whole)
-        if same and (now == before or now != after):
+        if same and any(state != after for state in states):
             return Outcome(file, damage, "mended")
         return Outcome(file, damage, "passed over" if is_passed_over(file, damage) else "silent")
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None
+
+
+def _run(panel: Panel, storage: Storage, lines: list[str]) -> None:
+    try:
+        lines.extend(_night(panel, storage))
+    except NightcastError as error:
+        lines.append(str(error))
 
 
 def is_passed_over(file: str, damage: str) -> bool:

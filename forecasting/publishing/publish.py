@@ -96,6 +96,11 @@ def find_manifests(storage: Storage, folder: str) -> list[tuple[str, Manifest]]:
     return _find(storage, folder, Manifest)
 
 
+def count_manifests(storage: Storage, folder: str) -> int:
+    """Return the number of manifests below `folder`, damaged ones included."""
+    return sum(path.endswith(f"/{MANIFEST}") for path in storage.list(folder))
+
+
 def _find(storage: Storage, folder: str, kind: type[P]) -> list[tuple[str, P]]:
     paths = [path for path in storage.list(folder) if path.endswith(f"/{MANIFEST}")]
     found = [

@@ -170,6 +170,16 @@ def test_a_commit_that_a_power_cut_tore_is_mended_by_the_next_ingest(
     assert ingest(panel, filled, NOON + 7 * DAY).appended == 0
 
 
+def test_a_table_on_s3_is_restored(panel: Panel, s3_storage: Storage) -> None:
+    ingest(panel, s3_storage, NOON)
+    before = rows(s3_storage)
+    (log,) = (path for path in s3_storage.list(PRICES) if path.endswith("1.json"))
+    s3_storage.put(log, b"{")
+    done = restore_prices(panel, s3_storage, NOON + DAY)
+    assert s3_storage.get(log.replace(PRICES, done.aside)) == b"{"
+    assert rows(s3_storage).equals(before)
+
+
 def test_a_whole_table_is_not_restored(panel: Panel, filled: Storage) -> None:
     with pytest.raises(StoreError, match="is whole; there is nothing to restore"):
         restore_prices(panel, filled, NOON)

@@ -65,8 +65,11 @@ class Storage:
 
     def __init__(self, uri: str | None = None, *, must_exist: bool = False) -> None:
         self.uri, self.local_root = locate(uri)
-        if must_exist and self.local_root is not None and not self.local_root.is_dir():
-            raise StoreError(f"there is no store at {self.uri}; check store=, --store or NIGHTCAST_STORE")
+        if must_exist and self.local_root is not None:
+            with self._told():
+                exists = self.local_root.is_dir()
+            if not exists:
+                raise StoreError(f"there is no store at {self.uri}; check store=, --store or NIGHTCAST_STORE")
         self._objects = _connect(self.uri, self.local_root)
         if must_exist and self.local_root is None:
             _check_readable(self._objects, self.uri)

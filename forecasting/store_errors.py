@@ -52,7 +52,7 @@ def explain(error: BaseException, uri: str) -> StoreError | None:
         error: an error of `obstore`, `deltalake`, `pyarrow` or the system.
         uri: the store's root, or where in the store it happened.
     """
-    why = _why(error)
+    why, uri = _why(error), uri.removeprefix("file://")
     if why is not None:
         return StoreError(f"cannot use the store {uri}: {why}")
     away = isinstance(error, TimeoutError | ConnectionError) or _NETWORK.search(str(error))

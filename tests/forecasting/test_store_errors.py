@@ -89,6 +89,35 @@ def test_a_file_that_may_not_grow_is_told_and_leaves_nothing_behind(tmp_path: Pa
     assert not list((tmp_path / "store").rglob("*b*#*"))
 
 
+FORBIDDEN_FOLDER = """\
+import os, sys
+from forecasting.errors import StoreError
+from forecasting.publishing import reader
+from forecasting.storage import Storage
+os.chmod(sys.argv[1], 0)
+if os.geteuid() == 0:  # who may do anything
+    os.seteuid(65534)
+for use in (lambda: Storage(sys.argv[1] + "/store"), lambda: reader.latest("p", sys.argv[1] + "/store")):
+    try:
+        use()
+    except StoreError as error:
+        print(error)
+"""
+
+
+def test_a_folder_that_is_forbidden_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "forbidden"
+    folder.mkdir()
+    tmp_path.chmod(0o755)
+    ran = subprocess.run(
+        [sys.executable, "-c", FORBIDDEN_FOLDER, str(folder)], capture_output=True, text=True, check=True
+    )
+    folder.chmod(0o755)
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("permission denied; let the user " in line for line in lines)
+
+
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match=r"cannot use the store .*; check --store"):

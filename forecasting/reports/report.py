@@ -20,7 +20,7 @@ from forecasting.reports.findings_tables import FINDING_COLUMNS, finding_row, wo
 from forecasting.reports.moods import SCOPE, WIDTH_RULE, mood_line, mood_tiles
 from forecasting.reports.odds import odds_heading
 from forecasting.reports.outlook import Outlook
-from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, load_template
+from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, render_page
 from forecasting.reports.score_summary import ScoreSummary, score_pictures, scores_table
 from forecasting.reports.series_table import SeriesResult, series_row
 
@@ -108,8 +108,8 @@ class ReportData:
         return not is_intraday(self.freq)
 
 
-def render_report(report: ReportData) -> str:
-    """Return the page as HTML. The same report gives the same text."""
+def render_report(report: ReportData, path: str) -> str:
+    """Return the page at `path` of the store as HTML. The same report gives the same text."""
     report = replace(report, series=sorted(report.series, key=lambda result: result.unique_id))
     shown = [result for result in report.series if result.chart is not None][:MAX_EMBEDDED_CHARTS]
     anchors = {result.unique_id: f"chart-{number}" for number, result in enumerate(shown, start=1)}
@@ -138,9 +138,8 @@ def render_report(report: ReportData) -> str:
         "training": "Training" if report.loss_curve is not None else "",
         "run": "This run",
     }
-    return load_template("report.html.j2").render(
-        page, sections=[(key, title) for key, title in sections.items() if title]
-    )
+    page["sections"] = [(key, title) for key, title in sections.items() if title]
+    return render_page("report.html.j2", path, page)
 
 
 def _frequency(freq: str) -> str:

@@ -20,6 +20,7 @@ from forecasting.parquet import table_to_bytes
 from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress, chart_name
 from forecasting.publishing.decisions import Decision
+from forecasting.reports.assets import put_assets
 from forecasting.reports.findings_tables import FINDINGS, findings_file
 from forecasting.reports.outlook import OUTLOOK, find_outlooks, make_outlook
 from forecasting.reports.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, render_report
@@ -95,7 +96,9 @@ def write_report(
     storage.put(address.path(OUTLOOK), table_to_bytes(outlook))
     report = gather_report(panel, storage, snapshot, decision, address, row_findings)
     storage.put(address.path(FINDINGS), findings_file(report.findings))
-    storage.put(address.path(REPORT), render_report(report).encode())
+    put_assets(storage)
+    page = address.path(REPORT)
+    storage.put(page, render_report(report, page).encode())
 
 
 def _forecast(storage: Storage, address: ForecastAddress) -> pa.Table:

@@ -60,6 +60,13 @@ class Page(HTMLParser):
         return " ".join(text for tag, text in self.texts if tag not in {"style", "script"})
 
 
+PAGE = "forecasts/ecb_fx/as_of=2026-10-30/id=9f02b3ac41d7e655/_report.html"
+
+
+def render(report: ReportData) -> str:
+    return render_report(report, PAGE)
+
+
 def _result(unique_id: str = "EURUSD", **changes: object) -> SeriesResult:
     result = SeriesResult(
         unique_id=unique_id,
@@ -115,13 +122,13 @@ BARE = {"contenders": [], "findings": [], "left_out": [], "warnings": [], "facts
 
 
 def test_the_page_is_well_formed_and_has_every_part() -> None:
-    page = Page(render_report(_report()))
+    page = Page(render(_report()))
     sections = [attributes["id"] for attributes in page.all("section")]
     assert sections == ["series", "charts", "findings", "left-out", "gate", "training", "run"]
 
 
 def test_a_report_without_optional_parts_says_so() -> None:
-    page = Page(render_report(_report(series=[_result(chart=None, chart_file="")], **BARE)))
+    page = Page(render(_report(series=[_result(chart=None, chart_file="")], **BARE)))
     assert page.all("img") == []
     assert "The audit found nothing wrong with the prices." in page.text()
     assert "stacked_lstm has not been compared with the random walk." in page.text()
@@ -129,25 +136,33 @@ def test_a_report_without_optional_parts_says_so() -> None:
 
 @pytest.mark.parametrize("changes", [{}, BARE], ids=["whole", "bare"])
 def test_every_link_on_the_page_leads_somewhere(changes: dict[str, object]) -> None:
-    page = Page(render_report(_report(**changes)))
-    targets = {href.removeprefix("#") for href in page.values("href")}
-    assert targets <= set(page.values("id"))
+    page = Page(render(_report(**changes)))
+    targets = {link["href"] for link in page.all("a")}
+    assert targets <= {f"#{anchor}" for anchor in page.values("id")}
 
 
 def test_the_page_loads_nothing_from_the_network() -> None:
-    html = render_report(_report())
+    html = render(_report())
     page = Page(html)
     assert "http://" not in html
     assert "https://" not in html
-    assert all(source.startswith("data:image/png;base64,") for source in page.values("src"))
-    assert page.all("link") == []
+    assert all(
+        source.startswith(("data:image/png;base64,", "../../../../_assets/")) for source in page.values("src")
+    )
+    assert all((link["href"] or "").startswith("../../../../_assets/") for link in page.all("link"))
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
     assert policy is not None
-    assert policy.startswith("default-src 'none'")
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+
+
+def test_the_page_has_no_script_of_its_own() -> None:
+    page = Page(render(_report()))
+    assert [tag for tag, _ in page.texts if tag == "script"] == []
+    assert not any(attribute.startswith("on") for _, attributes in page.tags for attribute in attributes)
 
 
 def test_pictures_are_embedded_as_they_are_and_described() -> None:
-    picture = Page(render_report(_report())).all("img")[0]
+    picture = Page(render(_report())).all("img")[0]
     assert base64.b64decode((picture["src"] or "").partition(",")[2]) == PNG
     assert (picture["alt"] or "").startswith(
         "EURJPY: 1.1172 on 2026-10-30, median forecast 1.1187 in 72 bars"
@@ -157,7 +172,7 @@ def test_pictures_are_embedded_as_they_are_and_described() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_escaped(text: str) -> None:
-    harmless = Page(render_report(_report()))
+    harmless = Page(render(_report()))
     report = _report(
         panel=text,
         verdict=text,
@@ -167,14 +182,14 @@ def test_hostile_text_is_escaped(text: str) -> None:
         warnings=[text],
         facts={text: text},
     )
-    page = Page(render_report(report))
+    page = Page(render(report))
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in harmless.tags]
     assert page.text().count(text) >= 8
 
 
 def test_more_charts_than_fit_are_linked() -> None:
     names = [f"S{number:03}" for number in range(MAX_EMBEDDED_CHARTS + 3)]
-    page = Page(render_report(_report(series=[_result(name) for name in reversed(names)], loss_curve=None)))
+    page = Page(render(_report(series=[_result(name) for name in reversed(names)], loss_curve=None)))
     assert len(page.all("img")) == MAX_EMBEDDED_CHARTS
     links = [href for href in page.values("href") if href.startswith("_charts/")]
     assert links == [f"_charts/{name}.png" for name in names[MAX_EMBEDDED_CHARTS:]]
@@ -183,16 +198,16 @@ def test_more_charts_than_fit_are_linked() -> None:
 
 def test_a_link_to_an_encoded_file_name_is_encoded_again() -> None:
     report = _report(series=[_result("../x", chart=None, chart_file="..%2Fx.png")])
-    assert "_charts/..%252Fx.png" in Page(render_report(report)).values("href")
+    assert "_charts/..%252Fx.png" in Page(render(report)).values("href")
 
 
 def test_warnings_come_first() -> None:
-    text = Page(render_report(_report())).text()
+    text = Page(render(_report())).text()
     assert text.index("Prices are a day late.") < text.index("It beat the best baseline")
 
 
 def test_cells_carry_the_numbers_they_sort_by() -> None:
-    cells = [a["data-value"] for a in Page(render_report(_report())).all("td") if "data-value" in a]
+    cells = [a["data-value"] for a in Page(render(_report())).all("td") if "data-value" in a]
     price, width, percentile, below, above, median, change, skill, *_ = cells
     assert (percentile, below, above) == ("93.0", "0.052", "0.0004")
     assert (price, median, skill) == ("1.1172", "1.1187", "")
@@ -202,7 +217,7 @@ def test_cells_carry_the_numbers_they_sort_by() -> None:
 
 def test_a_price_of_zero_has_no_relative_width() -> None:
     report = _report(series=[_result(y_cutoff=0.0, median=0.5, low=-2.0, high=3.0)])
-    cells = [a["data-value"] for a in Page(render_report(report)).all("td") if "data-value" in a]
+    cells = [a["data-value"] for a in Page(render(report)).all("td") if "data-value" in a]
     price, width, _, _, _, median, change, *_ = cells
     assert (price, width, median, change) == ("0.0", "", "0.5", "")
 
@@ -217,11 +232,11 @@ def test_a_price_of_zero_has_no_relative_width() -> None:
 )
 def test_skill_is_put_in_words(skill: float, sentence: str) -> None:
     report = _report(contenders=[Contender("baseline", "ewma_walk", "", publishes=True, skill=skill)])
-    assert sentence in Page(render_report(report)).text()
+    assert sentence in Page(render(report)).text()
 
 
 def test_the_summary_says_what_who_and_from_when() -> None:
-    text = Page(render_report(_report())).text()
+    text = Page(render(_report())).text()
     assert (
         "2 series, 72 daily bars ahead, forecast by stacked_lstm, version 3f2a9c1d "
         "from prices up to 2026-10-30, as known at 2026-10-30 16:05 UTC."
@@ -230,7 +245,7 @@ def test_the_summary_says_what_who_and_from_when() -> None:
 
 def test_the_page_leads_with_what_is_nervous_and_what_is_calm() -> None:
     calm = Outlook(8.0, "calm", {"below_5pct": 0.0, "above_5pct": 0.0})
-    page = Page(render_report(_report(series=[_result("EURUSD"), _result("EURJPY", outlook=calm)])))
+    page = Page(render(_report(series=[_result("EURUSD"), _result("EURJPY", outlook=calm)])))
     text = page.text()
     tiles = ("1 nervous series: EURUSD 93rd percentile", "1 calm series: EURJPY 8th percentile")
     places = [
@@ -240,35 +255,35 @@ def test_the_page_leads_with_what_is_nervous_and_what_is_calm() -> None:
 
 
 def test_the_series_table_shows_width_and_odds() -> None:
-    page = Page(render_report(_report()))
+    page = Page(render(_report()))
     headings = [text for tag, text in page.texts if tag == "button"][:9]
     assert headings[3:8] == ["80% range", "Width", "< \N{MINUS SIGN}5%", "> +5%", "Median"]
     assert "1.0817 to 1.1569 93rd, nervous 5.2% <0.1% 1.1187" in page.text()
 
 
 def test_a_report_without_percentiles_says_why_and_has_no_tile_for_them() -> None:
-    text = Page(render_report(_report(series=[_result(outlook=Outlook())]))).text()
+    text = Page(render(_report(series=[_result(outlook=Outlook())]))).text()
     assert "No series is called calm or nervous: too few earlier ranges are known" in text
     assert "nervous series" not in text
     assert "1.0817 to 1.1569 \N{EN DASH} 1.1187" in text
 
 
 def test_the_gate_table_shows_each_contenders_scores() -> None:
-    text = Page(render_report(_report())).text()
+    text = Page(render(_report())).text()
     assert "stacked_lstm 3f2a9c1d challenger 3.2145 +1.3% 4.213 81.2% 90.4% yes" in text
 
 
 def test_intraday_bars_are_shown_with_their_time() -> None:
     report = _report(freq="1h", series=[_result(cutoff=datetime(2026, 10, 30, 14, tzinfo=UTC))])
-    assert "2026-10-30 14:00" in Page(render_report(report)).text()
+    assert "2026-10-30 14:00" in Page(render(report)).text()
 
 
 def test_every_table_has_a_caption_and_headings_for_columns_and_rows() -> None:
-    page = Page(render_report(_report()))
+    page = Page(render(_report()))
     assert len(page.all("caption")) == len(page.all("table")) == 5
     assert {a["scope"] for a in page.all("th")} == {"col", "row"}
 
 
 def test_the_same_report_gives_the_same_page_in_any_order_of_series() -> None:
-    pages = {render_report(_report(series=list(order))) for order in itertools.permutations(_report().series)}
+    pages = {render(_report(series=list(order))) for order in itertools.permutations(_report().series)}
     assert len(pages) == 1

@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.hooks import ALARMED
+from flows.hooks import SHOWN
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from forecasting.operations.missing import check_dates
 from forecasting.panel import Panel
@@ -45,7 +45,7 @@ def _run_name() -> str:
     return f"backfill-{panel_of(given)}-{given['start']}-{given['end']}"
 
 
-@flow(name="backfill", flow_run_name=_run_name, **ALARMED)
+@flow(name="backfill", flow_run_name=_run_name, **SHOWN)
 def backfill(  # noqa: PLR0913 - the fields of its form
     panel: str = PANEL,
     *,

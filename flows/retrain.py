@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.hooks import ALARMED
+from flows.hooks import SHOWN
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from flows.steps import publish_forecast
 from forecasting.night import NightResult
@@ -25,7 +25,7 @@ def _run_name() -> str:
     return f"retrain-{panel_of(flow_run.parameters)}"
 
 
-@flow(name="retrain", flow_run_name=_run_name, **ALARMED)
+@flow(name="retrain", flow_run_name=_run_name, **SHOWN)
 def retrain(
     panel: str = PANEL,
     *,

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.hooks import ALARMED
+from flows.hooks import SHOWN
 from flows.parameters import PANEL, PANELS, STORE, panel_of
 from forecasting.panel import Panel
 from forecasting.storage import Storage
@@ -16,7 +16,7 @@ def _run_name() -> str:
     return f"score-{panel_of(flow_run.parameters)}"
 
 
-@flow(name="score", flow_run_name=_run_name, **ALARMED)
+@flow(name="score", flow_run_name=_run_name, **SHOWN)
 def score(panel: str = PANEL, store: str | None = STORE, panels: str | None = PANELS) -> dict[str, Any]:
     """Score the published forecasts of one panel with the prices in the store.
 

@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from forecasting.as_of import to_instant
 from forecasting.findings import Finding
+from forecasting.operations.landing_page import try_update_landing_page
 from forecasting.operations.required_series import check_required_series
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
@@ -78,6 +79,7 @@ def run_night(panel: Panel, storage: Storage, as_of: str | None = None, mode: Mo
     snapshot = take_snapshot(panel, storage, as_of, now)
     decision = decide(panel, storage, snapshot, mode)
     result = make_forecast(panel, storage, snapshot, decision, ingested.findings)
+    try_update_landing_page(panel, storage, now)
     check_required_series(panel, snapshot)
     return result
 

@@ -1,8 +1,9 @@
 """Announce: emit events when `latest/` shows a new forecast, and when a baseline begins to stand in."""
 
 from forecasting.models.baselines import BASELINES
-from forecasting.publishing.address import FORECAST
+from forecasting.publishing.address import FORECAST, REPORT
 from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.public_links import public_link
 from forecasting.publishing.publish import latest_manifest, point_latest
 from forecasting.storage import Storage
 from tasks.events import PUBLISHED, STANDS_IN, alarm, emit
@@ -36,6 +37,7 @@ def _announce(storage: Storage, manifest: Manifest) -> None:
         "store": storage.uri,
         "uri": storage.table_uri(manifest.address.path(FORECAST)),
         "sha256": manifest.digest,
+        "report_url": public_link(manifest.address.path(REPORT)),
     }
     emit(PUBLISHED, manifest.panel, payload)
 
@@ -44,5 +46,11 @@ def _tell_of_stand_in(manifest: Manifest) -> None:
     panel, model = manifest.panel, manifest.model
     reason = manifest.decision.reason if manifest.decision else ""
     text = f"Nightcast: from {manifest.as_of} on, the baseline {model} publishes for {panel}: {reason}"
-    known = {"model": model, "reason": reason, "as_of": manifest.as_of, "forecast_id": manifest.forecast_id}
+    known = {
+        "model": model,
+        "reason": reason,
+        "as_of": manifest.as_of,
+        "forecast_id": manifest.forecast_id,
+        "report_url": public_link(manifest.address.path(REPORT)),
+    }
     alarm(STANDS_IN, panel, text, known)

@@ -3,10 +3,12 @@
 import base64
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from forecasting.night import NightResult
 from forecasting.panel import Panel
+from forecasting.publishing.address import INDEX, REPORT
+from forecasting.publishing.public_links import public_link
 from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.storage import Storage
 from tasks.findings import show_findings
@@ -16,7 +18,7 @@ from tasks.progress import artifact_key
 
 @task(name="summarise", **STEP)
 def summarise(panel: Panel, store: str, result: NightResult) -> None:
-    """Create artifacts: the summary with the charts worth seeing, the series table, the findings."""
+    """Create artifacts: the summary with the charts worth seeing, the series table, the findings, links."""
     storage, manifest = Storage(store), result.manifest
     lines = summary_lines(storage, manifest, stands=not result.is_new)
     charts = charts_worth_seeing(storage, manifest)
@@ -31,6 +33,15 @@ def summarise(panel: Panel, store: str, result: NightResult) -> None:
         description=f"The series of {panel.name}, {panel.forecast.horizon} bars after {manifest.as_of}",
     )
     show_findings(panel, manifest.findings, f"as of {manifest.as_of}")
+    _link("report", panel, manifest.address.path(REPORT), f"Report of {panel.name} as of {manifest.as_of}")
+    _link("landing-page", panel, INDEX, "All panels and dates")
+
+
+def _link(kind: str, panel: Panel, path: str, text: str) -> None:
+    """Create a link artifact where the store is served. Browsers refuse links to files from a web page."""
+    link = public_link(path)
+    if link is not None:
+        create_link_artifact(link, text, key=artifact_key(kind, panel.name), description=text)
 
 
 def _picture(chart: tuple[str, bytes]) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from forecasting.storage import file_name
 
+INDEX = "index.html"
 FORECAST = "forecast.parquet"
 WALKS = "_walks.parquet"
 REPORT = "_report.html"

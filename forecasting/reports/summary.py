@@ -5,9 +5,10 @@ from datetime import UTC
 from forecasting import contract
 from forecasting.evaluation.verdict import Duel, Verdict
 from forecasting.formats import format_percent
-from forecasting.publishing.address import CHARTS, FORECAST, REPORT
+from forecasting.publishing.address import CHARTS, FORECAST, INDEX, REPORT
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.public_links import public_link
 from forecasting.records import instant_of
 from forecasting.reports.moods import mood_line
 from forecasting.reports.outlook import find_outlooks
@@ -35,9 +36,15 @@ def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False)
         *([skill_line(decision), *gate_lines(decision)] if decision else []),
         *(f"**{one.code} {one.name}**: {one.detail}" for one in manifest.findings if one.is_of_panel),
         f"Forecast: `{storage.display(address.path(FORECAST))}`",
-        f"Report: `{storage.display(address.path(REPORT))}`",
+        f"Report: {_where(storage, address.path(REPORT))}",
         f"Charts: `{storage.display(address.path(CHARTS))}/`",
+        f"All panels and dates: {_where(storage, INDEX)}",
     ]
+
+
+def _where(storage: Storage, path: str) -> str:
+    """The web address of a page. Where the store is not served, its place: a link to it would not work."""
+    return public_link(path) or f"`{storage.display(path)}`"
 
 
 def provisional_line(reason: str) -> str:

@@ -24,6 +24,7 @@ from forecasting.prices.ingest import IngestReport
 from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.decisions import Decision
 from forecasting.reports.findings_tables import FINDING_COLUMNS, finding_row, worst_first
+from forecasting.reports.markdown import plain_text
 from forecasting.reports.summary import summary_lines
 from forecasting.selection.promotion import Version
 from forecasting.storage import Storage
@@ -56,7 +57,7 @@ def print_run(storage: Storage, result: NightResult) -> None:
     """Print what was published, how good it is, and which files to open."""
     print()
     for line in summary_lines(storage, result.manifest, stands=not result.is_new):
-        print(line.replace("**", "").replace("`", ""))
+        print(plain_text(line))
 
 
 def print_ingest(report: IngestReport) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 
 from forecasting.operations.landing_page import try_update_landing_page
 from forecasting.operations.maintenance import MaintenanceReport, maintain, maintenance_rows
 from forecasting.panel import Panel
 from forecasting.storage import Storage
+from tasks.artifacts import show_table
 from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
@@ -44,12 +44,10 @@ def show_maintenance(done: Mapping[str, MaintenanceReport | str], runs: int | st
         if isinstance(runs, str)
         else [{"panel": "(Prefect)", "what": "old runs", "why": f"runs: {runs}", "where": ""}]
     )
-    create_table_artifact(
-        key="maintenance",
-        table=rows,
-        description="What would be removed (dry run: nothing was)"
-        if dry_run
-        else "What was removed and kept",
+    show_table(
+        "maintenance",
+        rows,
+        "What would be removed (dry run: nothing was)" if dry_run else "What was removed and kept",
     )
 
 

@@ -44,7 +44,7 @@ from forecasting.reports.landing import (
 )
 from forecasting.reports.moods import by_mood
 from forecasting.reports.outlook import Outlook, find_outlooks
-from forecasting.reports.warnings import forecast_warnings
+from forecasting.reports.report_warnings import find_warnings
 from forecasting.scoring.track_record import Realised, realised, try_tally
 from forecasting.storage import Storage
 
@@ -161,7 +161,7 @@ def make_card(panel: Panel, storage: Storage, now: datetime) -> PanelCard:
         states=states,
         due=tuple(_text(due) for due in islice(due_soon(panel, now), _DUE_SHOWN)),
         last_run=evidence.record.ended_at if evidence.record else None,
-        warnings=() if manifest is None else tuple(forecast_warnings(manifest)),
+        warnings=() if manifest is None else tuple(find_warnings(manifest)),
         forecast=None if manifest is None else _forecast(manifest),
         moods=moods,
         scores=() if manifest is None else _scores(panel, storage, manifest.as_of),

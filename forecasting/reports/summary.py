@@ -10,6 +10,7 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.public_links import public_link
 from forecasting.records import instant_of
+from forecasting.reports.markdown import escape_markdown
 from forecasting.reports.moods import mood_line
 from forecasting.reports.outlook import find_outlooks
 from forecasting.reports.series_table import SeriesResult, series_results, series_row
@@ -30,11 +31,15 @@ def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False)
     return [
         *([f"**{standing_line(manifest)}**"] if stands else []),
         f"**{manifest.panel} as of {manifest.as_of}**: {series} series forecast, {left_out} left out",
-        *([f"**{provisional_line(manifest.provisional)}**"] if manifest.provisional else []),
-        mood_line(find_outlooks(storage, address)),
-        f"**Published by {manifest.model}** (`{manifest.model_version}`): {reason}",
-        *([skill_line(decision), *gate_lines(decision)] if decision else []),
-        *(f"**{one.code} {one.name}**: {one.detail}" for one in manifest.findings if one.is_of_panel),
+        *([f"**{escape_markdown(provisional_line(manifest.provisional))}**"] if manifest.provisional else []),
+        escape_markdown(mood_line(find_outlooks(storage, address))),
+        f"**Published by {manifest.model}** (`{manifest.model_version}`): {escape_markdown(reason)}",
+        *(map(escape_markdown, [skill_line(decision), *gate_lines(decision)]) if decision else []),
+        *(
+            f"**{one.code} {one.name}**: {escape_markdown(one.detail)}"
+            for one in manifest.findings
+            if one.is_of_panel
+        ),
         f"Forecast: `{storage.display(address.path(FORECAST))}`",
         f"Report: {_where(storage, address.path(REPORT))}",
         f"Charts: `{storage.display(address.path(CHARTS))}/`",

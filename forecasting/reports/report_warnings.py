@@ -5,8 +5,8 @@ from forecasting.publishing.manifest import Manifest
 from forecasting.reports.summary import provisional_line
 
 
-def forecast_warnings(manifest: Manifest) -> list[str]:
-    """Return what the reader of a published forecast must know first; one sentence each."""
+def find_warnings(manifest: Manifest) -> list[str]:
+    """Return the warnings of a published forecast; one sentence each."""
     decision, findings = manifest.decision, manifest.findings
     warnings = [provisional_line(manifest.provisional)] if manifest.provisional else []
     warnings += [finding.detail for finding in findings if finding.is_of_panel]

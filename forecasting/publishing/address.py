@@ -7,6 +7,7 @@ from forecasting.storage import file_name
 FORECAST = "forecast.parquet"
 WALKS = "_walks.parquet"
 REPORT = "_report.html"
+REPORT_DATA = "_report"
 CHARTS = "_charts"
 MANIFEST = "_manifest.json"
 

@@ -21,6 +21,7 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of, write_forecast
 from forecasting.publishing.manifest import Manifest, describe_forecast
 from forecasting.publishing.publish import commit, find_manifest, point_latest
+from forecasting.reports.outlook import write_outlook
 from forecasting.reports.report_data import write_report
 from forecasting.selection.challenger import (
     Mode,
@@ -118,6 +119,7 @@ def make_forecast(
     if standing is not None:
         return NightResult(standing, is_new=False)
     address = run(write_forecast, panel, storage, snapshot, decision)
+    run(write_outlook, panel, storage, snapshot, decision, address)
     run(draw_charts, panel, storage, snapshot, decision, address)
     run(write_report, panel, storage, snapshot, decision, address, row_findings)
     return NightResult(run(publish, panel, storage, address, snapshot, decision, row_findings), is_new=True)
@@ -137,7 +139,7 @@ def find_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: 
 def draw_charts(
     panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, address: ForecastAddress
 ) -> None:
-    """Draw the chart of every series into the forecast's folder."""
+    """Draw pictures of series into the forecast's folder: `reports.chart_choice` says of which."""
     from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
 
     draw_gallery(panel, storage, snapshot, decision, address)

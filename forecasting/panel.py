@@ -33,6 +33,7 @@ from forecasting.panel_errors import explain
 from forecasting.panel_settings import (
     AuditSettings,
     BarSettings,
+    ChartSettings,
     ForecastSettings,
     ModelSettings,
     Retention,
@@ -69,6 +70,7 @@ class Panel(Section):
     retrain: RetrainSettings = RetrainSettings()
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
+    charts: ChartSettings = ChartSettings()
     retention: Retention = Retention()
     _file: Path | None = PrivateAttr(None)
 

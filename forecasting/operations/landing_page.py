@@ -154,6 +154,7 @@ def make_card(panel: Panel, storage: Storage, now: datetime) -> PanelCard:
         states = tuple(_change(at, found) for at, found in expected_states(evidence, now))
         manifest = latest_manifest(storage, panel.name)
         moods = None if manifest is None else _moods(find_outlooks(storage, manifest.address))
+        warnings = [] if manifest is None else find_warnings(storage, manifest)
     except NightcastError as error:
         return replace(card, states=(StateChange(_text(now), "unreadable", first_line(error)),))
     return replace(
@@ -161,7 +162,7 @@ def make_card(panel: Panel, storage: Storage, now: datetime) -> PanelCard:
         states=states,
         due=tuple(_text(due) for due in islice(due_soon(panel, now), _DUE_SHOWN)),
         last_run=evidence.record.ended_at if evidence.record else None,
-        warnings=() if manifest is None else tuple(find_warnings(manifest)),
+        warnings=tuple(warnings),
         forecast=None if manifest is None else _forecast(manifest),
         moods=moods,
         scores=() if manifest is None else _scores(panel, storage, manifest.as_of),

@@ -8,6 +8,7 @@ INDEX = "index.html"
 FORECAST = "forecast.parquet"
 WALKS = "_walks.parquet"
 REPORT = "_report.html"
+REPORT_DATA = "_report"
 CHARTS = "_charts"
 MANIFEST = "_manifest.json"
 

@@ -29,16 +29,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, the number it sorts by, and its link."""
+    """A cell of a table: its text, and the number it sorts by."""
 
     text: str
     value: float | None = None
-    href: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page; `key` is its anchor, and `empty` the text shown if it has no rows."""
+    """A table of a page.
+
+    `key` is its anchor, and `empty` the text shown if it has no rows. A `folded` one opens on request.
+    """
 
     key: str
     title: str
@@ -46,11 +48,12 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     empty: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in the page: its anchor, its alternative text, and its data URI."""
+    """A picture in the page: its anchor, its alternative text, and its address or data URI."""
 
     anchor: str
     alt: str

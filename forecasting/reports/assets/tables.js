@@ -1,6 +1,6 @@
 "use strict";
 // Clicking a heading sorts its table: numbers by value, text in natural order, missing values last.
-for (const table of document.querySelectorAll("table")) {
+for (const table of document.querySelectorAll("table.stack")) {
   const body = table.tBodies[0];
   const text = new Intl.Collator(undefined, { numeric: true });
   const key = (row, column) => {

@@ -4,6 +4,7 @@ from forecasting.models.baselines import BASELINES
 from forecasting.publishing.address import FORECAST
 from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.publish import latest_manifest, point_latest
+from forecasting.reports.report_warnings import find_warnings
 from forecasting.storage import Storage
 from tasks.events import PUBLISHED, STANDS_IN, alarm, emit
 
@@ -20,7 +21,7 @@ def show_latest(storage: Storage, manifest: Manifest) -> bool:
         _announce(storage, manifest)
         told = before is not None and before.model in BASELINES and not before.is_backfilled
         if manifest.model in BASELINES and not told:
-            _tell_of_stand_in(manifest)
+            _tell_of_stand_in(storage, manifest)
     return shown
 
 
@@ -36,13 +37,20 @@ def _announce(storage: Storage, manifest: Manifest) -> None:
         "store": storage.uri,
         "uri": storage.table_uri(manifest.address.path(FORECAST)),
         "sha256": manifest.digest,
+        "warnings": find_warnings(storage, manifest),
     }
     emit(PUBLISHED, manifest.panel, payload)
 
 
-def _tell_of_stand_in(manifest: Manifest) -> None:
+def _tell_of_stand_in(storage: Storage, manifest: Manifest) -> None:
     panel, model = manifest.panel, manifest.model
     reason = manifest.decision.reason if manifest.decision else ""
     text = f"Nightcast: from {manifest.as_of} on, the baseline {model} publishes for {panel}: {reason}"
-    known = {"model": model, "reason": reason, "as_of": manifest.as_of, "forecast_id": manifest.forecast_id}
+    known = {
+        "model": model,
+        "reason": reason,
+        "as_of": manifest.as_of,
+        "forecast_id": manifest.forecast_id,
+        "warnings": find_warnings(storage, manifest),
+    }
     alarm(STANDS_IN, panel, text, known)

@@ -58,6 +58,10 @@ def test_a_published_forecast_is_announced_once(
         "uri": f"{local_storage.uri}/forecasts/fx/as_of=2026-10-29/id=second/forecast.parquet",
         # printf second | sha256sum
         "sha256": "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4",
+        "warnings": [
+            "Provisional: the source was late. The final forecast for this as_of will replace it.",
+            "A baseline publishes instead of a model: It was better.",
+        ],
     }
 
 

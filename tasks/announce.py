@@ -5,6 +5,7 @@ from forecasting.publishing.address import FORECAST, REPORT
 from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.public_links import public_link
 from forecasting.publishing.publish import latest_manifest, point_latest
+from forecasting.reports.report_warnings import find_warnings
 from forecasting.storage import Storage
 from tasks.events import PUBLISHED, STANDS_IN, alarm, emit
 
@@ -21,7 +22,7 @@ def show_latest(storage: Storage, manifest: Manifest) -> bool:
         _announce(storage, manifest)
         told = before is not None and before.model in BASELINES and not before.is_backfilled
         if manifest.model in BASELINES and not told:
-            _tell_of_stand_in(manifest)
+            _tell_of_stand_in(storage, manifest)
     return shown
 
 
@@ -38,11 +39,12 @@ def _announce(storage: Storage, manifest: Manifest) -> None:
         "uri": storage.table_uri(manifest.address.path(FORECAST)),
         "sha256": manifest.digest,
         "report_url": public_link(manifest.address.path(REPORT)),
+        "warnings": find_warnings(storage, manifest),
     }
     emit(PUBLISHED, manifest.panel, payload)
 
 
-def _tell_of_stand_in(manifest: Manifest) -> None:
+def _tell_of_stand_in(storage: Storage, manifest: Manifest) -> None:
     panel, model = manifest.panel, manifest.model
     reason = manifest.decision.reason if manifest.decision else ""
     text = f"Nightcast: from {manifest.as_of} on, the baseline {model} publishes for {panel}: {reason}"
@@ -52,5 +54,6 @@ def _tell_of_stand_in(manifest: Manifest) -> None:
         "as_of": manifest.as_of,
         "forecast_id": manifest.forecast_id,
         "report_url": public_link(manifest.address.path(REPORT)),
+        "warnings": find_warnings(storage, manifest),
     }
     alarm(STANDS_IN, panel, text, known)

@@ -60,6 +60,10 @@ def test_a_published_forecast_is_announced_once(
         "sha256": "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4",
         "report_url": None,
         "landing_url": None,
+        "warnings": [
+            "Provisional: the source was late. The final forecast for this as_of will replace it.",
+            "A baseline publishes instead of a model: It was better.",
+        ],
     }
 
 

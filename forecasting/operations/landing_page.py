@@ -83,9 +83,9 @@ def update_landing_page(panel: Panel, storage: Storage, now: datetime) -> None:
     Raises:
         StoreError: the page changed at every attempt to write it.
     """
-    reports = find_reports(storage, panel.name)
     put_assets(storage, plotly=False)
-    if reports or _has_failed(storage, panel.name):
+    if panel.name in _published(storage) or _has_failed(storage, panel.name):
+        reports = find_reports(storage, panel.name)
         card = replace(make_card(panel, storage, now), reports=len(reports))
         storage.put(dates_path(panel.name), dates_script(panel.name, reports))
         storage.put(card_path(panel.name), card_script(card))
@@ -132,10 +132,15 @@ def _counting(storage: Storage, panel: str, as_of: str, ids: list[str]) -> str:
 def _standing(storage: Storage) -> list[str]:
     """The panels that have data for the page and stand on it. The data of the others are removed."""
     listed = [panel for name in storage.names(DATA) if (panel := panel_of_card(name)) is not None]
-    published = set(storage.names(forecasts_folder("").rstrip("/")))
+    published = _published(storage)
     gone = [panel for panel in listed if panel not in published and not _has_failed(storage, panel)]
     storage.delete([path for panel in gone for path in (card_path(panel), dates_path(panel))])
     return [panel for panel in listed if panel not in gone]
+
+
+def _published(storage: Storage) -> tuple[str, ...]:
+    """The panels that have forecasts."""
+    return storage.names(forecasts_folder("").rstrip("/"))
 
 
 def _has_failed(storage: Storage, panel: str) -> bool:

@@ -331,4 +331,5 @@ def test_score_prints_what_forecasts_turned_out_to_be_worth(
     out = capsys.readouterr().out
     assert "small: 6 scores added; 1 forecasts published, 1 of them were waiting for bars" in out
     assert re.search(r"live, 90 days +1 +1 +3 ", out)
+    assert 'data-panel="small"' in storage.get("index.html").decode()
     assert "is missing where there are too few of them" in out

@@ -74,7 +74,9 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
         "_walks.parquet",
         "_findings.parquet",
         "_outlook.parquet",
+        "_warnings.json",
         "_report.html",
+        *(f"_report/{name}" for name in ("index.js", "series-000.js", "loss.png")),
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }
     frame = reader.latest("tiny", str(folder / "store"))

@@ -73,8 +73,8 @@ def record_run(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
 
 
 def show_on_landing_page(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
-    """Update the landing page with what the run has changed for its panel."""
-    if state.name == MISSED:
+    """Update the landing page with what the run has changed for its panel. A dry run has changed nothing."""
+    if state.name == MISSED or run.parameters.get("dry_run"):
         return
     try:
         panel = Panel.load(run.parameters["panel"], run.parameters.get("panels"))

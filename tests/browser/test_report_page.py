@@ -225,6 +225,15 @@ def test_a_chart_is_redrawn_for_the_dark_and_for_paper(small_report: Path, page:
     page.wait_for_function(f"light => {colour} === light", arg=light)
 
 
+def test_hours_follow_each_other_in_their_order(chromium: str, page: Page, tmp_path: Path) -> None:  # noqa: ARG001 - or skip
+    open_report(page, write_big_report(tmp_path, 3, "1h"), "#series=S00000")
+    chart = wait_for_chart(page)
+    hours = chart.evaluate("chart => chart._fullLayout.xaxis._categories")
+    assert hours == sorted(hours)
+    assert hours[-1] == "2026-11-02 00:00"
+    assert column(page, "Last bar") == ["2026-10-30 00:00", "2026-10-29 21:00", "2026-10-30 00:00"]
+
+
 def test_a_page_without_its_data_says_so(small_report: Path, page: Page, tmp_path: Path) -> None:
     alone = tmp_path / small_report.name
     alone.write_bytes(small_report.read_bytes())

@@ -83,6 +83,28 @@ def test_search_leaves_the_series_whose_name_has_the_text(big_report: Path, page
     expect(rows(page)).to_have_count(min(series, 50))
 
 
+def test_the_first_page_of_the_table_comes_first(big_report: Path, page: Page) -> None:
+    open_report(page, big_report)
+    wait_for_chart(page)
+    assert column(page, "Series")[0] == "S00000"
+
+
+def test_enter_opens_the_first_series_that_a_search_leaves(small_report: Path, page: Page) -> None:
+    open_report(page, small_report)
+    page.get_by_role("searchbox").fill("0012")
+    page.get_by_role("searchbox").press("Enter")
+    title = page.get_by_role("heading", level=3)
+    expect(title).to_have_text("S00012")
+    expect(title).to_be_focused()
+
+
+def test_a_link_to_a_section_keeps_its_address(small_report: Path, page: Page) -> None:
+    open_report(page, small_report)
+    page.get_by_role("link", name="Who publishes").click()
+    wait_for_chart(page)
+    assert page.url.endswith("#gate")
+
+
 def test_a_filter_leaves_the_nervous_series(small_report: Path, page: Page) -> None:
     open_report(page, small_report)
     page.get_by_role("combobox").select_option("nervous")

@@ -29,6 +29,15 @@ def big_report(series: int, chromium: str, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """A page whose scripts must not fail."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert errors == []
+
+
+@pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     yield context.new_page()

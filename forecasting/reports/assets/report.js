@@ -13,7 +13,7 @@
   const stage = new nightcast.SeriesStage(root.querySelector("[data-stage]"), root.dataset.plotly);
   const table = new nightcast.SeriesTable(root.querySelector("[data-table]"), position => {
     open(position);
-    stage.show();
+    stage.bringIntoView();
   });
   for (const button of stage.root.querySelectorAll("[data-step]")) {
     button.addEventListener("click", () =>

@@ -40,7 +40,7 @@
     }
 
     // Bring the stage into view, and the keyboard to it.
-    show() {
+    bringIntoView() {
       this.root.scrollIntoView({ block: "start" });
       this.root.querySelector("[data-name]").focus({ preventScroll: true });
     }

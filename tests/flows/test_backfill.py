@@ -69,9 +69,8 @@ def night(first: Path, tmp_path: Path) -> Path:
 
 def files(folder: Path, pattern: str) -> dict[Path, tuple[int, bytes]]:
     """When each was written last, and its bytes."""
-    return {
-        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob(pattern) if path.is_file()
-    }
+    found = [path for path in folder.rglob(pattern) if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
 def manifest(folder: Path, day: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from forecasting.evaluation.verdict import SeriesScore
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
-from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress
+from forecasting.publishing.address import REPORT, ForecastAddress
 from forecasting.reports.chart_data import FAN, ChartData
 from forecasting.reports.outlook import outlook_table, outlooks
 from forecasting.reports.past_forecasts import PastForecast
@@ -20,16 +20,20 @@ from forecasting.reports.series_table import SeriesResult
 from forecasting.storage import Storage
 
 AS_OF = "2026-10-30"
-ADDRESS = ForecastAddress("big", AS_OF, "0123456789abcdef")
 
 _BARS, _HORIZON = 600, 72
 _SCORES = np.array([-1.645, -1.282, -0.842, 0.0, 0.842, 1.282, 1.645])
-_END, _DAY = np.datetime64(AS_OF, "us"), np.timedelta64(1, "D")
+_END = np.datetime64(AS_OF, "us")
 _LATE = 7  # every so many series lack the last three bars
 
 
-def _panel() -> Panel:
-    return Panel.model_validate({"name": "big", "source": {"uri": "x"}, "forecast": {"horizon": _HORIZON}})
+def _panel(freq: str) -> Panel:
+    return Panel.model_validate({"name": "big", "source": {"uri": "x"}, "bars": {"freq": freq}})
+
+
+def address_of(freq: str = "1D") -> ForecastAddress:
+    """Where the report is."""
+    return ForecastAddress("big", _panel(freq).label(_END), "0123456789abcdef")
 
 
 def _names(series: int) -> list[str]:
@@ -44,8 +48,8 @@ def _prices(series: int) -> np.ndarray:
     return walks * 10 ** rng.uniform(-1, 4, (series, 1))
 
 
-def _last_bars(series: int) -> np.ndarray:
-    return np.where(np.arange(series) % _LATE == 1, _END - 3 * _DAY, _END)
+def _last_bars(series: int, freq: str) -> np.ndarray:
+    return np.where(np.arange(series) % _LATE == 1, _END - 3 * _panel(freq).bars.step, _END)
 
 
 def _fan(prices: np.ndarray, horizon: int, scores: np.ndarray) -> np.ndarray:
@@ -55,28 +59,29 @@ def _fan(prices: np.ndarray, horizon: int, scores: np.ndarray) -> np.ndarray:
     return fan
 
 
-def big_charts(series: int) -> ChartData:
+def big_charts(series: int, freq: str = "1D") -> ChartData:
     """The charts' values, with two past forecasts."""
-    prices, last = _prices(series), _last_bars(series)
+    panel, prices, last = _panel(freq), _prices(series), _last_bars(series, freq)
+    step = panel.bars.step
     names = _names(series)
     bars = Bars(
         tuple(names),
         np.arange(series + 1) * _BARS,
-        (last[:, None] - np.arange(_BARS)[::-1] * _DAY).ravel(),
+        (last[:, None] - np.arange(_BARS)[::-1] * step).ravel(),
         prices.ravel(),
     )
     fan = _fan(prices[:, -1], _HORIZON, _SCORES)
     forecast = pa.table({name: fan[:, at].ravel() for at, name in enumerate(FAN)})
-    past = [_past(names, prices[:, -1 - ago], last - ago * _DAY) for ago in (_HORIZON, _HORIZON // 3)]
-    return ChartData.of(_panel(), bars, AS_OF, forecast, past)
+    past = []
+    for ago in (_HORIZON, _HORIZON // 3):
+        then = prices[:, -1 - ago]
+        fan = _fan(then, _HORIZON, _SCORES[[1, 3, 5]])
+        label = panel.label(_END - ago * step)
+        past.append(PastForecast(label, pa.array(names), last - ago * step, then, fan))
+    return ChartData.of(panel, bars, panel.label(_END), forecast, past)
 
 
-def _past(names: list[str], prices: np.ndarray, cutoff: np.ndarray) -> PastForecast:
-    label = str(cutoff.max().astype("datetime64[D]"))
-    return PastForecast(label, pa.array(names), cutoff, prices, _fan(prices, _HORIZON, _SCORES[[1, 3, 5]]))
-
-
-def big_report(series: int) -> ReportData:
+def big_report(series: int, freq: str = "1D") -> ReportData:
     """The report's contents; the moods go round from calm to nervous."""
     prices, names = _prices(series)[:, -1], _names(series)
     ends = _fan(prices, _HORIZON, _SCORES)[:, :, -1]
@@ -95,13 +100,13 @@ def big_report(series: int) -> ReportData:
             outlook=found[name],
             score=SeriesScore(0.01, 0.8, 0.9, 30),
         )
-        for name, last, price, end in zip(names, _last_bars(series), prices, ends, strict=True)
+        for name, last, price, end in zip(names, _last_bars(series, freq), prices, ends, strict=True)
     ]
     return ReportData(
         panel="big",
-        as_of=AS_OF,
+        as_of=address_of(freq).as_of,
         known_at=datetime(2026, 10, 30, 16, 5, tzinfo=UTC),
-        freq="1D",
+        freq=freq,
         horizon=_HORIZON,
         model="stacked_lstm",
         model_version="3f2a9c1d77e0b412",
@@ -111,8 +116,8 @@ def big_report(series: int) -> ReportData:
     )
 
 
-def write_big_report(folder: Path, series: int) -> Path:
+def write_big_report(folder: Path, series: int, freq: str = "1D") -> Path:
     """Write a report to a store in a folder, and return the page."""
-    put_report(Storage(str(folder)), ADDRESS, big_report(series), big_charts(series))
-    (folder / ADDRESS.path(FORECAST)).write_bytes(b"")
-    return folder / ADDRESS.path(REPORT)
+    address = address_of(freq)
+    put_report(Storage(str(folder)), address, big_report(series, freq), big_charts(series, freq))
+    return folder / address.path(REPORT)

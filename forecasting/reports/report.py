@@ -7,7 +7,7 @@ charts are drawn in the browser, from scripts with data beside the page (`series
 from forecasting.formats import format_percent
 from forecasting.publishing.address import REPORT_DATA
 from forecasting.reports.moods import SCOPE, WIDTH_RULE, mood_line, mood_tiles
-from forecasting.reports.page import Picture, render_page
+from forecasting.reports.page import Column, Picture, render_page
 from forecasting.reports.report_contents import VERSION_LETTERS, Contender, ReportData
 from forecasting.reports.report_tables import (
     contenders_table,
@@ -20,6 +20,22 @@ from forecasting.reports.series_index import series_columns
 
 LOSS_CURVE = "loss.png"
 
+# What the tiles and the summary take for granted.
+_GLOSSARY = (
+    Column("80% interval", note="The price ends inside with a probability of 80%, if the forecast is right."),
+    Column("Median", note="The price is as likely to end above it as below."),
+    Column("Calm, nervous", note=WIDTH_RULE),
+    Column(
+        "Random walk",
+        note="The forecast that nothing but chance moves prices: the last price, with the "
+        "spread of past changes. Hard to beat, so everything is measured against it.",
+    ),
+    Column("Skill", note="How much lower the loss is than the random walk's. Above zero is better."),
+    Column("Holdout", note="The last bars, on which no model was trained. Models are compared there."),
+    Column(
+        "Baseline", note="A random walk that is forecast beside the model, and stands in where it is better."
+    ),
+)
 _FREQUENCIES = {"1M": "monthly", "1W": "weekly", "1D": "daily", "1h": "hourly"}
 
 
@@ -30,7 +46,7 @@ def render_report(report: ReportData, path: str) -> str:
         "report": report,
         "summary": _summarise(report),
         "tiles": _tiles(report),
-        "width_rule": WIDTH_RULE,
+        "glossary": _GLOSSARY,
         "columns": series_columns(report.series),
         "data": REPORT_DATA,
         "scores": None if report.scores is None else scores_table(report.scores),

@@ -29,6 +29,15 @@ def big_report(series: int, chromium: str, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """A page whose scripts must not fail."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert errors == []
+
+
+@pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     yield context.new_page()
@@ -81,6 +90,28 @@ def test_search_leaves_the_series_whose_name_has_the_text(big_report: Path, page
     expect(rows(page)).to_contain_text("S00012")
     page.get_by_role("searchbox").fill("")
     expect(rows(page)).to_have_count(min(series, 50))
+
+
+def test_the_first_page_of_the_table_comes_first(big_report: Path, page: Page) -> None:
+    open_report(page, big_report)
+    wait_for_chart(page)
+    assert column(page, "Series")[0] == "S00000"
+
+
+def test_enter_opens_the_first_series_that_a_search_leaves(small_report: Path, page: Page) -> None:
+    open_report(page, small_report)
+    page.get_by_role("searchbox").fill("0012")
+    page.get_by_role("searchbox").press("Enter")
+    title = page.get_by_role("heading", level=3)
+    expect(title).to_have_text("S00012")
+    expect(title).to_be_focused()
+
+
+def test_a_link_to_a_section_keeps_its_address(small_report: Path, page: Page) -> None:
+    open_report(page, small_report)
+    page.get_by_role("link", name="Who publishes").click()
+    wait_for_chart(page)
+    assert page.url.endswith("#gate")
 
 
 def test_a_filter_leaves_the_nervous_series(small_report: Path, page: Page) -> None:
@@ -223,6 +254,15 @@ def test_a_chart_is_redrawn_for_the_dark_and_for_paper(small_report: Path, page:
     page.wait_for_function(f"light => {colour} !== light", arg=light)
     page.emulate_media(color_scheme="dark", media="print")
     page.wait_for_function(f"light => {colour} === light", arg=light)
+
+
+def test_hours_follow_each_other_in_their_order(chromium: str, page: Page, tmp_path: Path) -> None:  # noqa: ARG001 - or skip
+    open_report(page, write_big_report(tmp_path, 3, "1h"), "#series=S00000")
+    chart = wait_for_chart(page)
+    hours = chart.evaluate("chart => chart._fullLayout.xaxis._categories")
+    assert hours == sorted(hours)
+    assert hours[-1] == "2026-11-02 00:00"
+    assert column(page, "Last bar") == ["2026-10-30 00:00", "2026-10-29 21:00", "2026-10-30 00:00"]
 
 
 def test_a_page_without_its_data_says_so(small_report: Path, page: Page, tmp_path: Path) -> None:

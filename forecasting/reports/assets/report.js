@@ -13,13 +13,13 @@
   const stage = new nightcast.SeriesStage(root.querySelector("[data-stage]"), root.dataset.plotly);
   const table = new nightcast.SeriesTable(root.querySelector("[data-table]"), position => {
     open(position);
-    stage.root.scrollIntoView({ block: "start" });
+    stage.bringIntoView();
   });
   for (const button of stage.root.querySelectorAll("[data-step]")) {
     button.addEventListener("click", () =>
       open(table.neighbour(stage.position, Number(button.dataset.step))));
   }
-  addEventListener("hashchange", () => open(named() ?? stage.position));
+  addEventListener("hashchange", () => named() !== undefined && open(named()));
 
   function named() {
     const name = new URLSearchParams(location.hash.slice(1)).get("series");
@@ -29,7 +29,7 @@
 
   function open(position) {
     history.replaceState(null, "", `#${new URLSearchParams({ series: id[position] })}`);
-    table.mark(position);
+    table.turnTo(position);
     stage.open(position);
   }
 
@@ -37,6 +37,7 @@
   const most = percentile.reduce((best, value, at) => (value > (percentile[best] ?? -1) ? at : best), 0);
   root.querySelector("[data-tool]").hidden = false;
   stage.position = named() ?? most;
-  table.mark(stage.position);
+  if (named() === undefined) table.mark(most);
+  else table.turnTo(stage.position);
   requestAnimationFrame(() => setTimeout(() => stage.open(stage.position)));
 })();

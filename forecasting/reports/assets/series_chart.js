@@ -99,8 +99,9 @@
     const isDaily = nightcast.index.daily;
     return {
       xaxis: {
-        ...line, showgrid: false, type: isDaily ? "date" : "category", nticks: innerWidth < 640 ? 4 : 8,
+        ...line, showgrid: false, type: isDaily ? "date" : "category", categoryorder: "array", categoryarray: series.x, nticks: innerWidth < 640 ? 4 : 8,
         range: isDaily ? span.map(at => series.x[at]) : span, fixedrange: !MOUSE_DRAGS,
+        spikecolor: color("muted"), spikethickness: 1, spikedash: "dot",
       },
       yaxis: {
         ...line, type: isLog ? "log" : "linear", range: [ends[0] - margin, ends[1] + margin],

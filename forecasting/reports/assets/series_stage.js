@@ -39,6 +39,12 @@
       }
     }
 
+    // Bring the stage into view, and the keyboard to it.
+    bringIntoView() {
+      this.root.scrollIntoView({ block: "start" });
+      this.root.querySelector("[data-name]").focus({ preventScroll: true });
+    }
+
     async draw() {
       if (!this.values) return;
       await nightcast.drawChart(this.chart, this.position, this.values, this.show);

@@ -22,6 +22,11 @@
     return percentile >= nervous ? "nervous" : "usual";
   }
 
+  // Whether a series lacks the newest bar.
+  function isLate(position) {
+    return nightcast.index.values.cutoff[position] < nightcast.index.history - 1;
+  }
+
   // The text of a series' value in a column.
   nightcast.cellText = (column, position) => {
     const { values, times, daily, models } = nightcast.index;
@@ -55,6 +60,9 @@
       this.shown = this.sorted;
       this.page = 0;
       this.search.addEventListener("input", () => this.select());
+      this.search.addEventListener("keydown", event => {
+        if (event.key === "Enter" && this.shown.length) this.open(this.shown[0]);
+      });
       this.filter.addEventListener("change", () => this.select());
       for (const [number, heading] of [...this.table.tHead.rows[0].cells].entries()) {
         heading.firstElementChild.addEventListener("click", () => this.sort(heading, number));
@@ -83,15 +91,14 @@
     select() {
       const wanted = this.search.value.trim().toLowerCase();
       const { value } = this.filter;
-      const { cutoff } = nightcast.index.values;
-      const last = nightcast.index.history - 1;
       this.shown = this.sorted.filter(position => this.names[position].includes(wanted)
-        && (!value || (value === "late" ? cutoff[position] < last : mood(position) === value)));
+        && (!value || (value === "late" ? isLate(position) : mood(position) === value)));
       this.page = 0;
       this.draw();
     }
 
     turn(pages) {
+      if (!pages) return;
       this.page += pages;
       this.draw();
     }
@@ -101,13 +108,15 @@
       return this.shown[this.shown.indexOf(position) + step] ?? position;
     }
 
+    // Turn to the page of a series, and mark it.
+    turnTo(position) {
+      const at = this.shown.indexOf(position);
+      if (at >= 0) this.turn(Math.floor(at / PAGE_ROWS) - this.page);
+      this.mark(position);
+    }
+
     mark(position) {
       this.marked = position;
-      const at = this.shown.indexOf(position);
-      if (at >= 0 && Math.floor(at / PAGE_ROWS) !== this.page) {
-        this.page = Math.floor(at / PAGE_ROWS);
-        this.draw();
-      }
       for (const row of this.table.tBodies[0].rows) {
         row.ariaCurrent = Number(row.dataset.position) === position ? "true" : null;
       }
@@ -136,6 +145,7 @@
         if (number) {
           cell.textContent = text;
           if (column.kind === "width") cell.classList.add(mood(position) || "unknown");
+          if (column.kind === "time") cell.classList.toggle("late", isLate(position));
         } else {
           cell.scope = "row";
           const button = document.createElement("button");

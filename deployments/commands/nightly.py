@@ -3,6 +3,8 @@
 from deployments import environment, terminal
 from deployments.commands.options import AsOf, Mode, PanelName, Panels, Store
 from forecasting.panel import Panel
+from forecasting.publishing.address import REPORT
+from forecasting.publishing.publish import find_pointer
 from forecasting.storage import Storage
 
 
@@ -28,4 +30,8 @@ def demo(*, store: Store = None) -> None:
     """Run the bundled panel, from the raw file to charts, and say where to look."""
     print("The euro's exchange rates, from the file that the ECB publishes to 72-day forecasts with charts.")
     run("ecb_fx", store=store, panels=str(environment.BUNDLED_PANELS))
-    print("\nOpen the report in a browser first. Run it again: it finds its own result and changes nothing.")
+    storage = Storage(store)
+    pointer = find_pointer(storage, "ecb_fx")
+    if pointer is not None:
+        report = storage.display(pointer.address.path(REPORT))
+        print(f"\nTo look at it, open this file in a browser: {report}")

@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from forecasting.as_of import to_instant
 from forecasting.commands import command
 from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
+from forecasting.formats import format_count
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
@@ -163,7 +164,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
             f"its forecast, as of {latest.as_of}, is {format_age(age)} old, more than {format_age(max_age)}",
         )
     elif behind:
-        notes = (*notes, f"its source is {_bars(behind)} late")
+        notes = (*notes, f"its source is {format_count(behind, 'bar')} late")
     return Freshness(
         panel=panel.name,
         state=state,
@@ -284,10 +285,6 @@ def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
     return max(int(due_position - known_position), 0)
 
 
-def _bars(count: int) -> str:
-    return f"{count} bar{'s' * (count != 1)}"
-
-
 def _why_never(panel: Panel, storage: Storage, record: RunRecord | None) -> str:
     if record is not None and record.outcome == "failed":
         return _why_failed(record)
@@ -306,7 +303,7 @@ def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
 
 
 def _why_stale(panel: Panel, storage: Storage, as_of: str, behind: int, *, has_run: bool) -> str:
-    lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
+    lacking = f"its forecast is as of {as_of}, {format_count(behind, 'bar')} behind"
     if has_run:
         return f"{lacking}, although its runs succeed: does {shown(panel.source.uri)} get new prices?"
     by_hand = command("run", panel, store=storage.uri)

@@ -62,6 +62,15 @@ def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
     assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]
 
 
+def test_the_demo_ends_with_where_to_look(tmp_path: Path) -> None:
+    done = start(tmp_path, "demo", "--store", "a store")
+    assert (done.returncode, done.stderr) == (0, "")
+    last = done.stdout.splitlines()[-1]
+    start_of_it, report = last.split(": ", 1)
+    assert start_of_it == "To look at it, open this file in a browser"
+    assert (tmp_path / report).is_file()
+
+
 def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
     (tiny_panel.parent / "prices.csv").unlink()
     done = start(tiny_panel.parent, "run", "tiny.toml")

@@ -46,7 +46,7 @@ def shown(title: str) -> Iterator[None]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[step]}"),
         )
-        with Progress(*columns, console=Console(highlight=False)) as progress:
+        with Progress(*columns, console=Console(highlight=False, soft_wrap=True)) as progress:
             handler = _BarHandler(progress, title)
             logging.getLogger("tasks").addHandler(handler)
             try:

@@ -24,12 +24,12 @@ def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
     print(f"{panel.name}: {missing.summary}")
 
 
-def print_published(panel: Panel, published: Sequence[Manifest]) -> None:
+def print_published(panel: Panel, published: Sequence[Manifest], store: str) -> None:
     """Print how many dates were published, and how to read one."""
     print(f"\n{panel.name}: {len(published)} dates published")
     if published:
-        last = published[-1].as_of
-        print(f'Read one: forecasting.publishing.reader.as_of("{panel.name}", "{last}")')
+        given = ", ".join(map(repr, (panel.name, published[-1].as_of)))
+        print(f"Read one: forecasting.publishing.reader.as_of({given}, store={store!r})")
 
 
 @contextmanager

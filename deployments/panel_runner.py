@@ -1,8 +1,10 @@
 """The runner of `nightcast serve`: Prefect's own, which starts what is due, with our end and our limit."""
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
 
+import httpx
 from prefect.runner import Runner
 
 _POLL_SECONDS = 5
@@ -34,6 +36,25 @@ class PanelRunner(Runner):
             limit=limit or default_limit(panels),
             query_seconds=_POLL_SECONDS,
         )
+
+    async def __aenter__(self) -> Self:
+        """Start, with a poll that outlives a restart of the server. `RunWatcher` ends a longer absence.
+
+        Prefect's own poll gives up at the third failure, after 15 seconds.
+        """
+        await super().__aenter__()
+        poller = self._scheduled_run_poller
+        poll = poller._get_and_submit_flow_runs  # noqa: SLF001 - Prefect has no setting for it
+
+        async def poll_patiently(*given: Any, **named: Any) -> None:
+            with suppress(httpx.TransportError):
+                await poll(*given, **named)
+
+        poller._get_and_submit_flow_runs = poll_patiently  # type: ignore[method-assign] # noqa: SLF001
+        # It would only log. Once the server is gone, Python warns that its coroutine is never awaited.
+        if self._cancelling_observer is not None:
+            self._cancelling_observer.on_failure = None
+        return self
 
     def fit_limit(self, panels: int) -> None:
         """Fit the default limit to a new number of panels."""

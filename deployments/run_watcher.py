@@ -34,10 +34,12 @@ class RunWatcher:
     Args:
         client: a client of the server.
         deployments: the ids of the deployments; others may be added meanwhile.
+        again: the command that serves again.
     """
 
-    def __init__(self, client: PrefectClient, deployments: Collection[UUID]) -> None:
+    def __init__(self, client: PrefectClient, deployments: Collection[UUID], again: str) -> None:
         self._client = client
+        self._again = again
         self._deployments = deployments
         self._born = datetime.now(UTC)
         self._since = self._born
@@ -56,7 +58,7 @@ class RunWatcher:
             except httpx.HTTPError as error:
                 raise ServerError(
                     f"the Prefect server at {self._client.api_url} does not answer any more ({error}); "
-                    "start nightcast serve again when it does"
+                    f"when it does, run again: {self._again}"
                 ) from error
             await asyncio.sleep(_SECONDS)
 

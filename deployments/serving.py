@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shlex
 import signal
 import threading
 from contextlib import redirect_stdout
@@ -38,20 +39,28 @@ class Serving:
     Attributes:
         folder: the panels folder, an absolute path.
         store: the store's URI.
+        port: the port of the Prefect server that is started if none is configured.
         limit: how many runs may be at work at the same time; None for a default that fits the panels.
     """
 
     folder: Path
     store: str
+    port: int
     limit: int | None
 
+    @property
+    def command(self) -> str:
+        """The command that serves the same again, from any folder."""
+        options = {"--panels": self.folder, "--store": self.store, "--port": self.port, "--limit": self.limit}
+        given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
+        return shlex.join(["nightcast", "serve", *given])
 
-def serve_until_stopped(serving: Serving, port: int) -> None:
+
+def serve_until_stopped(serving: Serving) -> None:
     """Serve until SIGTERM or SIGINT, then stop the runs and the server.
 
     Args:
         serving: what to serve.
-        port: the port of the Prefect server that is started if none is configured.
 
     Raises:
         PanelError: there is no panel to serve.
@@ -66,7 +75,7 @@ def serve_until_stopped(serving: Serving, port: int) -> None:
     # waits for it, and this process then stops the others in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # If the server is gone, Prefect prints tracebacks; the error raised below says enough.
-    with prefect_server(port) as server, redirect_stdout(None), clear_server_errors(server.api):
+    with prefect_server(serving.port) as server, redirect_stdout(None), clear_server_errors(server.api):
         asyncio.run(_serve(folder, serving, server))
 
 
@@ -75,10 +84,12 @@ class _End:
 
     Args:
         server: the server that is used.
+        again: the command that serves again.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, again: str) -> None:
         self.server = server
+        self._again = again
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         threading.Thread(target=self._wait_for_interrupt, daemon=True).start()
@@ -97,7 +108,7 @@ class _End:
         """
         while not self._event.is_set():
             if self.server.has_ended:
-                raise ServerError("the Prefect server has ended; start nightcast serve again")
+                raise ServerError(f"the Prefect server has ended; run again: {self._again}")
             await asyncio.sleep(0.5)
 
     def _wait_for_interrupt(self) -> None:
@@ -106,7 +117,7 @@ class _End:
 
 
 async def _serve(folder: PanelFolder, serving: Serving, server: Server) -> None:
-    end = _End(server)
+    end = _End(server, serving.command)
     runner = PanelRunner(len(folder.panels), serving.limit)
     async with get_client() as client:
         # Other shells know a configured server.
@@ -119,7 +130,7 @@ async def _serve(folder: PanelFolder, serving: Serving, server: Server) -> None:
         active = await served.resolve_missed_runs()
         log_schedules(active)
         _log.info("serving %d deployments, %d runs at a time; stop with Ctrl-C", len(active), runner.limit)
-        await _run(runner, served, RunWatcher(client, served.deployed), end)
+        await _run(runner, served, RunWatcher(client, served.deployed, serving.command), end)
 
 
 async def _apply_notifications() -> None:
@@ -136,10 +147,11 @@ async def _run(runner: PanelRunner, served: ServedPanels, watcher: RunWatcher, e
     others = [asyncio.create_task(one) for one in (watcher.watch(), served.follow(), end.wait())]
     try:
         done, _ = await asyncio.wait([running, *others], return_when=asyncio.FIRST_COMPLETED)
-        if runner.started and not end.server.has_ended:
+        failed = [task for task in done if task.exception() is not None]
+        if runner.started and not failed:  # without a server, stopping the runs would take minutes
             _log.info("stopping")
             await _stop(runner, running)
-        for task in done:
+        for task in [*failed, *done]:
             task.result()
         await watcher.report()
     finally:

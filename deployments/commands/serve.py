@@ -33,4 +33,4 @@ def serve(
     Panel.names(folder)  # report a mistake before Prefect has started
     from deployments.serving import Serving, serve_until_stopped  # noqa: PLC0415 - Prefect takes seconds to import
 
-    serve_until_stopped(Serving(folder, root, limit), port)
+    serve_until_stopped(Serving(folder, root, port, limit))

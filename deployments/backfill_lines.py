@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deployments import environment
+from forecasting.formats import format_count
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
@@ -26,7 +27,7 @@ def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
 
 def print_published(panel: Panel, published: Sequence[Manifest], store: str) -> None:
     """Print how many dates were published, and how to read one."""
-    print(f"\n{panel.name}: {len(published)} dates published")
+    print(f"\n{panel.name}: {format_count(len(published), 'date')} published")
     if published:
         given = ", ".join(map(repr, (panel.name, published[-1].as_of)))
         print(f"Read one: forecasting.publishing.reader.as_of({given}, store={store!r})")

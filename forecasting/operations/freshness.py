@@ -86,7 +86,10 @@ def require_fresh(found: Sequence[Freshness]) -> None:
     """
     lines = [one.line for one in found if one.state != "fresh"]
     if lines:
-        raise StaleError(f"{len(lines)} of {len(found)} panels are not fresh: {'; '.join(lines)}")
+        verb = "is" if len(lines) == 1 else "are"
+        raise StaleError(
+            f"{len(lines)} of {format_count(len(found), 'panel')} {verb} not fresh: {'; '.join(lines)}"
+        )
 
 
 def assess_all(

@@ -67,7 +67,7 @@ def commands() -> Iterator[list[Command]]:
         (["run"], "starting a temporary server"),
         (["run"], "training: step"),
         (["backtest", "--cutoffs", "2"], "step 10/"),
-        (["backfill", "--start", "2026-10-28", "--end", "2026-10-29"], "backfill: 2 missing"),
+        (["backfill", "--start", "2026-10-28", "--end", "2026-10-29"], "backfill: 2 dates are missing"),
     ],
 )
 def test_a_command_ends_with_one_line_and_leaves_no_process(

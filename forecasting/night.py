@@ -132,7 +132,7 @@ def find_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: 
     """
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
     if manifest is not None:
-        point_latest(storage, manifest)
+        point_latest(storage, manifest, panel)
     return manifest
 
 
@@ -154,6 +154,6 @@ def publish(
     row_findings: Sequence[Finding],
 ) -> Manifest:
     """Commit the forecast and make `latest/` show it; return its manifest."""
-    manifest = commit(storage, describe_forecast(panel, snapshot, decision, address, row_findings))
-    point_latest(storage, manifest)
+    manifest = commit(storage, describe_forecast(panel, snapshot, decision, address, row_findings), panel)
+    point_latest(storage, manifest, panel)
     return manifest

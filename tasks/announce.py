@@ -1,6 +1,7 @@
 """Announce: emit events when `latest/` shows a new forecast, and when a baseline begins to stand in."""
 
 from forecasting.models.baselines import BASELINES
+from forecasting.panel import Panel
 from forecasting.publishing.address import FORECAST, REPORT
 from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.public_links import public_link
@@ -10,13 +11,13 @@ from forecasting.storage import Storage
 from tasks.events import PUBLISHED, STANDS_IN, alarm, emit
 
 
-def show_latest(storage: Storage, manifest: Manifest) -> bool:
+def show_latest(storage: Storage, manifest: Manifest, panel: Panel | None = None) -> bool:
     """Point `latest/` at a forecast, and announce it where it is new; return whether `latest/` shows it now.
 
     A backfilled forecast is not announced, even where `latest/` comes to show it: it is for a past date.
     """
     before = latest_manifest(storage, manifest.panel)
-    shown = point_latest(storage, manifest)
+    shown = point_latest(storage, manifest, panel)
     is_new = before is None or before.forecast_id != manifest.forecast_id
     if shown and is_new and not manifest.is_backfilled:
         _announce(storage, manifest)

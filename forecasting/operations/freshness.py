@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from forecasting.as_of import to_instant
 from forecasting.commands import command
 from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
+from forecasting.formats import format_count
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
@@ -85,7 +86,10 @@ def require_fresh(found: Sequence[Freshness]) -> None:
     """
     lines = [one.line for one in found if one.state != "fresh"]
     if lines:
-        raise StaleError(f"{len(lines)} of {len(found)} panels are not fresh: {'; '.join(lines)}")
+        verb = "is" if len(lines) == 1 else "are"
+        raise StaleError(
+            f"{len(lines)} of {format_count(len(found), 'panel')} {verb} not fresh: {'; '.join(lines)}"
+        )
 
 
 def assess_all(
@@ -280,7 +284,7 @@ class Evidence:
             older = f"is {format_age(age)} old, more than {format_age(max_age)}"
             state, reason = "stale", f"its forecast, as of {latest.as_of}, {older}"
         elif behind:
-            notes = (*notes, f"its source is {_bars(behind)} late")
+            notes = (*notes, f"its source is {format_count(behind, 'bar')} late")
         return Freshness(
             panel=panel.name,
             state=state,
@@ -323,10 +327,6 @@ def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
     return max(int(due_position - known_position), 0)
 
 
-def _bars(count: int) -> str:
-    return f"{count} bar{'s' * (count != 1)}"
-
-
 def _why_never(panel: Panel, store: str, record: RunRecord | None) -> str:
     if record is not None and record.outcome == "failed":
         return _why_failed(record)
@@ -345,7 +345,7 @@ def _failure(record: RunRecord | None, latest: LatestForecast) -> str | None:
 
 
 def _why_stale(panel: Panel, store: str, as_of: str, behind: int, *, has_run: bool) -> str:
-    lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
+    lacking = f"its forecast is as of {as_of}, {format_count(behind, 'bar')} behind"
     if has_run:
         return f"{lacking}, although its runs succeed: does {shown(panel.source.uri)} get new prices?"
     by_hand = command("run", panel, store=store)

@@ -12,7 +12,7 @@ WAIT = 30 * SECONDS
 
 
 def test_the_run_shows_its_steps_by_name_and_its_log(night: Night, page: Page) -> None:
-    run = night.first("flow_runs", {"name": "nightly-tiny", "deployment_id": None})  # others are from forms
+    run = night.nightly_run()
     page.goto(f"{night.server}/runs/flow-run/{run['id']}")
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("ingest: 1200 rows offered, 1200 new").first).to_be_visible(timeout=WAIT)

@@ -62,6 +62,18 @@ def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
     assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]
 
 
+def test_the_demo_ends_with_a_command_that_shows_what_it_made(tmp_path: Path) -> None:
+    done = start(tmp_path, "demo", "--store", "a store")
+    assert (done.returncode, done.stderr) == (0, "")
+    explained, last = done.stdout.splitlines()[-1].split(": ", 1)
+    assert explained == "To look at it, run"
+    shown = subprocess.run(
+        f"{last} --print", shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (tmp_path / shown.stdout.strip()).name == "_report.html"
+    assert (tmp_path / shown.stdout.strip()).is_file()
+
+
 def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
     (tiny_panel.parent / "prices.csv").unlink()
     done = start(tiny_panel.parent, "run", "tiny.toml")

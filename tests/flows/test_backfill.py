@@ -110,7 +110,7 @@ def test_prices_are_taken_in_while_the_panel_is_its_own(night: Path, monkeypatch
     assert run(night, 25, 25) == []
     (holder,) = holders
     assert holder is not None
-    assert holder["run"].startswith("backfill-tiny-2026-10-25")
+    assert holder["run"].startswith("tiny 2026-10-25 to 2026-10-25 backfill (")
 
 
 def test_only_what_is_missing_is_done_and_the_pointer_stays(night: Path) -> None:

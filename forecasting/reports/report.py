@@ -5,7 +5,7 @@ charts are drawn in the browser, from scripts with data beside the page (`series
 """
 
 from forecasting.formats import format_percent
-from forecasting.publishing.address import REPORT_DATA
+from forecasting.publishing.address import INDEX, REPORT_DATA
 from forecasting.reports.moods import SCOPE, WIDTH_RULE, mood_line, mood_tiles
 from forecasting.reports.page import Column, Picture, render_page
 from forecasting.reports.report_contents import VERSION_LETTERS, Contender, ReportData
@@ -49,6 +49,7 @@ def render_report(report: ReportData, path: str) -> str:
         "glossary": _GLOSSARY,
         "columns": series_columns(report.series),
         "data": REPORT_DATA,
+        "index": "../" * path.count("/") + INDEX,
         "scores": None if report.scores is None else scores_table(report.scores),
         "score_charts": _score_charts(report),
         "loss_curve": f"{REPORT_DATA}/{LOSS_CURVE}" if report.loss_curve is not None else "",

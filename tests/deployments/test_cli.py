@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -67,9 +68,8 @@ def test_the_demo_ends_with_a_command_that_shows_what_it_made(tmp_path: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
     explained, last = done.stdout.splitlines()[-1].split(": ", 1)
     assert explained == "To look at it, run"
-    shown = subprocess.run(
-        f"{last} --print", shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
-    )
+    words = [*shlex.split(last), "--print"]
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     assert (tmp_path / shown.stdout.strip()).name == "_report.html"
     assert (tmp_path / shown.stdout.strip()).is_file()
 

@@ -43,7 +43,7 @@ format: install
 bench: install
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
-# Takes some five minutes.
+# Takes a quarter of an hour.
 soak: install
 	@$(BIN)/python -m tests.soak.rot
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -24,7 +24,7 @@ from forecasting.local_files import sync_files, write_file
 from forecasting.store_errors import as_store_error, explain
 
 if TYPE_CHECKING:
-    from obstore import ListResult, ObjectMeta, UpdateVersion
+    from obstore import Attributes, ListResult, ObjectMeta, UpdateVersion
     from obstore.store import ClientConfig, RetryConfig
 
 DEFAULT_STORE = "store"
@@ -35,6 +35,14 @@ _AT_ONCE = 16
 # A server that answers nothing is given up after about two minutes a request, one that refuses after seconds.
 _RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _DELTA_RETRIES = {"max_retries": "5", "retry_timeout": "60s"}
+# Without its type, a browser downloads a page that it should show, and refuses a style.
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+}
 
 
 class Storage:
@@ -94,7 +102,7 @@ class Storage:
             if self.local_root is not None:
                 write_file(self.local_root / path, data, synced=synced)
             else:
-                obstore.put(self._objects, path, data)
+                obstore.put(self._objects, path, data, attributes=self._attributes(path))
 
     def sync(self, paths: Sequence[str]) -> None:
         """Bring objects of a local store, and their folders, to the disk. Does nothing elsewhere."""
@@ -108,7 +116,7 @@ class Storage:
             if self.local_root is not None:
                 return write_file(self.local_root / path, data, new=True)
             try:
-                obstore.put(self._objects, path, data, mode="create")
+                obstore.put(self._objects, path, data, mode="create", attributes=self._attributes(path))
             except AlreadyExistsError:
                 return False
         return True
@@ -179,10 +187,15 @@ class Storage:
         mode: UpdateVersion = {"e_tag": tag}
         with self._told():
             try:
-                obstore.put(self._objects, path, data, mode=mode)
+                obstore.put(self._objects, path, data, mode=mode, attributes=self._attributes(path))
             except PreconditionError:
                 return False
         return True
+
+    def _attributes(self, path: str) -> "Attributes | None":
+        """The content type by the file's ending, for browsers; a file system keeps none."""
+        content_type = _CONTENT_TYPES.get(PurePosixPath(path).suffix)
+        return {"Content-Type": content_type} if content_type and self.local_root is None else None
 
     def folders(self, prefix: str) -> list[str]:
         """Return the sorted paths of the folders directly below `prefix`. Lists that one level only."""

@@ -7,7 +7,7 @@ import pytest
 from forecasting.panel import Panel
 from tests.soak.rot import DAMAGES, damage_and_run, files_of, kind_of, make_nights
 
-KINDS = 25
+KINDS = 44
 
 
 @pytest.fixture(scope="module")

@@ -37,10 +37,11 @@ def read_files(
         may_be_empty: whether it is acceptable that they hold no wanted series.
 
     Raises:
-        SourceError: a file could not be downloaded, no document could be read, or none has a wanted series;
-            or files of one name lie in several folders, and nothing tells their series apart.
+        SourceError: a file could not be downloaded, or none has a wanted series; no document could be read,
+            for the reason of the first one; or files of one name lie in several folders, and nothing tells
+            their series apart.
     """
-    failures: list[str] = []
+    failures: list[SourceError] = []
     read = rows = 0
     files = list(files)
     series = SeriesNames([*names, *(file.name for file in files if file.name not in names)], panel.source)
@@ -49,7 +50,7 @@ def read_files(
             try:
                 documents = documents_in(path, file.name)
             except SourceError as error:
-                failures.append(str(error))
+                failures.append(error)
                 continue
             if len(documents) > 1:
                 series.open_archive(file.name, documents)
@@ -61,15 +62,15 @@ def read_files(
                         yield batch
                     read += 1
                 except SourceError as error:
-                    failures.append(str(error))
+                    failures.append(error)
     if failures and not read:
-        raise SourceError(failures[0])
+        raise failures[0]
     if not (rows or failures or may_be_empty) and (panel.source.include or panel.source.exclude):
         raise SourceError(
             f"no series at {shown(panel.source.uri)} is in [source].include and not in exclude; "
             "correct these lists in the panel"
         )
-    yield unreadable_rows(failures)
+    yield unreadable_rows([str(error) for error in failures])
 
 
 def _origin(document: Document, series: SeriesNames, panel: Panel) -> Origin:

@@ -8,9 +8,8 @@ from forecasting.operations.expected_states import expected_states
 from forecasting.operations.freshness import Evidence
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
-from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress, latest_pointer
-from forecasting.publishing.manifest import Manifest, Pointer
 from forecasting.storage import Storage
+from tests.published import show_by_hand
 
 PANEL = Panel.model_validate(
     {
@@ -23,12 +22,8 @@ PANEL = Panel.model_validate(
 
 
 def publish(storage: Storage, as_of: str) -> None:
-    address, at = ForecastAddress("p", as_of, "x"), f"{as_of}T16:00:00+00:00"
-    manifest = Manifest.of(
-        address, known_at=at, published_at=at, objects={FORECAST: "0"}, model="stacked_lstm"
-    )
-    storage.put(address.path(MANIFEST), manifest.to_json())
-    storage.put(latest_pointer("p"), Pointer.to(manifest).to_json())
+    at = f"{as_of}T16:00:00+00:00"
+    show_by_hand(storage, "p", as_of, known_at=at, published_at=at, model="stacked_lstm")
 
 
 def states(storage: Storage, now: str) -> list[tuple[str, str]]:

@@ -13,9 +13,9 @@ from forecasting.panel import Panel
 DATES = ("--start", "2026-10-28", "--end", "2026-10-30")
 WITHOUT_PREFECT = """
 import sys
-from deployments import cli
+from deployments.start import main
 try:
-    cli.main(sys.argv[1:])
+    main()
 finally:
     print("prefect" in sys.modules)
 """

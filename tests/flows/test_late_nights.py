@@ -49,7 +49,7 @@ import sys, time
 from pathlib import Path
 from deployments import environment
 environment.prepare()
-from deployments.cli import main
+from deployments.start import main
 from flows import nightly
 audit_prices = nightly.audit_prices
 def slowly(*given):

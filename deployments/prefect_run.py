@@ -1,9 +1,8 @@
 """Run a flow from the command line, in this process."""
 
 import logging
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from prefect.settings import PREFECT_API_URL
 
 from deployments.interrupt import ending_at_interrupt
 from deployments.server_errors import check_answers, clear_server_errors
+from deployments.temporary_server import TemporaryServer
 from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
 from flows.parameters import panel_of
@@ -61,14 +61,16 @@ def run_backfill(**parameters: Any) -> BackfillResult:
 @contextmanager
 def _served(panel: str) -> Iterator[None]:
     configured = PREFECT_API_URL.value()
+    temporary = TemporaryServer()
     if configured is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     else:
         check_answers(configured)
     # The tag that the deployments' runs have; maintenance selects runs by it.
     with (
-        ending_at_interrupt(_kill_temporary_server),
+        ending_at_interrupt(temporary.kill),
         clear_server_errors(configured or "that was started for this run"),
+        nullcontext() if configured else temporary.running(),
         tags(f"panel:{panel_of({'panel': panel})}"),
     ):
         try:
@@ -76,12 +78,3 @@ def _served(panel: str) -> Iterator[None]:
         finally:
             APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
             EventsWorker.drain_all(timeout=_DRAIN_SECONDS)
-
-
-def _kill_temporary_server() -> None:
-    """Kill the server that Prefect started for this process. Training processes end with their parent."""
-    module = sys.modules.get("prefect.server.api.server")  # not loaded: no server was started
-    server = module.SubprocessASGIServer().server_process if module else None
-    if server is not None:
-        server.kill()
-        server.wait()

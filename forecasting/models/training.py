@@ -7,7 +7,6 @@ ends when its parent ends. This module imports TensorFlow only when a network is
 import json
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -29,6 +28,7 @@ from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.progress import Progress
+from forecasting.temporary_folders import temporary_folder
 
 # Files that parent and child exchange in a folder.
 REQUEST = "request.json"
@@ -76,8 +76,7 @@ def train_network(
     """
     if panel.model.is_pretrained:
         return _fit_pretrained(panel, bars.until(training_end), training_end, on_progress)
-    with tempfile.TemporaryDirectory(prefix="nightcast-training-") as name:
-        folder = Path(name)
+    with temporary_folder("training") as folder:
         _write_request(folder, panel, bars.until(training_end), training_end)
         _run(folder, panel, on_progress)
         result = json.loads((folder / RESULT).read_text())
@@ -179,8 +178,8 @@ def _failure(folder: Path, panel: Panel, code: int) -> str:
 def _read_network(panel: Panel, model_bytes: bytes) -> Any:
     from forecasting.models.backend import keras  # noqa: PLC0415 - takes seconds to import
 
-    with tempfile.TemporaryDirectory(prefix="nightcast-model-") as folder:
-        path = Path(folder) / NETWORK
+    with temporary_folder("model") as folder:
+        path = folder / NETWORK
         path.write_bytes(model_bytes)
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)

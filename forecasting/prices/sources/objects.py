@@ -7,7 +7,6 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from forecasting.prices.sources.lake_tables import LOG, delta_root, read_delta
 from forecasting.prices.sources.layouts import Origin, to_offered
 from forecasting.prices.sources.reading import read_files
 from forecasting.prices.sources.uris import shown
+from forecasting.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -136,8 +136,8 @@ class ObjectSource:
                 f"{self._name}: {meta['path']} has more than {limit:g} MB; "
                 "raise [source].max_megabytes in the panel"
             )
-        with TemporaryDirectory(prefix="nightcast-") as folder:
-            path = Path(folder) / PurePosixPath(meta["path"]).name
+        with temporary_folder("source") as folder:
+            path = folder / PurePosixPath(meta["path"]).name
             with self._said(), path.open("wb") as file:
                 for block in obstore.get(store, meta["path"]).stream():
                     file.write(block)

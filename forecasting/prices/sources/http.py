@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -62,7 +62,7 @@ class HttpSource:
         self.tags = dict(read_before)
         self.read_all = False
 
-    def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, _since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Read the file; see `Source.read`."""
         with self.files() as files:
             if files:

@@ -1,7 +1,7 @@
 """Prices in an object store (S3, Google Cloud Storage, Azure): one object, a prefix, or a glob."""
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -47,7 +47,7 @@ class ObjectSource:
         self.tags: dict[str, str] = {}
         self.read_all = False
 
-    def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, _since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Read the objects; see `Source.read`."""
         root, path, store = self._connect()
         with self._said():
@@ -67,7 +67,9 @@ class ObjectSource:
             names = [f"{shown(root)}/{meta['path']}" for meta in found]
             yield from read_files(files, self._panel, names=names, may_be_empty=bool(self._read_before))
 
-    def _read_delta(self, root: str, folder: str, path: str, found: "list[ObjectMeta]") -> Iterator[pa.Table]:
+    def _read_delta(
+        self, root: str, folder: str, path: str, found: "list[ObjectMeta]"
+    ) -> Generator[pa.Table]:
         """The rows of a Delta table, unless its log is the same as before."""
         name = f"{shown(root)}/{folder}"
         if folder != path.strip("/"):

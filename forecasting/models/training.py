@@ -87,8 +87,18 @@ def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> For
     """Load a trained network as a forecaster for `panel`.
 
     Raises:
-        ModelError: the bytes are not a readable network, or the network does not fit the panel.
+        ModelError: the bytes are not a readable network, its state is damaged, or it does not fit the panel.
     """
+    try:
+        return _load(panel, model_bytes, state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the model of panel {panel.name} is damaged: it cannot be loaded with the state in its "
+            f"metadata.json ({type(error).__name__}); run with --mode retrain"
+        ) from error
+
+
+def _load(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> Forecaster:
     if "fit" in state:
         return PretrainedLstm(Network.read(model_bytes), PanelFit.from_record(state["fit"]))
     preset = preset_of(panel)

@@ -25,8 +25,9 @@ install: .venv/installed
 demo: install
 	@$(BIN)/nightcast demo
 
+# A module's tests stay in one process: they share its servers.
 test: install
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ from datetime import time
 from typing import Any
 
 import numpy as np
-from prefect import tags
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL
@@ -17,7 +16,6 @@ from deployments.server_errors import check_answers, clear_server_errors
 from deployments.temporary_server import TemporaryServer
 from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
-from flows.parameters import panel_of
 from forecasting.as_of import to_datetime
 from forecasting.night import NightResult
 from forecasting.selection.challenger import Mode
@@ -37,7 +35,7 @@ def run_nightly(
         NightcastError: the run could not publish; the message says why.
     """
     when = to_datetime(as_of) if as_of is not None else None
-    with _served(panel):
+    with _served():
         return nightly(
             panel=panel,
             as_of=when.date() if when else None,
@@ -54,24 +52,22 @@ def run_backfill(**parameters: Any) -> BackfillResult:
     Raises:
         NightcastError: the backfill could not begin, or some dates were not published; the message says why.
     """
-    with _served(parameters["panel"]):
+    with _served():
         return backfill(**parameters)
 
 
 @contextmanager
-def _served(panel: str) -> Iterator[None]:
+def _served() -> Iterator[None]:
     configured = PREFECT_API_URL.value()
     temporary = TemporaryServer()
     if configured is None:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     else:
         check_answers(configured)
-    # The tag that the deployments' runs have; maintenance selects runs by it.
     with (
         ending_at_interrupt(temporary.kill),
         clear_server_errors(configured or "that was started for this run"),
         nullcontext() if configured else temporary.running(),
-        tags(f"panel:{panel_of({'panel': panel})}"),
     ):
         try:
             yield

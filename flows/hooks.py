@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import Flow
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.parameters import panel_of
@@ -16,6 +17,18 @@ from tasks.events import BREAKER, CRASHED, FAILED, alarm, notify
 
 # The state of a nightly run that did nothing because it started after a later run was due.
 MISSED = "Missed"
+
+
+def tag_with_panel(_flow: Flow[..., Any], run: FlowRun, _state: State[Any]) -> None:
+    """Tag a run of the command line with its panel, as a deployment tags its runs: maintenance finds them so.
+
+    Prefect's own `tags` would also tag the tasks. Before each of them, Prefect then asks the server for a
+    limit of the tag, which takes seconds a run.
+    """
+    tag = f"panel:{panel_of(run.parameters)}"
+    if tag not in run.tags:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(run.id, tags=[*run.tags, tag])
 
 
 def alarm_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
@@ -79,9 +92,15 @@ def _error(state: State[Any]) -> tuple[str, str]:
     return state.name or "Failed", first_line(state.message or "no reason known")
 
 
-# Every flow raises an alarm when it fails. The nightly flow also records how each run ended.
-ALARMED: dict[str, Any] = {"on_failure": [alarm_failure], "on_crashed": [notify_crash]}
+# Every run has its panel's tag, and raises an alarm when it fails. The nightly flow also records how each
+# run ended.
+ALARMED: dict[str, Any] = {
+    "on_running": [tag_with_panel],
+    "on_failure": [alarm_failure],
+    "on_crashed": [notify_crash],
+}
 WATCHED: dict[str, Any] = {
+    **ALARMED,
     "on_completion": [record_run],
     "on_failure": [record_run, alarm_failure],
     "on_crashed": [record_run, notify_crash],

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 import sqlalchemy
@@ -11,17 +12,24 @@ import sqlalchemy
 POSTGRESQL = os.environ.get("NIGHTCAST_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 
 
+@cache
+def missing_postgresql() -> str | None:
+    """Why tests with PostgreSQL are skipped here; None where they are not."""
+    pool = sqlalchemy.pool.NullPool
+    waits = {"connect_timeout": 2}
+    try:
+        with sqlalchemy.create_engine(POSTGRESQL, poolclass=pool, connect_args=waits).connect():
+            return None
+    except sqlalchemy.exc.OperationalError as error:
+        return f"no PostgreSQL answers on loopback ({str(error.orig).splitlines()[0]})"
+
+
 def postgresql() -> str:
     """Its address; a test that asks for it is skipped where none answers."""
-    pytest.importorskip("psycopg", reason="the driver psycopg is not installed")
-    pool = sqlalchemy.pool.NullPool
-    try:
-        with sqlalchemy.create_engine(
-            POSTGRESQL, poolclass=pool, connect_args={"connect_timeout": 2}
-        ).connect():
-            return POSTGRESQL
-    except sqlalchemy.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL: {error.orig}")
+    missing = missing_postgresql()
+    if missing:
+        pytest.skip(missing)
+    return POSTGRESQL
 
 
 @contextmanager

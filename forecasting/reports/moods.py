@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from forecasting.formats import format_ordinal
-from forecasting.reports.outlook import CALM, NERVOUS, PAST_BARS, Mood, Outlook
+from forecasting.reports.outlook import CALM, NERVOUS, Mood, Outlook
+from forecasting.reports.past_widths import PAST_BARS
 
 # What a forecast says, and what it does not say.
 SCOPE = (

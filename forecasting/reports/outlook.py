@@ -13,18 +13,15 @@ import pyarrow.compute as pc
 
 from forecasting.commands import command
 from forecasting.errors import StoreError
-from forecasting.models.baselines import EwmaWalk, RandomWalk
-from forecasting.models.forecaster import Forecaster
-from forecasting.models.windows import Windows, build_windows
+from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.parquet import table_from_bytes
-from forecasting.prices.bars import Bars
 from forecasting.prices.snapshot import Snapshot, read_bars
 from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import open_forecaster
-from forecasting.quantiles import COLUMNS, HIGH_80, LOW_80
+from forecasting.quantiles import COLUMNS
 from forecasting.reports.odds import odds_below, odds_columns
+from forecasting.reports.past_widths import MIN_ORIGINS, Publisher, past_widths, range_widths
 from forecasting.storage import Storage
 
 OUTLOOK = "_outlook.parquet"
@@ -34,15 +31,6 @@ Mood = Literal["calm", "usual", "nervous"]
 # Percentiles up to which a width is calm, and from which it is nervous.
 CALM = 20
 NERVOUS = 80
-# The earlier bars that a width is compared with: every 5th of the last 250.
-PAST_BARS = 250
-MAX_ORIGINS = 50
-# With fewer origins a series, a percentile would jump by more than 5.
-MIN_ORIGINS = 20
-# The most windows of all series together; 10,000 series get 20 each.
-MAX_WINDOWS = 200_000
-# The most predicted numbers in memory at a time: 40 MB.
-_BLOCK = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -85,8 +73,9 @@ def make_outlook(
     prices = np.column_stack([ends[column].to_numpy() for column in COLUMNS])
     last = ends["y_cutoff"].to_numpy()
     windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
-    widths = _widths(prices, last, relative=relative)
-    percentiles = _percentiles(widths, _past_widths(panel, storage, snapshot, decision, windows))
+    widths = range_widths(prices, last, relative=relative)
+    past = past_widths(Publisher(panel, storage, decision), snapshot, windows)
+    percentiles = _percentiles(widths, past)
     # A series' row is the one of its bars: both are sorted by id.
     return outlook_table(ends["unique_id"], widths, percentiles, _odds(panel, prices, last))
 
@@ -155,12 +144,6 @@ def _odds(panel: Panel, prices: np.ndarray, last: np.ndarray) -> dict[str, np.nd
     return dict(zip(odds_columns(panel.forecast.odds, relative=relative), odds.T, strict=True))
 
 
-def _widths(prices: np.ndarray, last: np.ndarray, *, relative: bool) -> np.ndarray:
-    """(W,) widths of the 80% ranges of quantiles (W, 11); `relative` to the last prices (W,)."""
-    widths: np.ndarray = prices[:, HIGH_80] - prices[:, LOW_80]
-    return widths / last if relative else widths
-
-
 def _percentiles(widths: np.ndarray, past: np.ndarray) -> np.ndarray:
     """(S,) percentiles of widths (S,) among past ones (S, n), NaN where too few of these are finite.
 
@@ -170,58 +153,3 @@ def _percentiles(widths: np.ndarray, past: np.ndarray) -> np.ndarray:
     counts = np.isfinite(past).sum(axis=1)
     below = (past < now).sum(axis=1) + (past == now).sum(axis=1) / 2
     return np.where(counts >= MIN_ORIGINS, 100 * below / np.maximum(counts, 1), np.nan)
-
-
-def _past_widths(
-    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, windows: Windows
-) -> np.ndarray:
-    """(S, n) widths that each series' publisher forecasts from earlier bars; NaN where it cannot."""
-    origins = past_origins(windows.bars)
-    past = np.full(origins.shape, np.nan)
-    if not past.size:
-        return past
-    end = windows.bars.ds.max()
-    is_short = np.isin(windows.bars.ids, snapshot.baseline_ids)
-    if not is_short.all() and decision.model != RandomWalk.name:
-        forecaster = open_forecaster(panel, storage, decision, windows, end)
-        past[~is_short] = _widths_from(windows, forecaster, origins[~is_short])
-    if is_short.any():
-        past[is_short] = _widths_from(windows, EwmaWalk.fit(windows, end), origins[is_short])
-    return past
-
-
-def past_origins(bars: Bars) -> np.ndarray:
-    """(S, n) positions of up to 50 of each series' last 250 bars before its last; -1 where there is none.
-
-    n is smaller for a panel of many series, and 0 for one of more than 10,000.
-    """
-    count = min(MAX_ORIGINS, MAX_WINDOWS // len(bars.ids))
-    if count < MIN_ORIGINS:
-        return np.empty((len(bars.ids), 0), dtype=np.int64)
-    back = np.arange(1, count + 1) * PAST_BARS // count
-    return np.where(back < bars.lengths[:, None], bars.last[:, None] - back, -1)
-
-
-def _widths_from(windows: Windows, forecaster: Forecaster, origins: np.ndarray) -> np.ndarray:
-    """The widths that a forecaster forecasts from origins (S, n); NaN where it has no context."""
-    is_usable = windows.scale > 0 if isinstance(forecaster, EwmaWalk) else windows.has_context
-    usable = (origins >= 0) & is_usable[origins]
-    chosen = origins[usable]
-    size = max(_BLOCK // (windows.horizon * len(COLUMNS)), 1)
-    widths = np.full(origins.shape, np.nan)
-    widths[usable] = np.concatenate(
-        [
-            np.empty(0),
-            *(
-                _end_widths(windows, forecaster, chosen[start : start + size])
-                for start in range(0, len(chosen), size)
-            ),
-        ]
-    )
-    return widths
-
-
-def _end_widths(windows: Windows, forecaster: Forecaster, origins: np.ndarray) -> np.ndarray:
-    """(W,) widths at the horizon, forecast from each origin."""
-    changes = forecaster.predict(windows, origins)[:, -1]
-    return _widths(windows.to_price(origins, changes), windows.bars.y[origins], relative=windows.log)

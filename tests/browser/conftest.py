@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.chromium import CHROMIUM, NO_CHROMIUM
 from tests.conftest import TINY_PANEL, write_prices
 from tests.prefect_server import prefect_server
 
@@ -59,10 +59,9 @@ class Night:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where the browser is."""
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    return found
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    return CHROMIUM
 
 
 # Playwright runs an event loop all the while, which Prefect elsewhere must not find.

@@ -227,7 +227,7 @@ def test_a_backfill_killed_half_way_is_resumed_without_redoing(
             start_new_session=True,
         )
         try:
-            for _ in range(1200):
+            for _ in range(4800):
                 if list(store.glob("forecasts/tiny/as_of=2026-10-15/*/_manifest.json")):
                     break
                 time.sleep(0.05)

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from prefect import flow
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import FlowRun
+from prefect.context import get_run_context
 
-from flows.hooks import WATCHED
+from flows.hooks import ALARMED, WATCHED
 from forecasting.errors import AuditError, SourceError
 from forecasting.findings import Finding
 from forecasting.night import NightResult
@@ -41,6 +45,22 @@ def end(panel: Path, outcome: Exception | NightResult, **parameters: Any) -> Run
     state = night(panel=str(panel), store=store, **parameters, return_state=True)
     assert state.is_failed() == isinstance(outcome, Exception)
     return read_run_record(Storage(store), "tiny")
+
+
+def test_a_run_has_the_tag_of_its_panel_and_its_tasks_have_none(tiny_panel: Path) -> None:
+    @task
+    def step() -> str:
+        return "done"
+
+    @flow(**ALARMED)
+    def work(panel: str) -> tuple[FlowRun, str]:  # noqa: ARG001
+        state = step(return_state=True)
+        return get_run_context().flow_run, str(state.state_details.task_run_id)
+
+    with get_client(sync_client=True) as client:
+        run, task_run = work(panel=str(tiny_panel))
+        assert client.read_flow_run(run.id).tags == ["panel:tiny"]
+        assert client.read_task_run(UUID(task_run)).tags == []
 
 
 def test_a_failed_run_is_recorded_and_told(

@@ -152,7 +152,7 @@ def test_a_slot_that_the_server_forgot_the_lease_of_is_freed(caplog: pytest.LogC
 def test_a_live_run_whose_lease_the_server_forgot_keeps_the_slot_to_its_end(
     server: PrefectServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panel_slot_module, "_SILENT_SECONDS", 4.0)
+    monkeypatch.setattr(panel_slot_module, "_SILENT_SECONDS", 10.0)
     caplog.set_level("INFO", "tasks.panel_slot")
     order: list[str] = []
     second = Run(server, "restarted", order, "second")
@@ -166,7 +166,7 @@ def test_a_live_run_whose_lease_the_server_forgot_keeps_the_slot_to_its_end(
         )
         second.start()
         wait_for_line(caplog, "limit: restarted waits for a run")
-        assert not second.holds.wait(4.5)
+        assert not second.holds.wait(10.5)
     second.join(60)
     assert order == ["second"]
     assert active_slots("restarted") == 0
@@ -228,7 +228,12 @@ def test_a_slot_that_was_won_is_held_though_a_sign_fails(
     assert first.holds.wait(60)
     name = "show" if role == "holder" else "remove"
     monkeypatch.setattr(Sign, name, partialmethod(refuse_once, getattr(Sign, name)))
-    threading.Timer(1, first.end.set).start()
+
+    def end_first() -> None:
+        wait_for_line(caplog, f"limit: kept-{role} waits for a run")
+        first.end.set()
+
+    threading.Thread(target=end_first, daemon=True).start()
     with panel_slot(f"kept-{role}"):
         assert active_slots(f"kept-{role}") == 1
     first.join(60)

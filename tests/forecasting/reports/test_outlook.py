@@ -13,24 +13,21 @@ from forecasting.as_of import to_instant
 from forecasting.contract import SeriesForecast
 from forecasting.errors import StoreError
 from forecasting.models.baselines import EwmaWalk, RandomWalk
-from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.parquet import table_to_bytes
-from forecasting.prices.bars import Bars
 from forecasting.prices.ingest import ingest
-from forecasting.prices.snapshot import Snapshot, read_bars, take_snapshot
+from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
 from forecasting.quantiles import LEVELS
 from forecasting.reports.outlook import (
-    MAX_ORIGINS,
     OUTLOOK,
     Outlook,
     find_outlooks,
     make_outlook,
-    past_origins,
 )
+from forecasting.reports.past_widths import MAX_ORIGINS
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 
@@ -87,7 +84,7 @@ def test_the_percentile_is_that_of_the_volatility_which_sets_an_ewma_walks_width
     # The same volatility by pandas, whose weights are defined in the same way.
     squares = np.log(prices).diff().iloc[1:] ** 2
     volatility = np.sqrt(squares.ewm(halflife=20).mean())
-    past = volatility.iloc[[-1 - back for back in range(5, 251, 5)]]
+    past = volatility.iloc[149:395:5]  # of a bar's number in `prices`, less the first
     assert len(past) == MAX_ORIGINS
     expected = 100 * (past < volatility.iloc[-1]).mean()
     assert outlook["unique_id"].to_pylist() == list(expected.index)
@@ -144,43 +141,6 @@ def test_a_random_walk_that_publishes_has_no_mood_but_the_stand_in_of_short_seri
     assert found["SHORT"] in {"calm", "usual", "nervous"}
 
 
-class Network:
-    """Forecasts ranges as wide as the scale, and keeps the origins that it was asked for."""
-
-    name = "stacked_lstm"
-
-    def __init__(self) -> None:
-        self.origins = np.empty(0, dtype=np.int64)
-
-    def predict(self, windows: Windows, origins: np.ndarray) -> np.ndarray:
-        assert windows.has_context[origins].all()
-        self.origins = np.concatenate([self.origins, origins])
-        return windows.scale[origins, None, None] * np.linspace(-1, 1, 11) * np.ones((1, windows.horizon, 1))
-
-
-def test_a_network_is_compared_with_its_own_ranges_from_complete_contexts(
-    tiny_panel: Path, local_storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = Network()
-    monkeypatch.setattr("forecasting.reports.outlook.open_forecaster", lambda *_: network)
-    monkeypatch.setattr("forecasting.reports.outlook._BLOCK", 5 * 11 * 7)  # seven windows at a time
-    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 130, "BBB": 400})
-    panel = panel_of(tiny_panel)
-    snapshot = ingested(panel, local_storage)
-    windows = build_windows(panel, read_bars(panel, local_storage, snapshot), panel.calendar)
-    widths = 2 * np.sinh(0.8 * windows.scale)
-    forecast = normal_forecast(
-        panel, snapshot, deviation=0.8 * windows.scale[129] / NormalDist().inv_cdf(0.9)
-    )
-    who = decision(network.name)
-    first = make_outlook(panel, local_storage, snapshot, who, forecast).to_pylist()[0]
-    # AAA: bars 0 to 129. The last is the origin of tonight's range; earlier ones need 20 bars before them.
-    earlier = np.arange(124, 19, -5)
-    assert network.origins[network.origins < 130].tolist() == earlier.tolist()
-    assert first["width"] == pytest.approx(widths[129])
-    assert first["width_percentile"] == pytest.approx(100 * np.mean(widths[earlier] < widths[129]))
-
-
 def test_odds_are_those_of_the_published_distribution(tiny_panel: Path, local_storage: Storage) -> None:
     panel = panel_of(tiny_panel, odds=[0.01, 0.03, 0.05])
     snapshot = ingested(panel, local_storage)
@@ -221,32 +181,6 @@ def test_the_forecast_is_the_same_whatever_the_odds_levels(tiny_panel: Path, loc
         panel = panel_of(tiny_panel, odds=odds)
         addresses.append(write_forecast(panel, local_storage, snapshot, decision(EwmaWalk.name)))
     assert addresses[0] == addresses[1]
-
-
-def bars_of(*lengths: int) -> Bars:
-    total = sum(lengths)
-    return Bars(
-        ids=tuple(f"{number:05}" for number in range(len(lengths))),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        ds=np.zeros(total, dtype="datetime64[us]"),
-        y=np.ones(total),
-    )
-
-
-def test_origins_are_every_fifth_bar_before_the_last_of_the_same_series() -> None:
-    origins = past_origins(bars_of(300, 12))
-    assert origins.shape == (2, 50)
-    assert origins[0].tolist() == list(range(294, 48, -5))
-    assert origins[1].tolist() == [306, 301, *[-1] * 48]
-
-
-@pytest.mark.parametrize(("series", "origins"), [(4_000, 50), (5_000, 40), (10_000, 20), (10_001, 0)])
-def test_large_panels_have_fewer_origins_a_series(series: int, origins: int) -> None:
-    found = past_origins(bars_of(*[251] * series))
-    assert found.shape == (series, origins)
-    assert (found >= 0).all()
-    if origins:
-        assert found[0, -1] == 0
 
 
 def test_what_is_written_is_read_again(local_storage: Storage) -> None:

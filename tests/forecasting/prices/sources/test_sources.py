@@ -62,12 +62,12 @@ def parquet(columns: dict[str, Any]) -> bytes:
     [
         ("prices.csv", LONG),
         ("PRICES.CSV", LONG),
-        ("prices.csv.gz", gzip.compress(LONG)),
+        ("prices.csv.gz", gzip.compress(LONG, mtime=0)),
         (
             "prices.zip",
             zipped({"folder/prices.csv": LONG, "__MACOSX/._prices.csv": b"\0", "readme.txt": b"?"}),
         ),
-        ("prices.zip", zipped({"prices.csv.gz": gzip.compress(LONG)})),
+        ("prices.zip", zipped({"prices.csv.gz": gzip.compress(LONG, mtime=0)})),
         ("prices.parquet", parquet({"unique_id": ["A", "B"], "ds": ["2020-01-02"] * 2, "close": [1.5, 2.5]})),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_spoiled_line_says_in_which_file_it_is(read: Read, tmp_path: Path) -> 
 
 
 def test_one_damaged_file_of_many_becomes_an_unreadable_row(read: Read) -> None:
-    files = {"prices/A.csv": ONE, "prices/B.csv": b"", "prices/C.csv.gz": gzip.compress(ONE)[:20]}
+    files = {"prices/A.csv": ONE, "prices/B.csv": b"", "prices/C.csv.gz": gzip.compress(ONE, mtime=0)[:20]}
     good, empty, cut = read("prices", files, id_column="")
     assert good == row("A", 1.5)
     assert "B.csv is empty" in empty["raw"]
@@ -256,7 +256,7 @@ def damaged_zip() -> bytes:
         ({"prices.zip": zipped({"prices.csv": LONG})[:-30]}, {}, "not a zip, or is cut short"),
         ({"prices.zip": damaged_zip()}, {}, "prices.zip/prices.csv is damaged or cut short"),
         ({"prices.zip": zipped({"prices.txt": LONG})}, {}, "no .csv or .parquet file in .*prices.zip"),
-        ({"prices.csv.gz": gzip.compress(LONG)[:30]}, {}, "prices.csv.gz is damaged or cut short"),
+        ({"prices.csv.gz": gzip.compress(LONG, mtime=0)[:30]}, {}, "prices.csv.gz is damaged or cut short"),
         ({"prices.csv.gz": LONG}, {}, "prices.csv.gz is damaged or cut short"),
         ({"prices.parquet": b"PAR1"}, {}, "prices.parquet is not Parquet"),
         (

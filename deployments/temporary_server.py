@@ -30,9 +30,14 @@ _END_SECONDS = 5
 
 
 class TemporaryServer:
-    """A Prefect server for this process alone."""
+    """A Prefect server for this process alone.
+
+    Attributes:
+        api: the address of its API while it answers, else None.
+    """
 
     def __init__(self) -> None:
+        self.api: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
@@ -49,9 +54,10 @@ class TemporaryServer:
                 listening.close()  # so that the port closes with the server
                 self._wait_until_healthy(api, lines)
                 with temporary_settings({PREFECT_API_URL: api}):
-                    os.environ[TEMPORARY_SERVER] = api
+                    self.api = os.environ[TEMPORARY_SERVER] = api
                     yield
             finally:
+                self.api = None
                 os.environ.pop(TEMPORARY_SERVER, None)
                 self._end()
 

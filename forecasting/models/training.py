@@ -5,6 +5,7 @@ ends when its parent ends. This module imports TensorFlow only when a network is
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -144,6 +145,7 @@ def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.date
 def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
     """Run the training process until it ends, and pass on its progress."""
     command = [sys.executable, SAFE_PATH, "-m", "forecasting.models.training_process", str(folder)]
+    environment = {**os.environ, "TMPDIR": str(folder)}  # so that TensorFlow's files go with the folder
     limit = panel.retrain.time_limit_minutes
     late = threading.Event()
 
@@ -154,7 +156,9 @@ def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
     with (
         (folder / _ERRORS).open("wb") as errors,
         # The child watches its standard input, which stays open and empty as long as this process lives.
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
     ):
         timer = threading.Timer(60 * limit, stop)
         timer.start()

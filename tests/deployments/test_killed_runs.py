@@ -67,9 +67,10 @@ def test_the_temporary_server_ends_with_a_killed_run(long_panel: Path, moment: s
 def test_a_killed_training_leaves_no_process_and_the_next_run_removes_its_folder(long_panel: Path) -> None:
     folder, home = long_panel.parent / "tmp", f"{long_panel.parent}/prefect"
     with run_until(long_panel, "training: step"):
-        (left,) = folder.glob("nightcast-training-*")
+        (left,) = folder.iterdir()
     assert have_ended("PREFECT_HOME", home)
-    assert left.exists()
+    assert left.name.startswith("nightcast-training-")
+    assert list(folder.iterdir()) == [left]
     with run_until(long_panel, "ingest:"):
         assert not left.exists()
     assert have_ended("PREFECT_HOME", home)

@@ -97,7 +97,8 @@ def test_everything_in_an_old_store_is_read(panel: Panel) -> None:
 def test_the_first_night_trains_nothing_and_finds_or_continues_what_is_published(panel: Panel) -> None:
     storage = store_of(panel)
     same = night(panel, storage)
-    assert (same.is_new, same.manifest.forecast_id) == (False, LAST_ID)
+    assert same.manifest.forecast_id == LAST_ID
+    assert reader.history("tiny", "AAA", storage.uri).groupby("as_of").size().to_list() == [5, 5]
     prices_to(Path(panel.source.uri).parent, 30)
     following = night(panel, storage)
     assert (following.is_new, following.manifest.as_of) == (True, "2026-10-30")
@@ -152,11 +153,11 @@ def test_a_copy_made_while_a_night_runs_goes_on(
 
     put = Storage.put
 
-    def slowly(self: Storage, path: str, data: bytes) -> None:
+    def slowly(self: Storage, path: str, data: bytes, **options: bool) -> None:
         nonlocal written
         written += 1
         copy_at(written)
-        put(self, path, data)
+        put(self, path, data, **options)
 
     prices_to(folder, 30)
     copy_at(0)

@@ -1,5 +1,6 @@
 """From bars to forecasts for 10,000 series x 750 bars: time and memory of each part, in a process each."""
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,14 +14,13 @@ from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.fitting import Split
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.training import load_network, train_network
-from forecasting.models.volatility import VolatilityRegression
 from forecasting.models.windows import Windows, build_windows
 from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 from forecasting.selection.gate import judge, training_end
 
 MODULE = "benchmarks.big_panel"
-BARS, NETWORK = "bars.npz", "network.keras"
+BARS, NETWORK, STATE = "bars.npz", "network.keras", "state.json"
 DAY = np.timedelta64(1, "D")
 SERIES, COUNT = 10_000, 750
 PARTS = (
@@ -28,7 +28,6 @@ PARTS = (
     "nothing",
     "windows",
     "ewma_walk fit",
-    "volatility regression fit",
     "split",
     "gate",
     "network forecasts all",
@@ -66,14 +65,16 @@ class Case:
     @cached_property
     def network(self) -> Forecaster:
         """The trained network, compiled."""
-        network = load_network(self.panel, (self._folder / NETWORK).read_bytes(), {})
+        state = json.loads((self._folder / STATE).read_text())
+        network = load_network(self.panel, (self._folder / NETWORK).read_bytes(), state)
         network.predict(self.windows, self.bars.last[:1])
         return network
 
     def train(self) -> None:
-        """Train as the nightly run does, in another process, and write the network to the folder."""
+        """Train as the nightly run does, and write the network to the folder."""
         trained = train_network(self.panel, self.bars, self.end, silent)
         (self._folder / NETWORK).write_bytes(trained.model_bytes)
+        (self._folder / STATE).write_text(json.dumps(trained.state))
 
     def work(self, part: str) -> Callable[[], object]:
         """Run one part; its inputs exist already."""
@@ -95,7 +96,6 @@ class Case:
             return lambda: judge(self.panel, network, windows, self.end)
         fitted = {
             "ewma_walk fit": EwmaWalk.fit,
-            "volatility regression fit": VolatilityRegression.fit,
             "split": Split.of,
         }
         return lambda: fitted[part](windows, self.end)

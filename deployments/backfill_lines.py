@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deployments import environment
+from forecasting.formats import format_count
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
@@ -24,12 +25,12 @@ def print_missing(panel: Panel, missing: MissingAsOfs) -> None:
     print(f"{panel.name}: {missing.summary}")
 
 
-def print_published(panel: Panel, published: Sequence[Manifest]) -> None:
+def print_published(panel: Panel, published: Sequence[Manifest], store: str) -> None:
     """Print how many dates were published, and how to read one."""
-    print(f"\n{panel.name}: {len(published)} dates published")
+    print(f"\n{panel.name}: {format_count(len(published), 'date')} published")
     if published:
-        last = published[-1].as_of
-        print(f'Read one: forecasting.publishing.reader.as_of("{panel.name}", "{last}")')
+        given = ", ".join(map(repr, (panel.name, published[-1].as_of)))
+        print(f"Read one: forecasting.publishing.reader.as_of({given}, store={store!r})")
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def shown(title: str) -> Iterator[None]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[step]}"),
         )
-        with Progress(*columns, console=Console(highlight=False)) as progress:
+        with Progress(*columns, console=Console(highlight=False, soft_wrap=True)) as progress:
             handler = _BarHandler(progress, title)
             logging.getLogger("tasks").addHandler(handler)
             try:

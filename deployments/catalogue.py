@@ -1,6 +1,6 @@
 """The catalogue of all deployments, made from the panels. Both `serve` and `deploy` use it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -50,25 +50,37 @@ CATALOGUE = (
     Entry(freshness, cron="20 * * * *"),
     Entry(maintenance, cron="40 3 * * 0"),  # Sunday, when markets and most nightly runs rest
 )
+ALL_FLOWS = tuple(entry.flow for entry in CATALOGUE)
 
 
-def deployments_of(panels: Sequence[Panel], store: str, folder: str) -> list[RunnerDeployment]:
-    """Make the deployments of these panels of `folder` on a store. Nothing is registered yet."""
+def deployments_of(
+    panels: Sequence[Panel], store: str, folder: str, references: Mapping[str, str] | None = None
+) -> list[RunnerDeployment]:
+    """Make the deployments of these panels on a store. Nothing is registered yet.
+
+    Args:
+        panels: the panels.
+        store: the store's URI.
+        folder: the panels folder.
+        references: how a run finds a panel, by the panel's name. Default: by its name in `folder`.
+    """
     parameters, made = {"store": store, "panels": folder}, []
     for entry in CATALOGUE:
         if entry.is_per_panel:
-            made += [_of_panel(entry, panel, parameters) for panel in panels]
+            for panel in panels:
+                reference = (references or {}).get(panel.name, panel.name)
+                made.append(_of_panel(entry, panel, {"panel": reference, **parameters}))
         else:
             made.append(_of_all(entry, parameters))
     for one in made:
-        _narrow(_form(one), [panel.name for panel in panels])
+        _narrow(one, [panel.name for panel in panels])
     return made
 
 
 def _of_panel(entry: Entry, panel: Panel, parameters: dict[str, str]) -> RunnerDeployment:
     cron = panel.schedule.cron if entry.cron == NIGHTLY else entry.cron
     schedule = Cron(cron, timezone=panel.schedule.timezone) if cron else None
-    return _deployment(entry, panel.name, {"panel": panel.name, **parameters}, schedule)
+    return _deployment(entry, panel.name, parameters, schedule)
 
 
 def _of_all(entry: Entry, parameters: dict[str, str]) -> RunnerDeployment:
@@ -92,16 +104,18 @@ def _deployment(
     return cast("RunnerDeployment", made)  # outside an event loop it is no coroutine
 
 
-def _narrow(form: dict[str, dict[str, Any]], panels: list[str]) -> None:
-    """Adapt the form for people: hide the deployment's own parameters, add titles, and list the panels."""
+def _narrow(deployment: RunnerDeployment, panels: list[str]) -> None:
+    """Adapt the form for people: hide store and folder, add titles, and offer the panels that may be run.
+
+    The server refuses a run with any other panel.
+    """
+    form = deployment._parameter_openapi_schema  # noqa: SLF001 - Prefect has no public way to it
     for parameter in ("store", "panels"):  # the deployment's own
-        del form[parameter]
-    for parameter, field in form.items():
+        del form.properties[parameter]
+    for parameter, field in form.properties.items():
         field["title"] = parameter.replace("_", " ").capitalize()
-        if parameter in {"panel", "only_panel"}:
-            field.get("anyOf", [field])[0]["enum"] = panels
-
-
-def _form(deployment: RunnerDeployment) -> dict[str, dict[str, Any]]:
-    """The fields of a deployment's form in the UI, by parameter."""
-    return deployment._parameter_openapi_schema.properties  # noqa: SLF001 - Prefect has no public way to it
+    if "panel" in form.properties:
+        form.properties["panel"]["enum"] = [deployment.parameters["panel"]]
+        form.required.remove("panel")  # the deployment gives it, so that a quick run asks for nothing
+    if "only_panel" in form.properties:
+        form.properties["only_panel"]["anyOf"][0]["enum"] = panels

@@ -20,6 +20,7 @@ from deployments.commands.deploy import deploy
 from deployments.commands.models import models
 from deployments.commands.new import new
 from deployments.commands.nightly import demo, run
+from deployments.commands.open import open_
 from deployments.commands.prices import audit, ingest
 from deployments.commands.score import score
 from deployments.commands.serve import serve
@@ -36,7 +37,10 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # it would print nothing
 )
-COMMANDS = (new, run, ingest, audit, score, backtest, backfill, models, status, wait, serve, deploy, demo)
+COMMANDS = (
+    *(new, run, open_, ingest, audit, score, backtest, backfill, models),
+    *(status, wait, serve, deploy, demo),
+)
 BROKEN_PIPE = 141  # as a shell says it: 128 and the number of SIGPIPE
 for command in COMMANDS:
     app.command(command)

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Never
 
 INTERRUPTED = 130  # 128 + SIGINT, what shells report
 MESSAGE = "nightcast: interrupted; run the same command again to go on"
 
 # For Prefect to mark the run as crashed and to free the panel's slot. Ctrl-C again ends at once.
 _GRACE_SECONDS = 3.5
-_WAKE_UP = signal.SIGUSR1
+_WAKE_UP = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has none, but may import this module
 
 
 @contextmanager
@@ -64,9 +65,7 @@ def _watch(hear: int, told: threading.Event, stop_children: Callable[[], None]) 
     while (signals := os.read(hear, 1)) != bytes([signal.SIGINT]):
         if not signals:  # the context has ended
             return
-    sys.stderr.write(f"{MESSAGE}\n")
-    sys.stderr.flush()
-    _silence()
+    _print_last_line(MESSAGE)
     told.set()
     # The main thread may be in a system call. Once it is woken, Python raises KeyboardInterrupt there.
     signal.pthread_kill(threading.main_thread().ident or 0, _WAKE_UP)
@@ -77,14 +76,24 @@ def _watch(hear: int, told: threading.Event, stop_children: Callable[[], None]) 
     _end(stop_children)
 
 
-def _silence() -> None:
+def end_process(line: str, code: int, stop_children: Callable[[], None]) -> Never:
+    """End this process at once, from any thread, with a last line on standard error."""
+    _print_last_line(line)
+    _end(stop_children, code)
+
+
+def _print_last_line(line: str) -> None:
+    """Print a line, and drop all that is printed after it."""
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar has hidden it
+    sys.stderr.write(f"{show_cursor}{line}\n")
+    sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
 
 
-def _end(stop_children: Callable[[], None]) -> None:
+def _end(stop_children: Callable[[], None], code: int = INTERRUPTED) -> Never:
     try:
         stop_children()
     finally:
-        os._exit(INTERRUPTED)
+        os._exit(code)

@@ -37,7 +37,7 @@ def prefect_file(panels: Sequence[Panel], pool: Pool) -> str:
             "prefect deploy would write the secrets themselves into the deployments; "
             "leave --secret or --yaml out"
         )
-    made = deployments_of(panels, *(f"{{{{ ${name} }}}}" for name in _PLACES.values()))
+    made = deployments_of(panels, _placeholder("store"), _placeholder("panels"))
     assign(made, pool)
     content = {
         "name": "nightcast",
@@ -50,6 +50,10 @@ def prefect_file(panels: Sequence[Panel], pool: Pool) -> str:
         "deployments": [_entry(one) for one in made],
     }
     return _HEADER + "\n" + yaml.safe_dump(content, sort_keys=False, width=110, allow_unicode=True)
+
+
+def _placeholder(name: str) -> str:
+    return f"{{{{ ${_PLACES[name]} }}}}"
 
 
 def _entry(made: RunnerDeployment) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from prefect.settings import PREFECT_API_URL
 
 from deployments.interrupt import ending_at_interrupt
 from deployments.server_errors import check_answers, clear_server_errors
+from deployments.server_watch import ending_without_server
 from deployments.temporary_server import TemporaryServer
 from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
@@ -64,8 +65,10 @@ def _served() -> Iterator[None]:
         _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
     else:
         check_answers(configured)
+    fix = "run the same command again" + (" once the server runs" if configured else "")
     with (
         ending_at_interrupt(temporary.kill),
+        ending_without_server(lambda: configured or temporary.api, fix, temporary.kill),
         clear_server_errors(configured or "that was started for this run"),
         nullcontext() if configured else temporary.running(),
     ):

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
@@ -34,6 +35,7 @@ from forecasting.panel import Panel
 _log = logging.getLogger(__name__)
 
 CATCH_UP = "catch-up"  # the tag of a run that replaces a missed one
+LEFT_OVER = "left-over"  # the tag of a deployment that is paused because its panel is gone
 STOPPED = "Runner is shutting down."  # the message of Prefect's runner for runs that it stops when it ends
 _LOST = "The run was under way when Nightcast or the machine stopped; its process is gone."
 _LATER = "Skipped: nothing served this run when it was due, and a later run replaces it."
@@ -54,6 +56,11 @@ class Deployed:
     id: UUID
     name: str
     nightly_of: Panel | None
+
+    @property
+    def panel(self) -> str:
+        """The panel's name, or `ALL`."""
+        return self.name.partition("/")[2]
 
 
 async def end_lost_runs(client: PrefectClient, deployed: Sequence[Deployed]) -> None:
@@ -78,10 +85,11 @@ async def pause_left_over(
     flows: Sequence[str],
     folder: str,
     broken: Collection[str] = (),
-) -> None:
+) -> list[str]:
     """Pause deployments that were served from this panels folder before and are not any more.
 
-    Otherwise their late runs would pile up.
+    Otherwise their late runs would pile up. A tag marks them, so that they go on when their panel is back.
+    Runs at work are left alone.
 
     Args:
         client: a client of the server.
@@ -90,8 +98,12 @@ async def pause_left_over(
         folder: the panels folder. Deployments of other folders and in work pools are left alone.
         broken: panels whose file is not valid. Their deployments stay as they are: a paused one would stay
             paused after the file is corrected.
+
+    Returns:
+        the names of the panels whose deployments were paused.
     """
     served, waiting = {one.id for one in deployed}, {f"panel:{name}" for name in broken}
+    paused: set[str] = set()
     for found in await _read_deployments(client, FlowFilter(name=FlowFilterName(any_=list(flows)))):
         is_ours = any(tag.startswith("panel:") for tag in found.tags) and found.work_pool_name is None
         if found.id in served or found.paused or not is_ours or found.parameters.get("panels") != folder:
@@ -99,14 +111,9 @@ async def pause_left_over(
         if waiting.intersection(found.tags):
             continue
         await client.pause_deployment(found.id)
-        flow = await client.read_flow(found.flow_id)
-        _log.info(
-            "%s/%s: no panel in %s has it any more; paused. Delete it in the Prefect UI, or resume it there "
-            "when the panel is back",
-            flow.name,
-            found.name,
-            folder,
-        )
+        await client.update_deployment(found.id, DeploymentUpdate(tags=[*found.tags, LEFT_OVER]))
+        paused.add(found.name)
+    return sorted(paused)
 
 
 async def resolve_missed_runs(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -33,12 +33,14 @@ class RunWatcher:
 
     Args:
         client: a client of the server.
-        deployments: the ids of the deployments.
+        deployments: the ids of the deployments; others may be added meanwhile.
+        again: the command that serves again.
     """
 
-    def __init__(self, client: PrefectClient, deployments: Sequence[UUID]) -> None:
+    def __init__(self, client: PrefectClient, deployments: Collection[UUID], again: str) -> None:
         self._client = client
-        self._ours = FlowRunFilterDeploymentId(any_=list(deployments))
+        self._again = again
+        self._deployments = deployments
         self._born = datetime.now(UTC)
         self._since = self._born
         self._started: set[UUID] = set()
@@ -56,19 +58,20 @@ class RunWatcher:
             except httpx.HTTPError as error:
                 raise ServerError(
                     f"the Prefect server at {self._client.api_url} does not answer any more ({error}); "
-                    "start nightcast serve again when it does"
+                    f"when it does, run again: {self._again}"
                 ) from error
             await asyncio.sleep(_SECONDS)
 
     async def report(self) -> None:
         """Log what has happened since the last report."""
+        ours = FlowRunFilterDeploymentId(any_=list(self._deployments))
         running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
-        for run in await self._read(FlowRunFilter(deployment_id=self._ours, state=running)):
+        for run in await self._read(FlowRunFilter(deployment_id=ours, state=running)):
             self._log_start(run)
         ended = FlowRunFilterEndTime(after_=self._since)
         # The server's clock may differ, and runs end between reports.
         self._since = max(self._born, datetime.now(UTC) - timedelta(minutes=1))
-        for run in await self._read(FlowRunFilter(deployment_id=self._ours, end_time=ended)):
+        for run in await self._read(FlowRunFilter(deployment_id=ours, end_time=ended)):
             self._log_end(run)
 
     async def _read(self, wanted: FlowRunFilter) -> list[FlowRun]:

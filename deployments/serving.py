@@ -3,43 +3,33 @@
 import asyncio
 import logging
 import os
+import shlex
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
-)
-from prefect.deployments.runner import RunnerDeployment
-from prefect.runner import Runner
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_HOME
 
 from deployments.automations import apply_automations
-from deployments.catalogue import deployments_of
+from deployments.catalogue import ALL_FLOWS
 from deployments.local_server import Server, prefect_server
-from deployments.recovery import Deployed, end_lost_runs, pause_left_over, resolve_missed_runs
+from deployments.panel_folder import PanelFolder
+from deployments.panel_runner import PanelRunner
+from deployments.recovery import end_lost_runs
 from deployments.run_watcher import RunWatcher
-from flows.nightly import nightly
-from forecasting.errors import PanelError, ServerError
-from forecasting.panel import Panel
+from deployments.served_panels import Place, ServedPanels, log_schedules
+from deployments.server_errors import clear_server_errors
+from forecasting.digests import digest_bytes
+from forecasting.errors import ServerError
 from tasks.events import WEBHOOK
 
 _log = logging.getLogger(__name__)
 
 _LOGGING = Path(__file__).parent / "logging.yml"
-_POLL_SECONDS = 5
 _STOP_SECONDS = 75
-_YEAR = timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -47,103 +37,121 @@ class Serving:
     """What to serve.
 
     Attributes:
-        panels: the valid panels in `folder`.
-        broken: the error of each other panel file, by the panel's name.
-        store: the store's URI.
         folder: the panels folder, an absolute path.
-        limit: how many runs may be at work at the same time.
+        store: the store's URI.
+        port: the port of the Prefect server that is started if none is configured.
+        limit: how many runs may be at work at the same time; None for a default that fits the panels.
     """
 
-    panels: Sequence[Panel]
-    broken: Mapping[str, PanelError]
+    folder: Path
     store: str
-    folder: str
-    limit: int
+    port: int
+    limit: int | None
+
+    @property
+    def command(self) -> str:
+        """The command that serves the same again, from any folder."""
+        options = {"--panels": self.folder, "--store": self.store, "--port": self.port, "--limit": self.limit}
+        given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
+        return shlex.join(["nightcast", "serve", *given])
 
 
-def serve_until_stopped(serving: Serving, port: int) -> None:
+def serve_until_stopped(serving: Serving) -> None:
     """Serve until SIGTERM or SIGINT, then stop the runs and the server.
 
     Args:
         serving: what to serve.
-        port: the port of the Prefect server that is started if none is configured.
 
     Raises:
+        PanelError: there is no panel to serve.
         ServerError: the Prefect server does not answer, cannot be started, or has ended.
     """
     os.environ.setdefault("PREFECT_LOGGING_SETTINGS_PATH", str(_LOGGING))
-    for error in serving.broken.values():
-        _log.error("%s; this panel is not served: correct the file, and start nightcast serve again", error)
-    deployments = deployments_of(serving.panels, serving.store, serving.folder)
+    kept = Path(PREFECT_HOME.value()) / "nightcast-panels" / digest_bytes(bytes(serving.folder))[:16]
+    folder = PanelFolder(serving.folder, kept)
+    for name, error in folder.broken.items():
+        _log.error("%s; %s", error, folder.fate(name))
     # Ctrl-C reaches every process of a terminal. It is blocked here, and so in all child processes. A thread
     # waits for it, and this process then stops the others in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # If the server is gone, Prefect prints tracebacks; the error raised below says enough.
-    with prefect_server(port) as server, redirect_stdout(None):
-        asyncio.run(_serve(deployments, serving, server))
+    with prefect_server(serving.port) as server, redirect_stdout(None), clear_server_errors(server.api):
+        asyncio.run(_serve(folder, serving, server))
 
 
-class _Runner(Runner):
-    """Prefect's runner with our SIGTERM handler: Prefect's own uses a thread with another event loop."""
+class _End:
+    """The end of serving: SIGINT or SIGTERM, or the end of the server.
 
-    def on_sigterm(self, end: Callable[[], Any]) -> None:
-        self._end = end
+    Args:
+        server: the server that is used.
+        again: the command that serves again.
+    """
 
-    def handle_sigterm(self, *_args: Any, **_kwargs: Any) -> None:
-        self._end()
+    def __init__(self, server: Server, again: str) -> None:
+        self.server = server
+        self._again = again
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        threading.Thread(target=self._wait_for_interrupt, daemon=True).start()
+        # A library thread from before the signal was blocked may get it: Python then calls this handler.
+        signal.signal(signal.SIGINT, lambda *_: self.call())
+
+    def call(self) -> None:
+        """End serving. May be called in any thread."""
+        self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            ServerError: the server has ended.
+        """
+        while not self._event.is_set():
+            if self.server.has_ended:
+                raise ServerError(f"the Prefect server has ended; run again: {self._again}")
+            await asyncio.sleep(0.5)
+
+    def _wait_for_interrupt(self) -> None:
+        signal.sigwait({signal.SIGINT})
+        self.call()
 
 
-async def _serve(deployments: Sequence[RunnerDeployment], serving: Serving, server: Server) -> None:
-    end = _end_event()
-    runner = _Runner("nightcast", pause_on_shutdown=False, limit=serving.limit, query_seconds=_POLL_SECONDS)
-    panels = {panel.name: panel for panel in serving.panels}
+async def _serve(folder: PanelFolder, serving: Serving, server: Server) -> None:
+    end = _End(server, serving.command)
+    runner = PanelRunner(len(folder.panels), serving.limit)
     async with get_client() as client:
-        deployed = [
-            Deployed(await _register(client, runner, one), one.full_name, _nightly_of(one, panels))
-            for one in deployments
-        ]
-        flows = sorted({one.flow_name or "" for one in deployments})
-        await _apply_notifications(flows)
-        await pause_left_over(client, deployed, flows, serving.folder, serving.broken)
+        # Other shells know a configured server.
+        place = Place(serving.store, None if server.is_configured else server.api)
+        served = ServedPanels(client, runner, folder, place)
+        await served.register_all()
+        await _apply_notifications()
         if server.is_ours:
-            await end_lost_runs(client, deployed)
-        api = None if server.is_configured else server.api  # other shells know a configured server
-        active = [one for one in deployed if await resolve_missed_runs(client, one, serving.store, api)]
-        _log_schedules(active)
-        _log.info("serving %d deployments, %d runs at a time; stop with Ctrl-C", len(active), serving.limit)
-        await _run(runner, RunWatcher(client, [one.id for one in deployed]), server, end)
+            await end_lost_runs(client, list(served.deployed.values()))
+        active = await served.resolve_missed_runs()
+        log_schedules(active)
+        _log.info("serving %d deployments, %d runs at a time; stop with Ctrl-C", len(active), runner.limit)
+        await _run(runner, served, RunWatcher(client, served.deployed, serving.command), end)
 
 
-async def _apply_notifications(flows: Sequence[str]) -> None:
+async def _apply_notifications() -> None:
     """If a webhook is set, let the server post to it, also about runs that a kill has left behind."""
     if webhook := os.environ.get(WEBHOOK):
-        applied = await asyncio.to_thread(apply_automations, webhook, flows)
+        applied = await asyncio.to_thread(apply_automations, webhook, [flow.name for flow in ALL_FLOWS])
         _log.info("notifying the webhook of NIGHTCAST_WEBHOOK: %d automations", len(applied))
 
 
-async def _register(client: PrefectClient, runner: _Runner, deployment: RunnerDeployment) -> UUID:
-    """Create or update the deployment, without a work pool. A paused deployment stays paused."""
-    known = await client.read_deployments(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[deployment.flow_name or ""])),
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment.name])),
-    )
-    deployment.paused = any(one.paused for one in known)
-    deployment.work_pool_name = None
-    deployment.work_queue_name = None
-    return await runner.aadd_deployment(deployment)
-
-
-async def _run(runner: _Runner, watcher: RunWatcher, server: Server, end: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    runner.on_sigterm(lambda: loop.call_soon_threadsafe(end.set))
+async def _run(runner: PanelRunner, served: ServedPanels, watcher: RunWatcher, end: _End) -> None:
+    """Start runs, and tell of them, until the end."""
+    runner.on_sigterm(end.call)
     running = asyncio.create_task(runner.start())
-    others = [asyncio.create_task(watcher.watch()), asyncio.create_task(_wait_for_end(end, server))]
+    others = [asyncio.create_task(one) for one in (watcher.watch(), served.follow(), end.wait())]
     try:
         done, _ = await asyncio.wait([running, *others], return_when=asyncio.FIRST_COMPLETED)
-        if runner.started and not server.has_ended:
+        failed = [task for task in done if task.exception() is not None]
+        if runner.started and not failed:  # without a server, stopping the runs would take minutes
             _log.info("stopping")
             await _stop(runner, running)
-        for task in done:
+        for task in [*failed, *done]:
             task.result()
         await watcher.report()
     finally:
@@ -151,7 +159,7 @@ async def _run(runner: _Runner, watcher: RunWatcher, server: Server, end: asynci
             task.cancel()
 
 
-async def _stop(runner: _Runner, running: asyncio.Task[None]) -> None:
+async def _stop(runner: PanelRunner, running: asyncio.Task[None]) -> None:
     """Stop the runs. Each has half a minute to end by itself."""
     try:
         async with asyncio.timeout(_STOP_SECONDS):
@@ -160,38 +168,3 @@ async def _stop(runner: _Runner, running: asyncio.Task[None]) -> None:
     except TimeoutError:
         _log.error("not all runs have ended after %d s; killing the others", _STOP_SECONDS)
         running.cancel()
-
-
-async def _wait_for_end(end: asyncio.Event, server: Server) -> None:
-    while not end.is_set():
-        if server.has_ended:
-            raise ServerError("the Prefect server has ended; start nightcast serve again")
-        await asyncio.sleep(0.5)
-
-
-def _end_event() -> asyncio.Event:
-    """An event that SIGINT sets."""
-    end, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def wait() -> None:
-        signal.sigwait({signal.SIGINT})
-        loop.call_soon_threadsafe(end.set)
-
-    threading.Thread(target=wait, daemon=True).start()
-    # A library thread from before the signal was blocked may get it: Python then calls this handler.
-    signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(end.set))
-    return end
-
-
-def _nightly_of(deployment: RunnerDeployment, panels: Mapping[str, Panel]) -> Panel | None:
-    return panels[deployment.name] if deployment.flow_name == nightly.name else None
-
-
-def _log_schedules(deployed: Sequence[Deployed]) -> None:
-    now = datetime.now(UTC)
-    for one in deployed:
-        if one.nightly_of is not None:
-            zone = one.nightly_of.schedule.timezone
-            due = next(one.nightly_of.due_times(now, now + _YEAR), None)
-            when = f"{due.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}" if due else "not within a year"
-            _log.info("%s: next due %s", one.name, when)

@@ -5,10 +5,10 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len, set_cell_size
 
 from forecasting.commands import command
 from forecasting.evaluation.backtest import BacktestResult
@@ -24,14 +24,14 @@ from forecasting.prices.ingest import IngestReport
 from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.decisions import Decision
 from forecasting.reports.findings_tables import FINDING_COLUMNS, finding_row, worst_first
+from forecasting.reports.markdown import plain_text
 from forecasting.reports.summary import summary_lines
 from forecasting.selection.promotion import Version
 from forecasting.storage import Storage
 
 _SECONDS_BETWEEN_LINES = 2.0
 
-# A log file or a pipe has no width, and must not be wrapped at 80 columns.
-_console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+_GAP = "  "
 
 
 class ProgressLines:
@@ -56,7 +56,7 @@ def print_run(storage: Storage, result: NightResult) -> None:
     """Print what was published, how good it is, and which files to open."""
     print()
     for line in summary_lines(storage, result.manifest, stands=not result.is_new):
-        print(line.replace("**", "").replace("`", ""))
+        print(plain_text(line))
 
 
 def print_ingest(report: IngestReport) -> None:
@@ -209,10 +209,31 @@ def _test_row(test: DieboldMariano) -> tuple[str, ...]:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their headings, without rules."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name != "detail")
-    for row in rows:
-        table.add_row(*row)
-    _console.print(table)
+    """Print rows under their headings, without rules, each on one line.
+
+    If the terminal is too narrow, the details stand below their rows. No line is folded here: a terminal does
+    that itself, and lets paths and commands be copied whole.
+    """
+    table, details = list(rows), []
+    lines = _table_lines(columns, table)
+    if (
+        columns[-1] == "detail"
+        and sys.stdout.isatty()
+        and max(map(cell_len, lines)) > get_terminal_size().columns
+    ):
+        details = [row[-1] for row in table]
+        lines = _table_lines(columns[:-1], [row[:-1] for row in table])
+    for number, line in enumerate(lines):
+        print(f"\033[1m{line}\033[0m" if number == 0 and sys.stdout.isatty() else line)
+        if number and details and details[number - 1]:
+            print(f"  {details[number - 1]}")
+
+
+def _table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The heading and the rows as lines, with aligned columns."""
+    cells = [[" ".join(cell.splitlines()) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    return [
+        _GAP.join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]

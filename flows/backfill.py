@@ -1,17 +1,18 @@
 """The backfill: publish the forecasts that a panel's schedule should have made between two dates."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE, panel_of
+from flows.hooks import SHOWN
+from flows.parameters import PANEL, PANELS, STORE
+from flows.run_names import run_name
 from forecasting.operations.missing import check_dates
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
@@ -40,12 +41,11 @@ class BackfillResult:
     missing: tuple[str, ...] = ()
 
 
-def _run_name() -> str:
-    given = flow_run.parameters
-    return f"backfill-{panel_of(given)}-{given['start']}-{given['end']}"
+def _days(given: Mapping[str, Any]) -> str:
+    return f"{given['start']} to {given['end']}"
 
 
-@flow(name="backfill", flow_run_name=_run_name, **ALARMED)
+@flow(name="backfill", flow_run_name=run_name(_days, "backfill"), **SHOWN)
 def backfill(  # noqa: PLR0913 - the fields of its form
     panel: str = PANEL,
     *,

@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from prefect import flow
-from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE, panel_of
+from flows.parameters import PANEL, PANELS, STORE
+from flows.run_names import day_of, run_name
 from forecasting.evaluation.backtest import BacktestPlan
 from forecasting.panel import Panel
 from forecasting.prices.table import PriceTable
@@ -16,12 +16,8 @@ from tasks.backtest import run_backtest
 from tasks.ingest import ingest_prices
 
 
-def _run_name() -> str:
-    return f"backtest-{panel_of(flow_run.parameters)}"
-
-
 # The bounds are in the types: the form shows bounds in a default, but a call from Python skips them.
-@flow(name="backtest", flow_run_name=_run_name, **ALARMED)
+@flow(name="backtest", flow_run_name=run_name(day_of, "backtest"), **ALARMED)
 def backtest(
     panel: str = PANEL,
     cutoffs: Annotated[int, Field(ge=1, le=500)] = Field(

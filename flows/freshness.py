@@ -5,12 +5,13 @@ from pydantic import Field
 
 from flows.hooks import ALARMED
 from flows.parameters import PANELS, STORE
+from flows.run_names import minute_of, run_name
 from forecasting.operations.freshness import require_fresh
 from forecasting.storage import Storage
 from tasks.freshness import alarm_stale, assess_freshness
 
 
-@flow(name="freshness", flow_run_name="freshness", **ALARMED)
+@flow(name="freshness", flow_run_name=run_name(minute_of, "freshness"), **ALARMED)
 def freshness(
     max_age_hours: float | None = Field(
         None,

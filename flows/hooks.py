@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from flows.parameters import panel_of
 from forecasting.errors import AuditError, PanelError, StaleError, first_line
 from forecasting.night import NightResult
+from forecasting.operations.landing_page import try_update_landing_page
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
 from forecasting.storage import Storage
@@ -71,6 +72,17 @@ def record_run(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     write_run_record(Storage(run.parameters.get("store")), RunRecord(**record))
 
 
+def show_on_landing_page(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Update the landing page with what the run has changed for its panel. A dry run has changed nothing."""
+    if state.name == MISSED or run.parameters.get("dry_run"):
+        return
+    try:
+        panel = Panel.load(run.parameters["panel"], run.parameters.get("panels"))
+    except PanelError:
+        return
+    try_update_landing_page(panel, Storage(run.parameters.get("store")), datetime.now(UTC))
+
+
 def _published(result: NightResult) -> dict[str, Any]:
     return {
         "outcome": "published" if result.is_new else "nothing new",
@@ -92,16 +104,22 @@ def _error(state: State[Any]) -> tuple[str, str]:
     return state.name or "Failed", first_line(state.message or "no reason known")
 
 
-# Every run has its panel's tag, and raises an alarm when it fails. The nightly flow also records how each
-# run ended.
+# Every run has its panel's tag, and raises an alarm when it fails. Some change what the landing page shows,
+# even if they fail. The nightly flow also records how each run ended.
 ALARMED: dict[str, Any] = {
     "on_running": [tag_with_panel],
     "on_failure": [alarm_failure],
     "on_crashed": [notify_crash],
 }
+SHOWN: dict[str, Any] = {
+    "on_running": [tag_with_panel],
+    "on_completion": [show_on_landing_page],
+    "on_failure": [alarm_failure, show_on_landing_page],
+    "on_crashed": [notify_crash, show_on_landing_page],
+}
 WATCHED: dict[str, Any] = {
-    **ALARMED,
-    "on_completion": [record_run],
-    "on_failure": [record_run, alarm_failure],
-    "on_crashed": [record_run, notify_crash],
+    "on_running": [tag_with_panel],
+    "on_completion": [record_run, show_on_landing_page],
+    "on_failure": [record_run, alarm_failure, show_on_landing_page],
+    "on_crashed": [record_run, notify_crash, show_on_landing_page],
 }

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import State, flow
-from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.hooks import ALARMED
-from flows.parameters import ALL, PANELS, STORE, panel_of
+from flows.parameters import ALL, PANELS, STORE
+from flows.run_names import day_of, run_name
 from forecasting.errors import NightcastError, one_line
 from forecasting.panel import Panel
 from forecasting.storage import Storage
@@ -17,11 +17,7 @@ from tasks.maintenance import maintain_panel, show_maintenance
 from tasks.run_retention import remove_old_runs
 
 
-def _run_name() -> str:
-    return f"maintenance-{panel_of(flow_run.parameters)}" + ("-dry" if flow_run.parameters["dry_run"] else "")
-
-
-@flow(name="maintenance", flow_run_name=_run_name, **ALARMED)
+@flow(name="maintenance", flow_run_name=run_name(day_of, "maintenance"), **ALARMED)
 def maintenance(
     *,
     only_panel: str | None = Field(

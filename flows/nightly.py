@@ -9,9 +9,9 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows.hooks import MISSED, WATCHED
-from flows.parameters import PANEL, PANELS, STORE, panel_of
+from flows.parameters import PANEL, PANELS, STORE, given_as_of
+from flows.run_names import aimed_at, run_name
 from flows.steps import ingest_until_deadline, publish_forecast
-from forecasting.as_of import to_instant
 from forecasting.night import NightResult
 from forecasting.operations.deadline import deadline_of
 from forecasting.panel import Panel
@@ -25,11 +25,7 @@ from tasks.panel_slot import panel_slot
 from tasks.score import score_forecasts
 
 
-def _run_name() -> str:
-    return f"nightly-{panel_of(flow_run.parameters)}"
-
-
-@flow(name="nightly", flow_run_name=_run_name, **WATCHED)
+@flow(name="nightly", flow_run_name=run_name(aimed_at), **WATCHED)
 def nightly(
     panel: str = PANEL,
     as_of: date | None = Field(
@@ -74,17 +70,9 @@ def nightly(
     with panel_slot(settings.name, until=deadline):
         compact_prices(settings, root, return_state=True)  # its failure does not fail the run
         score_forecasts(settings, root, return_state=True)  # neither does this one's
-        snapshot = audit_prices(settings, root, _label(settings, as_of, as_of_time), due)
+        snapshot = audit_prices(settings, root, given_as_of(settings, as_of, as_of_time), due)
         if as_of is None:
             snapshot = note_skipped_dates(settings, root, snapshot, due)
         if deadline is not None:
             snapshot = mark_late_source(settings, root, snapshot, due, deadline)
         return publish_forecast(settings, root, snapshot, mode, row_findings, deadline)
-
-
-def _label(panel: Panel, as_of: date | None, as_of_time: time | None) -> str | None:
-    """The `as_of` as paths write it."""
-    if as_of is None:
-        return None
-    last = as_of_time or (time(23, 59) if panel.bars.intraday else time(0))
-    return panel.label(to_instant(datetime.combine(as_of, last)))

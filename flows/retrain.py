@@ -6,8 +6,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE, panel_of
+from flows.hooks import SHOWN
+from flows.parameters import PANEL, PANELS, STORE
+from flows.run_names import aimed_at, run_name
 from flows.steps import publish_forecast
 from forecasting.night import NightResult
 from forecasting.panel import Panel
@@ -21,11 +22,7 @@ from tasks.score import score_forecasts
 from tasks.windows import plan_windows
 
 
-def _run_name() -> str:
-    return f"retrain-{panel_of(flow_run.parameters)}"
-
-
-@flow(name="retrain", flow_run_name=_run_name, **ALARMED)
+@flow(name="retrain", flow_run_name=run_name(aimed_at, "retrain"), **SHOWN)
 def retrain(
     panel: str = PANEL,
     *,

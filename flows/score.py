@@ -3,20 +3,16 @@
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
 
-from flows.hooks import ALARMED
-from flows.parameters import PANEL, PANELS, STORE, panel_of
+from flows.hooks import SHOWN
+from flows.parameters import PANEL, PANELS, STORE
+from flows.run_names import day_of, run_name
 from forecasting.panel import Panel
 from forecasting.storage import Storage
 from tasks.score import score_forecasts
 
 
-def _run_name() -> str:
-    return f"score-{panel_of(flow_run.parameters)}"
-
-
-@flow(name="score", flow_run_name=_run_name, **ALARMED)
+@flow(name="score", flow_run_name=run_name(day_of, "score"), **SHOWN)
 def score(panel: str = PANEL, store: str | None = STORE, panels: str | None = PANELS) -> dict[str, Any]:
     """Score the published forecasts of one panel with the prices in the store.
 

@@ -22,6 +22,10 @@ class SourceError(NightcastError):
     """A price source cannot be read, or its content does not match the panel file."""
 
 
+class UnclearDecimalError(SourceError):
+    """The numbers of a source do not tell whether a point or a comma is their decimal mark."""
+
+
 class AuditError(NightcastError):
     """The prices are not good enough to forecast from. The last published forecast stays in place.
 

@@ -38,6 +38,15 @@ def format_number(value: float | None, decimals: int) -> str:
     return f"{value:,.{decimals}f}".replace("-", _MINUS)
 
 
+def format_count(count: int, noun: str) -> str:
+    """Format a number of things, with the noun in its plural unless there is one.
+
+    >>> format_count(1, "bar"), format_count(2, "bar")
+    ('1 bar', '2 bars')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_percent(share: float | None, decimals: int = 1, *, signed: bool = False) -> str:
     """Format a share as a percentage; a dash for None or NaN.
 

@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from forecasting.as_of import to_instant
 from forecasting.findings import Finding
+from forecasting.operations.landing_page import try_update_landing_page
 from forecasting.operations.required_series import check_required_series
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
@@ -20,6 +21,7 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of, write_forecast
 from forecasting.publishing.manifest import Manifest, describe_forecast
 from forecasting.publishing.publish import commit, find_manifest, point_latest
+from forecasting.reports.outlook import write_outlook
 from forecasting.reports.report_data import write_report
 from forecasting.selection.challenger import (
     Mode,
@@ -78,6 +80,7 @@ def run_night(panel: Panel, storage: Storage, as_of: str | None = None, mode: Mo
     snapshot = take_snapshot(panel, storage, as_of, now)
     decision = decide(panel, storage, snapshot, mode)
     result = make_forecast(panel, storage, snapshot, decision, ingested.findings)
+    try_update_landing_page(panel, storage, now)
     check_required_series(panel, snapshot)
     return result
 
@@ -116,6 +119,7 @@ def make_forecast(
     if standing is not None:
         return NightResult(standing, is_new=False)
     address = run(write_forecast, panel, storage, snapshot, decision)
+    run(write_outlook, panel, storage, snapshot, decision, address)
     run(draw_charts, panel, storage, snapshot, decision, address)
     run(write_report, panel, storage, snapshot, decision, address, row_findings)
     return NightResult(run(publish, panel, storage, address, snapshot, decision, row_findings), is_new=True)
@@ -128,14 +132,14 @@ def find_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: 
     """
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
     if manifest is not None:
-        point_latest(storage, manifest)
+        point_latest(storage, manifest, panel)
     return manifest
 
 
 def draw_charts(
     panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, address: ForecastAddress
 ) -> None:
-    """Draw the chart of every series into the forecast's folder."""
+    """Draw pictures of series into the forecast's folder: `reports.chart_choice` says of which."""
     from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
 
     draw_gallery(panel, storage, snapshot, decision, address)
@@ -150,6 +154,6 @@ def publish(
     row_findings: Sequence[Finding],
 ) -> Manifest:
     """Commit the forecast and make `latest/` show it; return its manifest."""
-    manifest = commit(storage, describe_forecast(panel, snapshot, decision, address, row_findings))
-    point_latest(storage, manifest)
+    manifest = commit(storage, describe_forecast(panel, snapshot, decision, address, row_findings), panel)
+    point_latest(storage, manifest, panel)
     return manifest

@@ -33,6 +33,7 @@ from forecasting.panel_errors import explain
 from forecasting.panel_settings import (
     AuditSettings,
     BarSettings,
+    ChartSettings,
     ForecastSettings,
     ModelSettings,
     Retention,
@@ -69,6 +70,7 @@ class Panel(Section):
     retrain: RetrainSettings = RetrainSettings()
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
+    charts: ChartSettings = ChartSettings()
     retention: Retention = Retention()
     _file: Path | None = PrivateAttr(None)
 
@@ -262,14 +264,7 @@ class Panel(Section):
             'ecb_fx'
         """
         path = _find(str(reference), panels_folder(folder))
-        try:
-            given = tomllib.loads(_text(path))
-        except OSError as error:
-            raise PanelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-        except UnicodeDecodeError as error:
-            raise PanelError(f"{path}: not text in UTF-8 ({error}); save it as UTF-8") from error
-        except tomllib.TOMLDecodeError as error:
-            raise PanelError(f"{path}: not valid TOML ({error}); correct that line") from error
+        given = file_settings(path)
         try:
             panel = cls.model_validate(given)
         except ValidationError as error:
@@ -282,6 +277,22 @@ class Panel(Section):
         except PanelError as error:
             raise PanelError(f"{path}: {error}") from error
         return loaded
+
+
+def file_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of a panel file as they are written, unchecked.
+
+    Raises:
+        PanelError: the file cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(_text(path))
+    except OSError as error:
+        raise PanelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    except UnicodeDecodeError as error:
+        raise PanelError(f"{path}: not text in UTF-8 ({error}); save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PanelError(f"{path}: not valid TOML ({error}); correct that line") from error
 
 
 def _horizon_of(given: dict[str, Any]) -> int:

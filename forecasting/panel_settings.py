@@ -253,6 +253,21 @@ class Scoring(Section):
     rest_days: Annotated[int, Field(ge=0)] = 30
 
 
+class ChartSettings(Section):
+    """Of which series of a panel of more than 50 the night draws a picture: the named ones, or all."""
+
+    png: Literal["all"] | tuple[str, ...] = ()
+
+    @field_validator("png", mode="before")
+    @classmethod
+    def _is_all_or_ids(cls, given: Any) -> Any:
+        if given == "all" or (isinstance(given, list | tuple) and all(isinstance(one, str) for one in given)):
+            return given
+        raise ValueError(
+            f'{json.dumps(given)} is not allowed; write "all", or a list of ids, like ["EURUSD"]'
+        )
+
+
 class Retention(Section):
     """How long forecasts and model versions are kept after nothing needs them any more."""
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -22,7 +22,7 @@ from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError, first_line
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import Attributes, UpdateVersion
     from obstore.store import ClientConfig
 
 DEFAULT_STORE = "store"
@@ -30,6 +30,14 @@ DEFAULT_STORE = "store"
 _REMOTE_TIMEOUT = "60s"
 _LONGEST_NAME = 200
 _AT_ONCE = 16
+# Without its type, a browser downloads a page that it should show, and refuses a style.
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+}
 _ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
@@ -77,12 +85,12 @@ class Storage:
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object with one put. Readers see either the old bytes or the new ones."""
-        obstore.put(self._objects, path, data)
+        obstore.put(self._objects, path, data, attributes=self._attributes(path))
 
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless it exists. Return whether it was written."""
         try:
-            obstore.put(self._objects, path, data, mode="create")
+            obstore.put(self._objects, path, data, mode="create", attributes=self._attributes(path))
         except AlreadyExistsError:
             return False
         return True
@@ -130,10 +138,17 @@ class Storage:
             return self.put_new(path, data)
         mode: UpdateVersion | None = None if self.local_root is not None else {"e_tag": tag}
         try:
-            obstore.put(self._objects, path, data, mode=mode or "overwrite")
+            obstore.put(
+                self._objects, path, data, mode=mode or "overwrite", attributes=self._attributes(path)
+            )
         except PreconditionError:
             return False
         return True
+
+    def _attributes(self, path: str) -> "Attributes | None":
+        """The content type by the file's ending, for browsers; a file system keeps none."""
+        content_type = _CONTENT_TYPES.get(PurePosixPath(path).suffix)
+        return {"Content-Type": content_type} if content_type and self.local_root is None else None
 
     def folders(self, prefix: str) -> list[str]:
         """Return the sorted paths of the folders directly below `prefix`. Lists that one level only."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
 from forecasting.errors import BackfillError, NightcastError, one_line
 from forecasting.operations.missing import MissingAsOfs
 from forecasting.panel import Panel
 from forecasting.publishing.manifest import Manifest
-from tasks.progress import ProgressArtifact, artifact_key
+from tasks.artifacts import artifact_key, show_table
+from tasks.progress import ProgressArtifact
 
 _log = logging.getLogger(__name__)
 
@@ -106,9 +106,7 @@ def show_missing(panel: Panel, missing: MissingAsOfs) -> None:
 
 def _show(panel: Panel, rows: list[dict[str, str]], description: str) -> None:
     more = f"; {_SHOWN} of {len(rows)} here" if len(rows) > _SHOWN else ""
-    create_table_artifact(
-        key=artifact_key("backfilled", panel.name), table=rows[:_SHOWN], description=f"{description}{more}"
-    )
+    show_table(artifact_key("backfilled", panel.name), rows[:_SHOWN], f"{description}{more}")
 
 
 def _why(panel: Panel, failed: Sequence[Outcome], total: int) -> str:

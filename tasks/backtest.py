@@ -3,13 +3,13 @@
 import logging
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
 from forecasting.evaluation.backtest import BacktestPlan, backtest_panel
 from forecasting.panel import Panel
 from forecasting.storage import Storage
+from tasks.artifacts import artifact_key, show_markdown
 from tasks.options import TRAINING
-from tasks.progress import TaskProgress, artifact_key
+from tasks.progress import TaskProgress
 
 _log = logging.getLogger(__name__)
 
@@ -25,12 +25,10 @@ def run_backtest(panel: Panel, store: str, plan: BacktestPlan) -> str:
     result = backtest_panel(panel, storage, plan, TaskProgress("backtesting", panel.name))
     folder = write_backtest(panel, storage, result)
     report, predictions = (storage.display(f"{folder}/{name}") for name in (REPORT, PREDICTIONS))
-    create_markdown_artifact(
-        key=artifact_key("backtest", panel.name),
-        markdown="\n\n".join(
-            [backtest_markdown(panel, result), f"Report: `{report}`", f"Every prediction: `{predictions}`"]
-        ),
-        description=f"How well {result.model} would have forecast {panel.name}",
+    show_markdown(
+        artifact_key("backtest", panel.name),
+        [backtest_markdown(panel, result), f"Report: `{report}`", f"Every prediction: `{predictions}`"],
+        f"How well {result.model} would have forecast {panel.name}",
     )
     _log.info("backtest: %s", report)
     return folder

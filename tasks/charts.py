@@ -1,4 +1,4 @@
-"""Draw charts: one image per series, in the forecast's folder."""
+"""Draw charts: pictures of series, in the forecast's folder."""
 
 from prefect import task
 
@@ -15,7 +15,7 @@ from tasks.progress import TaskProgress
 def draw_charts(
     panel: Panel, store: str, snapshot: Snapshot, decision: Decision, address: ForecastAddress
 ) -> None:
-    """Draw each series' forecast, and an earlier forecast with the prices that followed."""
+    """Draw series' forecasts, each beside an earlier forecast with the prices that followed."""
     from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
 
     draw_gallery(panel, Storage(store), snapshot, decision, address, TaskProgress("charts", panel.name))

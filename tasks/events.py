@@ -12,6 +12,8 @@ from prefect import get_client
 from prefect.events import emit_event
 from prefect.exceptions import PrefectHTTPStatusError
 
+from forecasting.publishing.address import INDEX
+from forecasting.publishing.public_links import public_link
 from tasks.server_kind import has_lasting_server
 from tasks.webhook import post
 
@@ -28,12 +30,12 @@ WEBHOOK = "NIGHTCAST_WEBHOOK"
 def emit(event: str, panel: str, payload: dict[str, Any]) -> None:
     """Emit an event about a panel to the server."""
     resource = {"prefect.resource.id": f"nightcast.panel.{panel}", "prefect.resource.name": panel}
-    emit_event(event, resource=resource, payload={"panel": panel, **payload})
+    emit_event(event, resource=resource, payload={"panel": panel, **_linked(payload)})
 
 
 def alarm(event: str, panel: str, text: str, payload: dict[str, Any]) -> None:
     """Emit an event that people should hear of, and notify them. `text` is one line."""
-    emit(event, panel, {"text": text, **payload})
+    emit(event, panel, {"text": _with_link(text, payload), **payload})
     notify(event, panel, text, payload)
 
 
@@ -41,7 +43,19 @@ def notify(event: str, panel: str, text: str, payload: dict[str, Any]) -> None:
     """Post `text` to the webhook in `NIGHTCAST_WEBHOOK`, unless an automation on the server does."""
     url = os.environ.get(WEBHOOK)
     if url and not _server_notifies(event):
-        post(url, {"text": text, "event": event, "panel": panel, **payload})
+        message = {"text": _with_link(text, payload), "event": event, "panel": panel}
+        post(url, {**message, **_linked(payload)})
+
+
+def _linked(payload: dict[str, Any]) -> dict[str, Any]:
+    """The payload with the address of the landing page; None where the store is not served."""
+    return {**payload, "landing_url": public_link(INDEX)}
+
+
+def _with_link(text: str, payload: dict[str, Any]) -> str:
+    """The text, and the page to look at where the store is served: chats show the text only."""
+    link = payload.get("report_url") or public_link(INDEX)
+    return f"{text} See {link}" if link else text
 
 
 def automation_name(event: str) -> str:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from prefect.artifacts import create_table_artifact
-
 from forecasting.errors import AuditError
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.reports.findings_tables import finding_rows
-from tasks.progress import artifact_key
+from tasks.artifacts import artifact_key, show_table
 
 # Artifacts are stored in Prefect's database. The report and its Parquet file have all findings.
 _SHOWN = 300
@@ -17,10 +15,10 @@ _SHOWN = 300
 
 def show_findings(panel: Panel, findings: Sequence[Finding], when: str) -> None:
     """Create a table artifact of the worst findings; `when` says of which date or run."""
-    create_table_artifact(
-        key=artifact_key("findings", panel.name),
-        table=finding_rows(findings, _SHOWN),
-        description=f"What the audit of {panel.name} found {when}, the worst first: "
+    show_table(
+        artifact_key("findings", panel.name),
+        finding_rows(findings, _SHOWN),
+        f"What the audit of {panel.name} found {when}, the worst first: "
         f"{len(findings)} findings, of which at most {_SHOWN} here and all in the report",
     )
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 
 from forecasting.operations.freshness import Freshness, assess_all, freshness_rows
 from forecasting.storage import Storage
+from tasks.artifacts import show_table
 from tasks.events import STALE, alarm
 from tasks.options import STEP
 
@@ -17,10 +17,10 @@ def assess_freshness(panels: str | None, store: str, max_age_hours: float | None
     """Assess the freshness of each panel now, and show it as a table artifact."""
     limit = None if max_age_hours is None else timedelta(hours=max_age_hours)
     found = assess_all(panels, Storage(store), datetime.now(UTC), limit)
-    create_table_artifact(
-        key="freshness",
-        table=freshness_rows(found),
-        description="Whether every panel's newest forecast is the one that is due",
+    show_table(
+        "freshness",
+        freshness_rows(found),
+        "Whether every panel's newest forecast is the one that is due",
     )
     return found
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 
+from forecasting.operations.landing_page import try_update_landing_page
 from forecasting.operations.maintenance import MaintenanceReport, maintain, maintenance_rows
 from forecasting.panel import Panel
 from forecasting.storage import Storage
+from tasks.artifacts import show_table
 from tasks.options import STEP
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,10 @@ _SHOWN = 100
 def maintain_panel(panel: str, panels: str | None, store: str, *, dry_run: bool) -> MaintenanceReport:
     """Remove what the panel's `[retention]` allows to remove, and compact its tables."""
     settings = Panel.load(panel, panels)  # here, so that a bad panel file fails only its own panel
-    done = maintain(settings, Storage(store), datetime.now(UTC), dry_run=dry_run)
+    storage, now = Storage(store), datetime.now(UTC)
+    done = maintain(settings, storage, now, dry_run=dry_run)
+    if not dry_run:
+        try_update_landing_page(settings, storage, now)
     for one in done.removed:
         _log.info("maintenance: %s %s, %s", "would remove" if dry_run else "removed", one.folder, one.why)
     _log.info("maintenance: %s has %d forecasts, %d models", panel, done.forecasts, done.versions)
@@ -40,12 +44,10 @@ def show_maintenance(done: Mapping[str, MaintenanceReport | str], runs: int | st
         if isinstance(runs, str)
         else [{"panel": "(Prefect)", "what": "old runs", "why": f"runs: {runs}", "where": ""}]
     )
-    create_table_artifact(
-        key="maintenance",
-        table=rows,
-        description="What would be removed (dry run: nothing was)"
-        if dry_run
-        else "What was removed and kept",
+    show_table(
+        "maintenance",
+        rows,
+        "What would be removed (dry run: nothing was)" if dry_run else "What was removed and kept",
     )
 
 

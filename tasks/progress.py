@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from tasks.artifacts import artifact_key
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -13,11 +15,6 @@ _log = logging.getLogger(__name__)
 
 # The UI polls every few seconds, and every update is a call to the server.
 _SECONDS_BETWEEN_UPDATES = 2.0
-
-
-def artifact_key(kind: str, panel: str) -> str:
-    """The key of a panel's artifacts of one kind in the UI. Keys have no underscores."""
-    return f"{kind}-{panel}".replace("_", "-")
 
 
 class ProgressArtifact:

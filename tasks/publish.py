@@ -29,7 +29,7 @@ def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decis
     storage = Storage(store)
     manifest = find_manifest(storage, address_of(panel, snapshot, decision))
     if manifest is not None:
-        show_latest(storage, manifest)
+        show_latest(storage, manifest, panel)
         _log.info("publish: %s", standing_line(manifest))
     return manifest
 
@@ -46,8 +46,8 @@ def publish(
     """Commit the forecast and make `latest` show it; return its manifest."""
     storage = Storage(store)
     described = describe_forecast(panel, snapshot, decision, address, row_findings)
-    manifest = commit(storage, replace(described, flow_run_id=flow_run.id))
-    shown = show_latest(storage, manifest)
+    manifest = commit(storage, replace(described, flow_run_id=flow_run.id), panel)
+    shown = show_latest(storage, manifest, panel)
     _log.info(
         "publish: %s, %s", address.folder, "now the latest" if shown else "a later one stays the latest"
     )

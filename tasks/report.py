@@ -1,4 +1,4 @@
-"""Write the report: one HTML page about the forecast, in the forecast's folder."""
+"""Write the report: a page about the forecast with its data, in the forecast's folder."""
 
 import logging
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def write_report(
     address: ForecastAddress,
     row_findings: Sequence[Finding],
 ) -> None:
-    """Render the results and findings as one self-contained page, and write the findings as a file too."""
+    """Write the page with the data of its table and charts, and the findings and warnings as files too."""
     storage = Storage(store)
     report_data.write_report(panel, storage, snapshot, decision, address, row_findings)
     _log.info("report: %s", storage.display(address.path(REPORT)))

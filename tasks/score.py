@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import Task, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 
 from forecasting.as_of import to_instant
@@ -15,8 +14,8 @@ from forecasting.scoring.scorer import ScoreReport
 from forecasting.scoring.scorer import score_forecasts as score_arrived
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
+from tasks.artifacts import artifact_key, show_markdown, show_table
 from tasks.options import STEP
-from tasks.progress import artifact_key
 
 _log = logging.getLogger(__name__)
 
@@ -38,14 +37,14 @@ def score_forecasts(panel: Panel, store: str) -> ScoreReport:
     )
     summary = summarise_scores(panel, read_tally(storage, panel.name))
     if summary is not None:
-        create_markdown_artifact(
-            key=artifact_key("scores", panel.name),
-            markdown="\n\n".join(score_lines(summary)),
-            description=f"Scores of the published forecasts of {panel.name}",
+        show_markdown(
+            artifact_key("scores", panel.name),
+            score_lines(summary),
+            f"Scores of the published forecasts of {panel.name}",
         )
-        create_table_artifact(
-            key=artifact_key("series-scores", panel.name),
-            table=series_score_rows(summary),
-            description=f"Scores of the published forecasts, for each series of {panel.name}",
+        show_table(
+            artifact_key("series-scores", panel.name),
+            series_score_rows(summary),
+            f"Scores of the published forecasts, for each series of {panel.name}",
         )
     return report

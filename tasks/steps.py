@@ -8,12 +8,14 @@ from prefect.futures import PrefectFuture
 
 from forecasting import night
 from forecasting.publishing.forecast import write_forecast
+from forecasting.reports.outlook import write_outlook
 from forecasting.reports.report_data import write_report
 from forecasting.selection.challenger import is_training_due, load_decision, plan_training, retrain
 from forecasting.storage import Storage
 from tasks.charts import draw_charts
 from tasks.forecast import forecast
 from tasks.model import load_model, retrain_model, retraining_is_due
+from tasks.outlook import write_outlook as write_outlook_task
 from tasks.publish import find_published, publish
 from tasks.report import write_report as write_report_task
 from tasks.windows import plan_windows
@@ -28,6 +30,7 @@ _TASKS: dict[Callable[..., Any], Task[..., Any]] = {
     load_decision: load_model,
     night.find_forecast: find_published,
     write_forecast: forecast,
+    write_outlook: write_outlook_task,
     night.draw_charts: draw_charts,
     write_report: write_report_task,
     night.publish: publish,

@@ -49,5 +49,9 @@ def _post_once(url: str, message: dict[str, Any]) -> None:
         raise _NotDeliveredError(f"the address cannot be used ({type(error).__name__})") from None
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise _PassingError(f"the receiver answers {status}")
-    if status >= HTTPStatus.BAD_REQUEST:
+    if (
+        HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
+    ):  # following it would turn POST into GET
+        raise _NotDeliveredError(f"the receiver answers {status}, a redirect: it moved, or asks for a login")
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise _NotDeliveredError(f"the receiver answers {status}")

@@ -21,10 +21,16 @@ class PrefectServer:
 
     address: str
     environment: dict[str, str]
+    process: "subprocess.Popen[bytes]"
 
     @property
     def api(self) -> str:
         return f"{self.address}/api"
+
+    def kill(self) -> None:
+        """End it as the machine would that runs out of memory."""
+        self.process.kill()
+        self.process.wait()
 
 
 def free_port() -> int:
@@ -61,7 +67,7 @@ def prefect_server(folder: Path, port: int | None = None, **settings: str) -> It
     ):
         try:
             wait_for(f"{address}/api/health")
-            yield PrefectServer(address, {**shared, "PREFECT_API_URL": f"{address}/api"})
+            yield PrefectServer(address, {**shared, "PREFECT_API_URL": f"{address}/api"}, server)
         finally:
             server.terminate()
 

@@ -36,7 +36,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = found.answers.pop(0) if found.answers else 200
-            if status < 400:
+            if status < 300:
                 found.messages.append(json.loads(body))
             self.send_response(status)
             self.send_header("Content-Length", "0")

@@ -50,4 +50,4 @@ def backfill(
             store=storage.uri,
             panels=panels,
         )
-    backfill_lines.print_published(settings, done.published)
+    backfill_lines.print_published(settings, done.published, storage.uri)

@@ -66,12 +66,14 @@ def _check_output(output: Path) -> None:
 
 
 def _write_backtest(panel: Panel, result: BacktestResult, output: Path) -> None:
-    """Write the predictions to `output`, and the report beside them."""
+    """Write the predictions to `output`, and beside them the report and its static files."""
+    from forecasting.reports.assets import put_assets  # noqa: PLC0415 - only for `--output`
     from forecasting.reports.backtest_report import render_backtest  # noqa: PLC0415 - loads matplotlib
 
     report = output.with_suffix(".html")
     pq.write_table(result.predictions, output)
-    report.write_text(render_backtest(panel, result), encoding="utf-8")
+    put_assets(Storage(str(output.parent)), plotly=False)
+    report.write_text(render_backtest(panel, result, report.name), encoding="utf-8")
     print(f"Every prediction: {output}\nReport: {report}")
 
 

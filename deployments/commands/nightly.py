@@ -1,5 +1,9 @@
 """`nightcast run` and `nightcast demo`: run the nightly flow once."""
 
+import shlex
+import shutil
+import sys
+
 from deployments import environment, terminal
 from deployments.commands.options import AsOf, Mode, PanelName, Panels, Store
 from forecasting.panel import Panel
@@ -28,4 +32,7 @@ def demo(*, store: Store = None) -> None:
     """Run the bundled panel, from the raw file to charts, and say where to look."""
     print("The euro's exchange rates, from the file that the ECB publishes to 72-day forecasts with charts.")
     run("ecb_fx", store=store, panels=str(environment.BUNDLED_PANELS))
-    print("\nOpen the report in a browser first. Run it again: it finds its own result and changes nothing.")
+    # `make demo` leaves the program where no shell looks for it.
+    program = "nightcast" if shutil.which("nightcast") else sys.argv[0]
+    words = [program, "open", "ecb_fx", *(["--store", store] if store else [])]
+    print(f"\nTo look at it, run: {shlex.join(words)}")

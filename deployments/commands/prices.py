@@ -32,7 +32,7 @@ def ingest(
     file = None if export is None else export_file(export)  # report a mistake in it before the work
     terminal.print_ingest(ingest_prices(settings, storage, to_instant(datetime.now(UTC))))
     if file is not None:
-        print(f"{export_prices(storage, settings.name, file)} bars, the newest value of each: {file}")
+        print(f"{export_prices(storage, settings, file)} bars, the newest value of each: {file}")
 
 
 def audit(panel: PanelName, /, *, as_of: AsOf = None, store: Store = None, panels: Panels = None) -> None:

@@ -29,25 +29,8 @@ def serve(
     ] = None,
 ) -> None:
     """Run every panel on its schedule on this machine, with a Prefect server if none is configured."""
-    known, broken = Panel.load_all(panels)  # report mistakes before Prefect has started
-    root = Storage(store).uri
+    root, folder = Storage(store).uri, panels_folder(panels).resolve()
+    Panel.names(folder)  # report a mistake before Prefect has started
     from deployments.serving import Serving, serve_until_stopped  # noqa: PLC0415 - Prefect takes seconds to import
 
-    serving = Serving(
-        panels=known,
-        broken=broken,
-        store=root,
-        folder=str(panels_folder(panels).resolve()),
-        limit=limit or default_limit(len(known)),
-    )
-    serve_until_stopped(serving, port)
-
-
-def default_limit(panels: int) -> int:
-    """The default limit of simultaneous runs for a number of panels.
-
-    One run of a panel works while others may wait for it or for its source, or make a long backfill. Waiting
-    runs must not keep the nightly runs of other panels from starting, nor the freshness run that would report
-    them.
-    """
-    return 3 * panels + 2
+    serve_until_stopped(Serving(folder, root, port, limit))

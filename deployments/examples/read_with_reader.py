@@ -13,6 +13,7 @@ from prefect.events import DeploymentEventTrigger
 from prefect.logging import get_run_logger
 
 from forecasting.publishing import reader
+from forecasting.reports.markdown import escape_markdown
 
 # The server fills these in from the event that starts the run.
 _FROM_EVENT = {name: f"{{{{ event.payload.{name} }}}}" for name in ("panel", "as_of", "forecast_id", "store")}
@@ -44,7 +45,7 @@ def read_forecast(panel: str, as_of: str, forecast_id: str, store: str) -> int:
         key="next-bars",
         table=[
             {
-                "unique_id": row.unique_id,
+                "unique_id": escape_markdown(str(row.unique_id)),  # the UI shows cells as Markdown
                 "ds": f"{row.ds:%F %H:%M}",
                 "median": row.y_hat,
                 "from": row.q10,

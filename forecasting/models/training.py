@@ -205,4 +205,6 @@ def _read_network(panel: Panel, model_bytes: bytes) -> Any:
 
 
 def _describe(name: str, context: tuple[int, ...], output: tuple[int, ...]) -> str:
+    if len(context) != 2 or not output:  # noqa: PLR2004 - another program's network, or the shipped one
+        return f"{name} with inputs of shape {context}"
     return f"{name} from {context[0]} steps of {context[1]} features to {output[0]} steps ahead"

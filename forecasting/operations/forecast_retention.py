@@ -74,7 +74,7 @@ def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[R
     return sorted(found, key=lambda removal: removal.folder)
 
 
-def remove_forecast(storage: Storage, panel: str, removal: Removal, now: datetime) -> bool:
+def remove_forecast(storage: Storage, panel: Panel | str, removal: Removal, now: datetime) -> bool:
     """Remove a forecast's folder. Return False, and remove nothing, if it is in use by now."""
     written = storage.list_times(removal.folder)
     manifest, forecast = (f"{removal.folder}/{name}" for name in (MANIFEST, FORECAST))

@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from forecasting.as_of import to_instant
 from forecasting.commands import command
 from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
+from forecasting.formats import format_count
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
@@ -85,7 +86,10 @@ def require_fresh(found: Sequence[Freshness]) -> None:
     """
     lines = [one.line for one in found if one.state != "fresh"]
     if lines:
-        raise StaleError(f"{len(lines)} of {len(found)} panels are not fresh: {'; '.join(lines)}")
+        verb = "is" if len(lines) == 1 else "are"
+        raise StaleError(
+            f"{len(lines)} of {format_count(len(found), 'panel')} {verb} not fresh: {'; '.join(lines)}"
+        )
 
 
 def assess_all(
@@ -143,38 +147,7 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
         StoreError: the newest forecast, or the record of the last run, is damaged.
         PanelError: the calendar does not cover `now`.
     """
-    record, latest = read_run_record(storage, panel.name), _Latest.read(panel, storage)
-    if latest is None:
-        return Freshness(panel.name, "never", _why_never(panel, storage, record))
-    due, age = panel.last_due(now - _longest_run(panel)), now - latest.published_at
-    behind = _bars_behind(panel, latest.as_of, due)
-    is_newest = record is not None and (not due or instant_of(record.due_at) >= due)
-    failure = _failure(record, latest)
-    has_run = is_newest and record is not None and record.outcome != "failed"
-    state: State = "fresh"
-    reason, notes = "", latest.notes if is_newest or not failure else (*latest.notes, failure)
-    if failure and is_newest:
-        state, reason = "failed", failure
-    elif behind > (_lag_bars(panel) if has_run else 0):
-        state, reason = "stale", _why_stale(panel, storage, latest.as_of, behind, has_run=has_run)
-    elif max_age is not None and age > max_age:
-        state, reason = (
-            "stale",
-            f"its forecast, as of {latest.as_of}, is {format_age(age)} old, more than {format_age(max_age)}",
-        )
-    elif behind:
-        notes = (*notes, f"its source is {_bars(behind)} late")
-    return Freshness(
-        panel=panel.name,
-        state=state,
-        reason=reason,
-        as_of=latest.as_of,
-        behind=behind,
-        published_at=latest.published_at,
-        age=age,
-        model=latest.model,
-        notes=notes,
-    )
+    return Evidence.read(panel, storage).assess(now, max_age)
 
 
 def freshness_rows(found: Sequence[Freshness]) -> list[dict[str, str]]:
@@ -231,7 +204,7 @@ def format_age(age: timedelta) -> str:
 
 
 @dataclass(frozen=True)
-class _Latest:
+class LatestForecast:
     """The forecast that the pointer names; attributes as in `Freshness`."""
 
     as_of: str
@@ -241,6 +214,11 @@ class _Latest:
 
     @classmethod
     def read(cls, panel: Panel, storage: Storage) -> Self | None:
+        """Read it; None if nothing is published.
+
+        Raises:
+            StoreError: the pointer or the manifest is damaged.
+        """
         pointer = find_pointer(storage, panel)
         if pointer is None:
             return None
@@ -256,6 +234,70 @@ class _Latest:
         return cls(pointer.as_of, instant_of(pointer.published_at), published.model, _notes(published))
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What the store says about a panel's newest forecast: its freshness at any time follows from it.
+
+    Attributes:
+        panel: the panel.
+        store: the store's URI, for the commands in messages.
+        record: how the last run ended; None if no run has ended yet.
+        latest: the newest forecast; None if there is none.
+    """
+
+    panel: Panel
+    store: str
+    record: RunRecord | None
+    latest: LatestForecast | None
+
+    @classmethod
+    def read(cls, panel: Panel, storage: Storage) -> Self:
+        """Read the evidence.
+
+        Raises:
+            StoreError: the newest forecast, or the record of the last run, is damaged.
+        """
+        record = read_run_record(storage, panel.name)
+        return cls(panel, storage.uri, record, LatestForecast.read(panel, storage))
+
+    def assess(self, now: datetime, max_age: timedelta | None = None) -> Freshness:
+        """Return how fresh the forecast is at `now` (UTC), by the rules of `freshness.assess`.
+
+        Raises:
+            PanelError: the calendar does not cover `now`.
+        """
+        panel, record, latest = self.panel, self.record, self.latest
+        if latest is None:
+            return Freshness(panel.name, "never", _why_never(panel, self.store, record))
+        due, age = panel.last_due(now - longest_run(panel)), now - latest.published_at
+        behind = _bars_behind(panel, latest.as_of, due)
+        is_newest = record is not None and (not due or instant_of(record.due_at) >= due)
+        failure = _failure(record, latest)
+        has_run = is_newest and record is not None and record.outcome != "failed"
+        state: State = "fresh"
+        reason, notes = "", latest.notes if is_newest or not failure else (*latest.notes, failure)
+        if failure and is_newest:
+            state, reason = "failed", failure
+        elif behind > (_lag_bars(panel) if has_run else 0):
+            state, reason = "stale", _why_stale(panel, self.store, latest.as_of, behind, has_run=has_run)
+        elif max_age is not None and age > max_age:
+            older = f"is {format_age(age)} old, more than {format_age(max_age)}"
+            state, reason = "stale", f"its forecast, as of {latest.as_of}, {older}"
+        elif behind:
+            notes = (*notes, f"its source is {format_count(behind, 'bar')} late")
+        return Freshness(
+            panel=panel.name,
+            state=state,
+            reason=reason,
+            as_of=latest.as_of,
+            behind=behind,
+            published_at=latest.published_at,
+            age=age,
+            model=latest.model,
+            notes=notes,
+        )
+
+
 def _notes(published: Published) -> tuple[str, ...]:
     notes = []
     if published.model in BASELINES:
@@ -265,7 +307,8 @@ def _notes(published: Published) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _longest_run(panel: Panel) -> timedelta:
+def longest_run(panel: Panel) -> timedelta:
+    """Return how long after it was due a run may take until its forecast counts as missing."""
     return _GRACE + timedelta(minutes=panel.schedule.deadline_minutes or panel.retrain.time_limit_minutes)
 
 
@@ -284,32 +327,28 @@ def _bars_behind(panel: Panel, as_of: str, due: datetime | None) -> int:
     return max(int(due_position - known_position), 0)
 
 
-def _bars(count: int) -> str:
-    return f"{count} bar{'s' * (count != 1)}"
-
-
-def _why_never(panel: Panel, storage: Storage, record: RunRecord | None) -> str:
+def _why_never(panel: Panel, store: str, record: RunRecord | None) -> str:
     if record is not None and record.outcome == "failed":
         return _why_failed(record)
-    return f"nothing is published yet; run: {command('run', panel, store=storage.uri)}"
+    return f"nothing is published yet; run: {command('run', panel, store=store)}"
 
 
 def _why_failed(record: RunRecord) -> str:
     return f"the run due at {instant_of(record.due_at):%Y-%m-%d %H:%M} UTC ended with: {record.message}"
 
 
-def _failure(record: RunRecord | None, latest: _Latest) -> str | None:
+def _failure(record: RunRecord | None, latest: LatestForecast) -> str | None:
     """Why the last run failed; None if it did not, or if a forecast was published since."""
     if record is None or record.outcome != "failed" or instant_of(record.ended_at) <= latest.published_at:
         return None
     return _why_failed(record)
 
 
-def _why_stale(panel: Panel, storage: Storage, as_of: str, behind: int, *, has_run: bool) -> str:
-    lacking = f"its forecast is as of {as_of}, {_bars(behind)} behind"
+def _why_stale(panel: Panel, store: str, as_of: str, behind: int, *, has_run: bool) -> str:
+    lacking = f"its forecast is as of {as_of}, {format_count(behind, 'bar')} behind"
     if has_run:
         return f"{lacking}, although its runs succeed: does {shown(panel.source.uri)} get new prices?"
-    by_hand = command("run", panel, store=storage.uri)
+    by_hand = command("run", panel, store=store)
     return (
         f"{lacking}, and no run has succeeded since; check that nightcast serve or a worker is running, "
         f"or run: {by_hand}"

@@ -45,7 +45,7 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     """
     old = removable_forecasts(panel, storage, now)
     if not dry_run:
-        old = [one for one in old if remove_forecast(storage, panel.name, one, now)]
+        old = [one for one in old if remove_forecast(storage, panel, one, now)]
     unused = removable_versions(panel, storage, now, without=old)
     if not dry_run:
         unused = [one for one in unused if remove_version(panel, storage, one, now)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from forecasting.as_of import to_datetime, to_instant
 from forecasting.errors import NightcastError
+from forecasting.formats import format_count
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import LIVE_SPANS
 from forecasting.prices.audit.stored import usable_bars
@@ -42,7 +43,9 @@ class MissingAsOfs:
         """The counts, in a few words."""
         span = f", from {self.as_ofs[0]} to {self.as_ofs[-1]}" if self.as_ofs else ""
         early = f", {self.too_early} with too little history before them" if self.too_early else ""
-        return f"{len(self.as_ofs)} dates are missing{span}; {self.published} are published already{early}"
+        verb = "is" if len(self.as_ofs) == 1 else "are"
+        missing = f"{format_count(len(self.as_ofs), 'date')} {verb} missing"
+        return f"{missing}{span}; {self.published} are published already{early}"
 
 
 def find_missing(

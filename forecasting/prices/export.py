@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forecasting.errors import StoreError
+from forecasting.panel import Panel
 from forecasting.prices.schema import PRICES
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
@@ -32,7 +33,7 @@ def export_file(target: str) -> Path:
     return file
 
 
-def export_prices(storage: Storage, panel: str, file: Path) -> int:
+def export_prices(storage: Storage, panel: Panel | str, file: Path) -> int:
     """Write the newest value of each bar of a panel to `file`.
 
     The columns are those of `schema.PRICES`, sorted by `unique_id`, `ds`. An existing file is replaced

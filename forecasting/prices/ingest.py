@@ -198,7 +198,7 @@ class _Ingest:
 
     def _since(self) -> np.datetime64 | None:
         """First bar to ask a database for that was read before: the new bars and an overlap."""
-        newest = PriceTable(self.storage, self.panel.name).newest_ds
+        newest = PriceTable(self.storage, self.panel).newest_ds
         return None if newest is None else newest - np.timedelta64(self.panel.source.overlap_days, "D")
 
     @_RETRY_ON_CONFLICT

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from forecasting.storage import file_name
 
+INDEX = "index.html"
 FORECAST = "forecast.parquet"
 WALKS = "_walks.parquet"
 REPORT = "_report.html"
+REPORT_DATA = "_report"
 CHARTS = "_charts"
 MANIFEST = "_manifest.json"
 

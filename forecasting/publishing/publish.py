@@ -96,14 +96,15 @@ def _find(storage: Storage, folder: str, kind: type[P]) -> list[tuple[str, P]]:
     return sorted(found, key=lambda pair: (*pair[1].rank, pair[1].published_at))
 
 
-def commit(storage: Storage, manifest: Manifest) -> Manifest:
+def commit(storage: Storage, manifest: Manifest, panel: Panel | None = None) -> Manifest:
     """Commit a forecast with its manifest, and return the manifest that stands.
 
     The digests of all objects in the forecast's folder are added to the manifest. A manifest that stands
     already stays, unless it is damaged.
 
     Raises:
-        StoreError: the folder lacks the forecast itself.
+        StoreError: the folder lacks the forecast itself. The command in the message names the folder of
+            `panel`, if it is given.
     """
     address = manifest.address
     objects = {
@@ -114,7 +115,7 @@ def commit(storage: Storage, manifest: Manifest) -> Manifest:
     if FORECAST not in objects:
         raise StoreError(
             f"{storage.display(address.folder)} has no {FORECAST}, so there is nothing to publish; "
-            f"run: {command('run', address.panel, '--as-of', address.as_of, store=storage.uri)}"
+            f"run: {command('run', panel or address.panel, '--as-of', address.as_of, store=storage.uri)}"
         )
     whole = replace(manifest, objects=objects)
     if storage.put_new(address.path(MANIFEST), whole.to_json()):
@@ -125,7 +126,7 @@ def commit(storage: Storage, manifest: Manifest) -> Manifest:
     return standing or whole
 
 
-def point_latest(storage: Storage, published: Published) -> bool:
+def point_latest(storage: Storage, published: Published, panel: Panel | None = None) -> bool:
     """Make `latest/` show a committed forecast, unless it shows a later one.
 
     Return whether `latest/` shows this forecast now.
@@ -136,23 +137,24 @@ def point_latest(storage: Storage, published: Published) -> bool:
     replaced by one to the newest forecast in the store.
 
     Raises:
-        StoreError: the store refused every attempt.
+        StoreError: the store refused every attempt, or the forecast to show is damaged. The command in the
+            message names the folder of `panel`, if it is given.
     """
-    panel = published.panel
+    name, named = published.panel, panel or published.panel
     for _ in range(_POINTER_ATTEMPTS):
-        pointer, tag = _read_pointer(storage, panel)
+        pointer, tag = _read_pointer(storage, name)
         if pointer is not None and (pointer.order > published.order or _shows(pointer, published)):
-            _copy_latest(storage, pointer)
+            _copy_latest(storage, pointer, named)
             return pointer.forecast_id == published.forecast_id
         is_damaged = pointer is None and tag is not None
-        shown = _newest(storage, panel) if is_damaged else published
+        shown = _newest(storage, name) if is_damaged else published
         moved = Pointer.to(shown)
-        _copy_latest(storage, moved)
-        if storage.put_if(latest_pointer(panel), moved.to_json(), tag):
+        _copy_latest(storage, moved, named)
+        if storage.put_if(latest_pointer(name), moved.to_json(), tag):
             return shown.forecast_id == published.forecast_id
     raise StoreError(
-        f"{storage.display(latest_pointer(panel))} changed at each of {_POINTER_ATTEMPTS} attempts "
-        f"to move it; run: {command('run', panel, store=storage.uri)}"
+        f"{storage.display(latest_pointer(name))} changed at each of {_POINTER_ATTEMPTS} attempts "
+        f"to move it; run: {command('run', named, store=storage.uri)}"
     )
 
 
@@ -173,7 +175,7 @@ def find_pointer(storage: Storage, panel: Panel | str) -> Pointer | None:
     return pointer
 
 
-def latest_as_of(storage: Storage, panel: str) -> str | None:
+def latest_as_of(storage: Storage, panel: Panel | str) -> str | None:
     """Return the `as_of` of the forecast that `latest/` shows; None where nothing was published.
 
     Raises:
@@ -206,7 +208,7 @@ def _shows(pointer: Pointer, published: Published) -> bool:
     return (pointer.forecast_id, pointer.sha256) == (published.forecast_id, published.digest)
 
 
-def _copy_latest(storage: Storage, pointer: Pointer) -> None:
+def _copy_latest(storage: Storage, pointer: Pointer, panel: Panel | str) -> None:
     """Make the copy in `latest/` the forecast that `pointer` names."""
     path = latest_table(pointer.panel)
     current = storage.find(path)
@@ -214,7 +216,7 @@ def _copy_latest(storage: Storage, pointer: Pointer) -> None:
         return
     forecast = storage.get(pointer.path)
     if digest_bytes(forecast) != pointer.sha256:
-        again = command("run", pointer.panel, "--as-of", pointer.as_of, store=storage.uri)
+        again = command("run", panel, "--as-of", pointer.as_of, store=storage.uri)
         raise StoreError(f"{storage.display(pointer.path)} is damaged; run: {again}")
     storage.put(path, forecast)
 

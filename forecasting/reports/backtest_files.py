@@ -10,6 +10,7 @@ from forecasting.digests import digest_bytes
 from forecasting.evaluation.backtest import BacktestResult
 from forecasting.panel import Panel
 from forecasting.parquet import table_to_bytes
+from forecasting.reports.assets import put_assets
 from forecasting.reports.backtest_report import render_backtest
 from forecasting.storage import Storage
 
@@ -27,8 +28,9 @@ def write_backtest(panel: Panel, storage: Storage, result: BacktestResult) -> st
     folder = f"backtests/{panel.name}/{result.identity}"
     objects = {
         PREDICTIONS: table_to_bytes(result.predictions),
-        REPORT: render_backtest(panel, result).encode(),
+        REPORT: render_backtest(panel, result, f"{folder}/{REPORT}").encode(),
     }
+    put_assets(storage, plotly=False)
     for name, data in objects.items():
         storage.put(f"{folder}/{name}", data)
     digests = {name: digest_bytes(data) for name, data in objects.items()}

@@ -1,4 +1,4 @@
-"""The report of a backtest: one self-contained HTML page that shows how good a model is."""
+"""The report of a backtest: one HTML page that shows how good a model is."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.panel import Panel
 from forecasting.quantiles import LEVELS
 from forecasting.reports import backtest_charts as charts
-from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, load_template
+from forecasting.reports.page import Cell, Column, Picture, Table, data_uri, render_page
 
 EXTREMES = 4  # number of worst windows shown, and of best ones
 
@@ -32,8 +32,11 @@ _PART = (
 )
 
 
-def render_backtest(panel: Panel, result: BacktestResult) -> str:
-    """Return the page as HTML. The same backtest gives the same text."""
+def render_backtest(panel: Panel, result: BacktestResult, path: str) -> str:
+    """Return the page at `path` as HTML, relative to the folder of `_assets/`.
+
+    The same backtest gives the same text.
+    """
     windows, losses = result.windows, result.losses
     horizons, shares = breakdown.by_horizon(windows), breakdown.reliability(windows)
     worst, best = breakdown.extremes(losses, result.model, EXTREMES)
@@ -54,7 +57,7 @@ def render_backtest(panel: Panel, result: BacktestResult) -> str:
         "small": charts.SMALL,
         "wide": charts.WIDE,
     }
-    return load_template("backtest.html.j2").render(page)
+    return render_page("backtest.html.j2", path, page)
 
 
 def backtest_markdown(panel: Panel, result: BacktestResult) -> str:

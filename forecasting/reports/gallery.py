@@ -1,4 +1,4 @@
-"""The gallery: draw the chart of every series of a forecast into the forecast's folder."""
+"""The gallery: draw pictures of the series of a forecast into the forecast's folder."""
 
 import logging
 
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from forecasting import contract
 from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
+from forecasting.findings import name_some
 from forecasting.models.baselines import RandomWalk
 from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
@@ -20,7 +21,9 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import open_forecaster
 from forecasting.publishing.publish import find_published
 from forecasting.quantiles import COLUMNS
+from forecasting.reports.chart_choice import pictured
 from forecasting.reports.charts import Comparison, SeriesChart, SeriesChartPainter
+from forecasting.reports.outlook import find_outlooks
 from forecasting.storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -34,19 +37,26 @@ def draw_gallery(
     address: ForecastAddress,
     on_progress: Progress = silent,
 ) -> None:
-    """Draw a chart of every series of a forecast, and write it to the forecast's folder.
+    """Draw the series that get a picture (`chart_choice`), and write these to the forecast's folder.
+
+    The outlook is read from there.
 
     Raises:
         StoreError: the forecast is not in the store.
     """
     table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
     windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
-    comparisons = _compare(panel, storage, windows, decision)
+    ids = windows.bars.ids
+    chosen = pictured(panel.charts, ids, find_outlooks(storage, address))
+    series = np.flatnonzero(np.isin(np.array(ids, dtype=object), chosen))
+    comparisons = _compare(panel, storage, windows, decision, series)
     painter = SeriesChartPainter()
-    for number, unique_id in enumerate(windows.bars.ids, start=1):
-        chart = _chart(panel, windows, number - 1, table, comparisons.get(unique_id))
+    for number, (at, unique_id) in enumerate(zip(series, chosen, strict=True), start=1):
+        chart = _chart(panel, windows, int(at), table, comparisons.get(unique_id))
         storage.put(address.chart(unique_id), painter.draw(chart))
-        on_progress(number, len(windows.bars.ids), f"{number} of {len(windows.bars.ids)}, {unique_id}")
+        on_progress(number, len(chosen), f"{number} of {len(chosen)}, {unique_id}")
+    if panel.charts.png != "all" and (unknown := sorted({*panel.charts.png} - {*ids})):
+        _log.warning("charts: [charts].png names series without a forecast: %s", name_some(unknown, 5))
 
 
 def _chart(
@@ -75,11 +85,15 @@ def _quantiles(rows: pa.Table) -> np.ndarray:
     return np.column_stack([rows[column].to_numpy() for column in COLUMNS])
 
 
-def _compare(panel: Panel, storage: Storage, windows: Windows, decision: Decision) -> dict[str, Comparison]:
-    """By series, the forecast from one horizon ago, published then or made now, and the actual prices."""
-    last = windows.bars.last
-    enough = windows.bars.lengths > windows.horizon
-    origins = last[enough] - windows.horizon
+def _compare(
+    panel: Panel, storage: Storage, windows: Windows, decision: Decision, series: np.ndarray
+) -> dict[str, Comparison]:
+    """By series, the forecast from one horizon ago, published then or made now, and the actual prices.
+
+    `series` are the positions of those that are compared.
+    """
+    enough = windows.bars.lengths[series] > windows.horizon
+    origins = windows.bars.last[series][enough] - windows.horizon
     origins = origins[windows.has_context[origins] & windows.has_target[origins]]
     # A network's output on bars that it trained on is no forecast. A baseline is fitted before the origins.
     if not decision.is_baseline:

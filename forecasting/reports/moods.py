@@ -27,7 +27,7 @@ def mood_line(outlooks: Mapping[str, Outlook]) -> str:
             "No series is called calm or nervous: too few earlier ranges are known, or the random walk "
             "publishes, whose range hardly varies."
         )
-    nervous, calm = (_sorted(outlooks, mood) for mood in ("nervous", "calm"))
+    nervous, calm = (by_mood(outlooks, mood) for mood in ("nervous", "calm"))
     return f"Of {compared} series, {_counted(nervous, 'nervous')} and {_counted(calm, 'calm')}."
 
 
@@ -37,21 +37,14 @@ def mood_tiles(outlooks: Mapping[str, Outlook]) -> list[tuple[str, str]]:
         return []
     tiles = []
     for mood in ("nervous", "calm"):
-        found = _sorted(outlooks, mood)
+        found = by_mood(outlooks, mood)
         names = f": {_named(found)} percentile" if found else ""
         tiles.append((str(len(found)), f"{mood} series{names}"))
     return tiles
 
 
-def format_width(outlook: Outlook) -> str:
-    """Return the percentile and the mood, such as `93rd, nervous`; a dash if there is none."""
-    if outlook.percentile is None:
-        return "\N{EN DASH}"
-    return f"{format_ordinal(outlook.percentile)}, {outlook.mood}"
-
-
-def _sorted(outlooks: Mapping[str, Outlook], mood: Mood) -> list[tuple[str, float]]:
-    """The series of a mood with their percentiles, the most extreme first."""
+def by_mood(outlooks: Mapping[str, Outlook], mood: Mood) -> list[tuple[str, float]]:
+    """Return the series of a mood with their percentiles, the most extreme first."""
     found = [
         (unique_id, outlook.percentile)
         for unique_id, outlook in outlooks.items()
@@ -59,6 +52,13 @@ def _sorted(outlooks: Mapping[str, Outlook], mood: Mood) -> list[tuple[str, floa
     ]
     sign = -1 if mood == "nervous" else 1
     return sorted(found, key=lambda one: (sign * one[1], one[0]))
+
+
+def format_width(outlook: Outlook) -> str:
+    """Return the percentile and the mood, such as `93rd, nervous`; a dash if there is none."""
+    if outlook.percentile is None:
+        return "\N{EN DASH}"
+    return f"{format_ordinal(outlook.percentile)}, {outlook.mood}"
 
 
 def _counted(found: list[tuple[str, float]], mood: Mood) -> str:

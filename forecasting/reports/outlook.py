@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting import contract
 from forecasting.commands import command
 from forecasting.errors import StoreError
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
-from forecasting.parquet import table_from_bytes
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.publishing.address import ForecastAddress
+from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.odds import odds_below, odds_columns
@@ -47,6 +48,20 @@ class Outlook:
     percentile: float | None = None
     mood: Mood | None = None
     odds: dict[str, float] = field(default_factory=dict)
+
+
+def write_outlook(
+    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, address: ForecastAddress
+) -> None:
+    """Compute the outlook of a forecast, and write it to the forecast's folder.
+
+    Raises:
+        StoreError: the forecast is not in the store, or the prices cannot be read.
+        ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
+    """
+    forecast = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
+    outlook = make_outlook(panel, storage, snapshot, decision, forecast)
+    storage.put(address.path(OUTLOOK), table_to_bytes(outlook))
 
 
 def make_outlook(

@@ -1,14 +1,17 @@
 """Parts of HTML pages: tables, pictures and templates.
 
-A page is self-contained: it includes its style, script and pictures, and loads nothing from the network.
+A page has no inline script. Style and scripts are static files of the store (`forecasting.reports.assets`).
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from forecasting.reports.assets import POLICY, asset_links
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, the number it sorts by, and its link."""
+    """A cell of a table: its text, and the number it sorts by."""
 
     text: str
     value: float | None = None
-    href: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page; `key` is its anchor, and `empty` the text shown if it has no rows."""
+    """A table of a page.
+
+    `key` is its anchor, and `empty` the text shown if it has no rows. A `folded` one opens on request.
+    """
 
     key: str
     title: str
@@ -43,11 +48,12 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     empty: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in the page: its anchor, its alternative text, and its data URI."""
+    """A picture in the page: its anchor, its alternative text, and its address or data URI."""
 
     anchor: str
     alt: str
@@ -59,8 +65,19 @@ def data_uri(png: bytes | None) -> str:
     return "" if png is None else f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
+def render_page(template: str, path: str, content: Mapping[str, Any]) -> str:
+    """Return a page as HTML.
+
+    Args:
+        template: the file name of a template of this package.
+        path: where the page goes, relative to the folder of `_assets/`, such as the store's root.
+        content: the template's variables.
+    """
+    return _load_template(template).render(content, policy=POLICY, links=asset_links(path))
+
+
 @cache
-def load_template(name: str) -> Template:
+def _load_template(name: str) -> Template:
     """Load a template of this package. It escapes all values."""
     environment = Environment(
         loader=PackageLoader("forecasting.reports"),

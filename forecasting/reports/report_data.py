@@ -11,21 +11,24 @@ from forecasting.as_of import to_datetime
 from forecasting.errors import ModelError
 from forecasting.evaluation.scores import Score
 from forecasting.evaluation.verdict import BEST, CHAMPION, Verdict
-from forecasting.findings import Action, Finding
+from forecasting.findings import Finding
 from forecasting.formats import format_percent
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
-from forecasting.parquet import table_to_bytes
-from forecasting.prices.snapshot import Snapshot
-from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress, chart_name
+from forecasting.prices.snapshot import Snapshot, read_bars
+from forecasting.publishing.address import FORECAST, ForecastAddress, chart_name
 from forecasting.publishing.decisions import Decision
-from forecasting.reports.findings_tables import FINDINGS, findings_file
-from forecasting.reports.outlook import OUTLOOK, find_outlooks, make_outlook
-from forecasting.reports.report import MAX_EMBEDDED_CHARTS, Contender, LeftOut, ReportData, render_report
+from forecasting.reports.chart_choice import pictured
+from forecasting.reports.chart_data import ChartData
+from forecasting.reports.outlook import find_outlooks
+from forecasting.reports.past_forecasts import find_past
+from forecasting.reports.report_contents import Contender, LeftOut, ReportData
+from forecasting.reports.report_files import put_report
+from forecasting.reports.report_warnings import Concerns, make_warnings
 from forecasting.reports.score_summary import summarise_scores
 from forecasting.reports.series_table import SeriesResult, series_results
-from forecasting.reports.summary import gate_lines, provisional_line
+from forecasting.reports.summary import gate_lines
 from forecasting.scoring.track_record import try_tally
 from forecasting.storage import Storage
 
@@ -48,21 +51,32 @@ def gather_report(
     table = _forecast(storage, address)
     findings = (*row_findings, *snapshot.findings)
     as_of = panel.instant(snapshot.as_of)
+    scores = summarise_scores(panel, try_tally(storage, panel.name, until=as_of))
+    series = _series(panel, storage, table, decision, address)
+    concerns = Concerns(
+        provisional=snapshot.provisional,
+        decision=decision,
+        findings=findings,
+        late=[result.unique_id for result in series if result.cutoff < to_datetime(as_of)],
+        poor_scores=scores.poor if scores else "",
+        max_coverage_gap=panel.scoring.max_coverage_gap,
+    )
     return ReportData(
         panel=panel.name,
         as_of=snapshot.as_of,
         known_at=to_datetime(np.datetime64(snapshot.known_at.removesuffix("Z"))),
         freq=panel.bars.freq,
+        target=panel.forecast.target,
         horizon=panel.forecast.horizon,
         model=decision.model,
         model_version=decision.version,
         verdict=decision.reason,
-        series=_series(storage, table, decision, address),
+        series=series,
         contenders=contenders(decision),
         gate=" ".join(gate_lines(decision)),
         findings=findings,
         left_out=[LeftOut(name, why) for name, why in sorted(snapshot.left_out.items())],
-        warnings=_warnings(snapshot, decision, findings),
+        warnings=make_warnings(concerns),
         facts={
             "forecast_id": address.forecast_id,
             "Price table version": str(snapshot.price_version),
@@ -73,7 +87,7 @@ def gather_report(
             **_regression(decision),
         },
         loss_curve=_loss_curve(Registry(storage, panel.name), decision.challenger),
-        scores=summarise_scores(panel, try_tally(storage, panel.name, until=as_of)),
+        scores=scores,
     )
 
 
@@ -85,17 +99,18 @@ def write_report(
     address: ForecastAddress,
     row_findings: Sequence[Finding] = (),
 ) -> None:
-    """Write the report to a forecast's folder, and the outlook and the findings as Parquet files.
+    """Write the report to a forecast's folder, with its data; the page itself is the last object.
+
+    Writes the findings and the warnings as files of their own too. The outlook is read from the folder.
 
     Raises:
         StoreError: the forecast is not in the store.
-        ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
     """
-    outlook = make_outlook(panel, storage, snapshot, decision, _forecast(storage, address))
-    storage.put(address.path(OUTLOOK), table_to_bytes(outlook))
     report = gather_report(panel, storage, snapshot, decision, address, row_findings)
-    storage.put(address.path(FINDINGS), findings_file(report.findings))
-    storage.put(address.path(REPORT), render_report(report).encode())
+    past = find_past(panel, storage, snapshot.as_of)
+    bars = read_bars(panel, storage, snapshot)
+    charts = ChartData.of(panel, bars, snapshot.as_of, _forecast(storage, address), past)
+    put_report(storage, address, report, charts)
 
 
 def _forecast(storage: Storage, address: ForecastAddress) -> pa.Table:
@@ -144,28 +159,13 @@ def _loss_curve(registry: Registry, version: str) -> bytes | None:
 
 
 def _series(
-    storage: Storage, table: pa.Table, decision: Decision, address: ForecastAddress
+    panel: Panel, storage: Storage, table: pa.Table, decision: Decision, address: ForecastAddress
 ) -> list[SeriesResult]:
-    """The series with the names of their charts, and the charts that the report embeds."""
+    """The series, with the names of their pictures."""
+    outlooks = find_outlooks(storage, address)
+    results = series_results(table, decision.verdict, outlooks)
+    chosen = set(pictured(panel.charts, [result.unique_id for result in results], outlooks))
     return [
-        replace(
-            result,
-            chart_file=chart_name(result.unique_id),
-            chart=storage.find(address.chart(result.unique_id)) if number < MAX_EMBEDDED_CHARTS else None,
-        )
-        for number, result in enumerate(
-            series_results(table, decision.verdict, find_outlooks(storage, address))
-        )
+        replace(result, chart_file=chart_name(result.unique_id)) if result.unique_id in chosen else result
+        for result in results
     ]
-
-
-def _warnings(snapshot: Snapshot, decision: Decision, findings: Sequence[Finding]) -> list[str]:
-    """What the reader must know first."""
-    warnings = [provisional_line(snapshot.provisional)] if snapshot.provisional else []
-    warnings += [finding.detail for finding in findings if finding.is_of_panel]
-    if decision.is_baseline:
-        warnings.append(f"A baseline publishes instead of a model: {decision.reason}")
-    refused = sum(finding.rows for finding in findings if finding.action == Action.REFUSE)
-    if refused:
-        warnings.append(f"{refused} rows of the source were refused; see the findings for which and why.")
-    return warnings

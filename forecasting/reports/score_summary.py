@@ -8,6 +8,7 @@ from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number, format_percent
 from forecasting.panel import Panel
 from forecasting.reports.page import Cell, Column, Picture, Table, data_uri
+from forecasting.scoring.limits import exceeded_limit
 from forecasting.scoring.track_record import (
     Estimate,
     Realised,
@@ -50,12 +51,14 @@ class ScoreSummary:
         spans: scores over 90 days, 365 days and all days, of live forecasts, then of backfilled ones.
         charts: chart of skill and coverage over time by origin, PNG.
         series: `track_record.by_series` of all live forecasts; if there are none, of all backfilled ones.
+        poor: which limit the live forecasts of `[scoring].days` exceed, in words; empty if they exceed none.
     """
 
     panel: str
     spans: tuple[Realised, ...]
     charts: dict[str, bytes]
     series: pd.DataFrame
+    poor: str = ""
 
 
 def summarise_scores(panel: Panel, tally: pd.DataFrame | None) -> ScoreSummary | None:
@@ -64,18 +67,21 @@ def summarise_scores(panel: Panel, tally: pd.DataFrame | None) -> ScoreSummary |
         return None
     from forecasting.reports.score_charts import draw_realised  # noqa: PLC0415 - matplotlib takes a second
 
-    spans, days, charts = realised(panel, tally), panel.scoring.days, {}
+    spans, days, charts, poor = realised(panel, tally), panel.scoring.days, {}, ""
     origins = list(dict.fromkeys(span.origin for span in spans))
     for origin in origins:
         own = tally[tally["origin"] == origin]
+        recent = summarise_span(panel, origin, days, _of_days(own, days))
         charts[origin] = draw_realised(
             over_time(_of_days(own, max(_CHART_DAYS, days)), days, panel.forecast.horizon),
-            summarise_span(panel, origin, days, _of_days(own, days)),
+            recent,
             days,
             daily=not panel.bars.intraday,
         )
+        if origin == "live" and (exceeded := exceeded_limit(panel, recent)):
+            poor = f"in the last {days} days {exceeded}"
     first = tally[tally["origin"] == origins[0]]
-    return ScoreSummary(panel.name, tuple(spans), charts, by_series(first))
+    return ScoreSummary(panel.name, tuple(spans), charts, by_series(first), poor)
 
 
 def _of_days(tally: pd.DataFrame, days: int) -> pd.DataFrame:

@@ -35,8 +35,7 @@ class SeriesResult:
         model: the model that forecasts the series.
         outlook: how wide the 80% range is for the series, and the odds of large moves.
         score: the publisher's score on the series' holdout.
-        chart_file: the file name of the series' chart in `_charts/`; empty if there is none.
-        chart: the chart, PNG; None unless the report embeds it.
+        chart_file: the file name of the series' picture in `_charts/`; empty if there is none.
     """
 
     unique_id: str
@@ -49,7 +48,6 @@ class SeriesResult:
     outlook: Outlook = field(default_factory=Outlook)
     score: SeriesScore = field(default_factory=SeriesScore)
     chart_file: str = ""
-    chart: bytes | None = None
 
     @property
     def size(self) -> float:

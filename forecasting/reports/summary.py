@@ -5,17 +5,18 @@ from datetime import UTC
 from forecasting import contract
 from forecasting.evaluation.verdict import Duel, Verdict
 from forecasting.formats import format_percent
-from forecasting.publishing.address import CHARTS, FORECAST, REPORT
+from forecasting.publishing.address import CHARTS, FORECAST, INDEX, REPORT
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest
+from forecasting.publishing.public_links import public_link
 from forecasting.records import instant_of
+from forecasting.reports.chart_choice import worth_seeing
+from forecasting.reports.markdown import escape_markdown
 from forecasting.reports.moods import mood_line
 from forecasting.reports.outlook import find_outlooks
+from forecasting.reports.report_warnings import find_warnings
 from forecasting.reports.series_table import SeriesResult, series_results, series_row
 from forecasting.storage import Storage
-
-# Artifacts are stored in Prefect's database, so only a few charts are shown.
-_CHARTS_SHOWN = 4
 
 
 def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False) -> list[str]:
@@ -29,20 +30,20 @@ def summary_lines(storage: Storage, manifest: Manifest, *, stands: bool = False)
     return [
         *([f"**{standing_line(manifest)}**"] if stands else []),
         f"**{manifest.panel} as of {manifest.as_of}**: {series} series forecast, {left_out} left out",
-        *([f"**{provisional_line(manifest.provisional)}**"] if manifest.provisional else []),
-        mood_line(find_outlooks(storage, address)),
-        f"**Published by {manifest.model}** (`{manifest.model_version}`): {reason}",
-        *([skill_line(decision), *gate_lines(decision)] if decision else []),
-        *(f"**{one.code} {one.name}**: {one.detail}" for one in manifest.findings if one.is_of_panel),
+        *(f"**Warning:** {escape_markdown(warning)}" for warning in find_warnings(storage, manifest)),
+        escape_markdown(mood_line(find_outlooks(storage, address))),
+        f"**Published by {manifest.model}** (`{manifest.model_version}`): {escape_markdown(reason)}",
+        *(map(escape_markdown, [skill_line(decision), *gate_lines(decision)]) if decision else []),
         f"Forecast: `{storage.display(address.path(FORECAST))}`",
-        f"Report: `{storage.display(address.path(REPORT))}`",
+        f"Report: {_where(storage, address.path(REPORT))}",
         f"Charts: `{storage.display(address.path(CHARTS))}/`",
+        f"All panels and dates: {_where(storage, INDEX)}",
     ]
 
 
-def provisional_line(reason: str) -> str:
-    """Return why a forecast is provisional, for people."""
-    return f"Provisional: {reason}. The final forecast for this as_of will replace it."
+def _where(storage: Storage, path: str) -> str:
+    """The web address of a page. Where the store is not served, its place: a link to it would not work."""
+    return public_link(path) or f"`{storage.display(path)}`"
 
 
 def standing_line(manifest: Manifest) -> str:
@@ -94,9 +95,9 @@ def series_rows(storage: Storage, manifest: Manifest) -> list[dict[str, str]]:
 
 
 def charts_worth_seeing(storage: Storage, manifest: Manifest) -> list[tuple[str, bytes]]:
-    """Return the charts of the most nervous series; in the forecast's order if no width was compared."""
-    results = sorted(_results(storage, manifest), key=lambda result: -(result.outlook.percentile or 0))
-    names = [result.unique_id for result in results[:_CHARTS_SHOWN]]
+    """Return the pictures of the most nervous series; of the first ones if no width was compared."""
+    results = {result.unique_id: result.outlook for result in _results(storage, manifest)}
+    names = worth_seeing(list(results), results)
     return [(name, storage.get(manifest.address.chart(name))) for name in names]
 
 

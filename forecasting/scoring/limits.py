@@ -28,14 +28,15 @@ def beyond_limits(panel: Panel, storage: Storage, as_of: str) -> str | None:
     if by_networks.empty:
         return None
     span = summarise_span(panel, "live", days, by_networks)
-    exceeded = _exceeded_limit(panel, span)
+    exceeded = exceeded_limit(panel, span)
     if exceeded is None:
         return None
     windows = span.independent
     return f"in the forecasts of the last {days} days {exceeded}, measured on {windows} independent windows"
 
 
-def _exceeded_limit(panel: Panel, span: Realised) -> str | None:
+def exceeded_limit(panel: Panel, span: Realised) -> str | None:
+    """Return which limit of the panel the scores of a span exceed, in words; None if they exceed none."""
     limit, gap = panel.scoring.min_skill, panel.scoring.max_coverage_gap
     if span.skill.is_below(limit, CHANCE):
         least = format_percent(limit, signed=True)

@@ -154,7 +154,7 @@ def _by_hand(panel: Panel, storage: Storage, standing: Decision) -> Decision:
     trained_for = standing.trained_as_of
     return replace(
         standing,
-        as_of=max(standing.as_of, latest_as_of(storage, panel.name) or ""),
+        as_of=max(standing.as_of, latest_as_of(storage, panel) or ""),
         decided_at=datetime.now(UTC).isoformat(timespec="microseconds"),
         trained_for=trained_for,
         by_hand=True,

@@ -48,6 +48,11 @@ class Night:
         """The first record of a kind that the server has with those values."""
         return next(record for record in self.records(kind) if match.items() <= record.items())
 
+    def nightly_run(self) -> dict[str, Any]:
+        """The first nightly run of the command line. Others are from forms."""
+        flow = self.first("flows", {"name": "nightly"})
+        return self.first("flow_runs", {"flow_id": flow["id"], "deployment_id": None})
+
     def records(self, kind: str, **condition: Any) -> list[dict[str, Any]]:
         """Those of a kind that the server has."""
         found: list[dict[str, Any]] = (

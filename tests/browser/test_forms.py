@@ -51,6 +51,10 @@ class Form:
         self._page.locator("input[type=date]").fill(day)
         self._page.get_by_role("button", name="Apply").click()
 
+    def name(self, text: str) -> None:
+        """Give the run a name, in place of the one that the form fills in."""
+        self._page.locator(".flow-run-name-input input").fill(text)
+
     def submit(self) -> None:
         self._page.get_by_role("button", name="Submit").click()
 
@@ -92,6 +96,7 @@ def test_a_night_for_a_past_date(served: Night, page: Page) -> None:
     form.choose_date("As of", "2026-10-20")
     run = form.run()
     assert run["parameters"]["as_of"] == "2026-10-20"
+    assert run["name"] == "tiny 2026-10-20"
     open_artifact(page, served, run, "forecast-tiny")
     expect(page.get_by_text("tiny as of 2026-10-20").first).to_be_visible(timeout=WAIT)
     assert pixels(page) == [1200, 500]
@@ -142,9 +147,12 @@ def test_a_backtest(served: Night, page: Page) -> None:
     assert min(pixels(page)) > 300
 
 
-def test_past_forecasts_are_scored(served: Night, page: Page) -> None:
+def test_past_forecasts_are_scored_under_the_name_that_a_person_gives(served: Night, page: Page) -> None:
     served.run("--as-of", "2026-10-20")
-    run = Form(page, served, "score").run()
+    form = Form(page, served, "score")
+    form.name("Scores for Ana")
+    run = form.run()
+    assert run["name"] == "Scores for Ana"
     open_artifact(page, served, run, "scores-tiny")
     assert min(pixels(page)) > 300
 

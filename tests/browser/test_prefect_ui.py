@@ -1,5 +1,8 @@
 """What a person sees of a run in the Prefect UI."""
 
+import subprocess
+import sys
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Night
@@ -9,7 +12,7 @@ WAIT = 30 * SECONDS
 
 
 def test_the_run_shows_its_steps_by_name_and_its_log(night: Night, page: Page) -> None:
-    run = night.first("flow_runs", {"name": "nightly-tiny", "deployment_id": None})  # others are from forms
+    run = night.nightly_run()
     page.goto(f"{night.server}/runs/flow-run/{run['id']}")
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("ingest: 1200 rows offered, 1200 new").first).to_be_visible(timeout=WAIT)
@@ -32,3 +35,44 @@ def test_the_table_has_every_series(night: Night, page: Page) -> None:
     page.goto(f"{night.server}/artifacts/artifact/{artifact['id']}")
     for unique_id in ("AAA", "BBB", "C/C"):
         expect(page.get_by_text(unique_id, exact=True).first).to_be_visible(timeout=WAIT)
+
+
+HOSTILE = "![p](http://127.0.0.1:9/a.png) <img src=http://127.0.0.1:9/b.png> http://127.0.0.1:9/c"
+SHOW_HOSTILE = """
+import sys
+from prefect import flow
+from forecasting.reports.markdown import escape_markdown
+from tasks.artifacts import show_markdown, show_table
+
+@flow
+def show(text):
+    show_markdown("hostile-markdown", [f"### {escape_markdown(text)}"], text)
+    show_table("hostile-table", [{"Series": text}], text)
+
+show(sys.argv[1])
+"""
+
+
+def test_an_id_that_is_a_picture_is_shown_and_asks_for_nothing(night: Night, page: Page) -> None:
+    command = [sys.executable, "-c", SHOW_HOSTILE, HOSTILE]
+    subprocess.run(command, env=night.environment, check=True, capture_output=True, timeout=240)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for key in ("hostile-markdown", "hostile-table"):
+        page.goto(f"{night.server}/artifacts/artifact/{night.first('artifacts', {'key': key})['id']}")
+        expect(page.get_by_text(HOSTILE).nth(1)).to_be_visible(timeout=WAIT)
+        assert page.locator("a[href*='127.0.0.1:9/']").count() == 0
+    assert [address for address in asked if ":9/" in address] == []
+
+
+def test_a_served_store_is_linked_from_its_runs(night: Night, page: Page) -> None:
+    night.environment["NIGHTCAST_PUBLIC_URL"] = "http://127.0.0.1:9/store"
+    try:
+        night.run()
+    finally:
+        del night.environment["NIGHTCAST_PUBLIC_URL"]
+    for key, ending in (("report-tiny", "/_report.html"), ("landing-page-tiny", "store/index.html")):
+        page.goto(f"{night.server}/artifacts/artifact/{night.first('artifacts', {'key': key})['id']}")
+        link = page.locator("a[href^='http://127.0.0.1:9/store/']")
+        expect(link).to_be_visible(timeout=WAIT)
+        assert (link.get_attribute("href") or "").endswith(ending)

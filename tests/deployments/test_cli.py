@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
     report = next(line for line in done.stdout.splitlines() if line.startswith("Report: "))
     assert (tiny_panel.parent / report.removeprefix("Report: ")).is_file()
     assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]
+
+
+def test_the_demo_ends_with_a_command_that_shows_what_it_made(tmp_path: Path) -> None:
+    done = start(tmp_path, "demo", "--store", "a store")
+    assert (done.returncode, done.stderr) == (0, "")
+    explained, last = done.stdout.splitlines()[-1].split(": ", 1)
+    assert explained == "To look at it, run"
+    words = [*shlex.split(last), "--print"]
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert (tmp_path / shown.stdout.strip()).name == "_report.html"
+    assert (tmp_path / shown.stdout.strip()).is_file()
 
 
 def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
@@ -305,7 +317,7 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
     assert call("--help") == 0
     out = capsys.readouterr().out
     for command in cli.COMMANDS:
-        assert command.__name__ in out
+        assert command.__name__.rstrip("_") in out
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,4 +343,5 @@ def test_score_prints_what_forecasts_turned_out_to_be_worth(
     out = capsys.readouterr().out
     assert "small: 6 scores added; 1 forecasts published, 1 of them were waiting for bars" in out
     assert re.search(r"live, 90 days +1 +1 +3 ", out)
+    assert 'data-panel="small"' in storage.get("index.html").decode()
     assert "is missing where there are too few of them" in out

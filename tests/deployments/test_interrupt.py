@@ -56,13 +56,21 @@ def commands() -> Iterator[list[Command]]:
         command.process.wait()
 
 
-@pytest.mark.parametrize("moment", ["starting a temporary server", "training: step"])
-def test_a_run_ends_with_one_line_and_leaves_no_process(
-    tiny_panel: Path, commands: list[Command], moment: str
+@pytest.mark.parametrize(
+    ("words", "moment"),
+    [
+        (["run"], "starting a temporary server"),
+        (["run"], "training: step"),
+        (["backtest", "--cutoffs", "2"], "step 10/"),
+        (["backfill", "--start", "2026-10-28", "--end", "2026-10-29"], "backfill: 2 dates are missing"),
+    ],
+)
+def test_a_command_ends_with_one_line_and_leaves_no_process(
+    tiny_panel: Path, commands: list[Command], words: list[str], moment: str
 ) -> None:
     long = TINY_PANEL.replace("training_steps = 20", "training_steps = 1000000")
     tiny_panel.write_text(long, encoding="utf-8")
-    command = Command(tiny_panel.parent, NIGHTCAST, "run", "tiny.toml")
+    command = Command(tiny_panel.parent, NIGHTCAST, *words, "tiny.toml")
     commands.append(command)
     command.wait_for(moment)
     command.interrupt()

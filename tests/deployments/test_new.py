@@ -57,7 +57,7 @@ def test_the_printed_panel_is_ingested_as_it_stands(prices: Path, capsys: pytest
     ("words", "why"),
     [
         (("--name", "Not A Name"), 'name = "Not A Name" is not allowed; write a name of lower-case letters'),
-        ((), "nothing.csv; check"),
+        ((), "nothing.csv; check the path"),
     ],
 )
 def test_it_says_in_one_line_what_is_wrong(

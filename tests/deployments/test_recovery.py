@@ -1,19 +1,17 @@
 """What a time without `serve` has left, on a real Prefect server."""
 
 import asyncio
-import logging
 from pathlib import Path
 
-import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments.recovery import Deployed, pause_left_over
+from deployments.recovery import LEFT_OVER, Deployed, pause_left_over
 from tests.prefect_server import PrefectServer
 
 
-async def _served_paused(folder: str) -> dict[str, bool]:
+async def _served_paused(folder: str) -> tuple[list[str], dict[str, bool]]:
     """What is paused of deployments of a flow of ours, when only `kept` is served from `folder`.
 
     The panel file of `broken` is there, but not valid.
@@ -34,16 +32,15 @@ async def _served_paused(folder: str) -> dict[str, bool]:
             ]
         }
         served = [Deployed(ids["kept"], "left-over/kept", None)]
-        await pause_left_over(client, served, ["left-over"], folder, broken=["broken"])
-        return {name: (await client.read_deployment(one)).paused for name, one in ids.items()}
+        named = await pause_left_over(client, served, ["left-over"], folder, broken=["broken"])
+        found = {name: await client.read_deployment(one) for name, one in ids.items()}
+        assert {name for name, one in found.items() if LEFT_OVER in one.tags} == {"gone"}
+        return named, {name: one.paused for name, one in found.items()}
 
 
-def test_what_no_panel_has_any_more_is_paused_and_named(
-    server: PrefectServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with temporary_settings({PREFECT_API_URL: server.api}), caplog.at_level(logging.INFO):
-        paused = asyncio.run(_served_paused(str(tmp_path)))
+def test_what_no_panel_has_any_more_is_paused_and_named(server: PrefectServer, tmp_path: Path) -> None:
+    with temporary_settings({PREFECT_API_URL: server.api}):
+        named, paused = asyncio.run(_served_paused(str(tmp_path)))
     left_alone = dict.fromkeys(("kept", "broken", "elsewhere", "in a pool"), False)
     assert paused == {**left_alone, "gone": True}
-    (line,) = [record.message for record in caplog.records if "any more" in record.message]
-    assert line.startswith(f"left-over/gone: no panel in {tmp_path} has it any more; paused.")
+    assert named == ["gone"]

@@ -1,112 +1,23 @@
 """`nightcast serve` as a person starts it: killed, a week missed, started again, ended."""
 
-import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect.runner._cancellation_manager import CancellationManager
 
-from deployments.commands.serve import default_limit
+from deployments.panel_runner import default_limit
 from deployments.recovery import STOPPED
 from forecasting.publishing import reader
 from tests.conftest import TINY_PANEL
-from tests.hostile import write_hostile_modules
 from tests.prefect_server import free_port
-
-NIGHTCAST = Path(sys.executable).parent / "nightcast"
-SECONDS = 120
-
-
-@dataclass
-class Serve:
-    """A process of it, and what it has printed so far."""
-
-    process: subprocess.Popen[bytes]
-    output: Path
-    api: str
-
-    def wait_for(self, text: str) -> None:
-        for _ in range(SECONDS * 5):
-            if text in self.output.read_text():
-                return
-            assert self.process.poll() is None, self.output.read_text()
-            time.sleep(0.2)
-        raise TimeoutError(f"no {text!r} in {self.output.read_text()}")
-
-    def read(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
-        return httpx.post(f"{self.api}/{kind}/filter", json=wanted).raise_for_status().json()
-
-    def nightly(self) -> dict[str, Any]:
-        """The deployment of the nightly run."""
-        found = self.read("deployments", flows={"name": {"any_": ["nightly"]}})
-        (only,) = found
-        return only
-
-    def runs(self, deployment: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.read("flow_runs", deployments={"id": {"any_": [deployment["id"]]}})
-
-    def ask(self, path: str, **wanted: Any) -> dict[str, Any]:
-        """POST; the server is busy now and then, while its scheduler makes the first runs."""
-        for _ in range(50):
-            answer = httpx.post(f"{self.api}/{path}", json=wanted)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(0.2)
-        found: dict[str, Any] = answer.raise_for_status().json()
-        return found
-
-
-@contextmanager
-def serve(folder: Path, port: int, number: int) -> Iterator[Serve]:
-    write_hostile_modules(folder)  # neither the server nor the runs may import them
-    output = folder / f"serve-{number}.txt"
-    with output.open("wb") as lines:
-        process = subprocess.Popen(
-            [NIGHTCAST, "serve", "--panels", "panels", "--store", "store", "--port", str(port)],
-            cwd=folder,
-            env={**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)},
-            stdout=lines,
-            stderr=lines,
-        )
-        try:
-            yield Serve(process, output, f"http://127.0.0.1:{port}/api")
-        finally:
-            process.kill()
-            process.wait()
-
-
-def processes_of(folder: Path) -> list[str]:
-    """What of this test's still runs."""
-    mark = f"PREFECT_HOME={folder / 'prefect'}".encode()
-    found = []
-    for file in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark in file.read_bytes().split(b"\0"):
-                found.append(file.with_name("cmdline").read_text())
-        except OSError:  # it has ended
-            continue
-    return found
-
-
-def wait_until_nothing_runs(folder: Path) -> None:
-    for _ in range(600):  # a run that outlives the kill ends by itself
-        if not processes_of(folder):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"still running after 60 s: {processes_of(folder)}")
+from tests.serve_process import Serve, serve, wait_until_nothing_runs
 
 
 def shift_history(database: Path, days: int) -> None:
@@ -131,6 +42,15 @@ def shift_history(database: Path, days: int) -> None:
     db.close()
 
 
+def runs_made(serving: Serve, deployment: dict[str, Any]) -> int:
+    """How many runs there are, once Prefect's scheduler has made the next ones."""
+    for _ in range(100):
+        if len(serving.runs(deployment)) > 1:
+            break
+        time.sleep(0.2)
+    return len(serving.runs(deployment))
+
+
 def write_panels(folder: Path, cron: str) -> None:
     """The panel tiny with this schedule, and a bad panel file, which stops nothing else."""
     panels = folder / "panels"
@@ -152,14 +72,10 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
         deployment = first.nightly()
         assert [schedule["active"] for schedule in deployment["schedules"]] == [True]
         assert deployment["parameter_openapi_schema"]["properties"]["panel"]["enum"] == ["tiny"]
-        # Not scheduled, or the runner might be faster than this test.
-        lost = first.ask(f"deployments/{deployment['id']}/create_flow_run", state={"type": "PENDING"})
+        pending = {"type": "PENDING"}  # not scheduled, or the runner might be faster than this test
+        lost = first.ask(f"deployments/{deployment['id']}/create_flow_run", state=pending)
         first.ask(f"flow_runs/{lost['id']}/set_state", state={"type": "RUNNING"}, force=True)
-        for _ in range(100):  # until Prefect's scheduler has made the next runs
-            if len(first.runs(deployment)) > 1:
-                break
-            time.sleep(0.2)
-        made = len(first.runs(deployment)) - 1
+        made = runs_made(first, deployment) - 1
         assert made > 1
         first.process.kill()
     wait_until_nothing_runs(folder)
@@ -168,20 +84,21 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
 
     newest = now.replace(minute=0, second=0, microsecond=0, hour=(now.hour + 12) % 24)
     newest -= timedelta(days=newest > now)
+    night = (newest - timedelta(days=1)).date()  # the day whose bar is closed then
     with serve(folder, port, 2) as second:
-        second.wait_for("nightly-tiny: completed after")
+        second.wait_for(f"tiny {night}: completed after")
         runs = {run["id"]: run for run in second.runs(deployment)}
         states = {run["id"]: run["state"] for run in runs.values()}
         assert states[lost["id"]]["type"] == "CRASHED"
         assert "its process is gone" in states[lost["id"]]["message"]
         (done,) = (run for run in runs.values() if run["state"]["type"] == "COMPLETED")
         assert datetime.fromisoformat(done["expected_start_time"]) == newest
-        skipped = [state for state in states.values() if state["name"] == "Skipped"]
-        assert len(skipped) == made
+        (message, *others) = [one["message"] for one in states.values() if one["name"] == "Skipped"]
+        assert len(others) == made - 1
         command = re.search(
             rf"PREFECT_API_URL={second.api} nightcast backfill tiny --start \S+ --end \S+ "
             rf"--store {folder / 'store'} --panels {folder / 'panels'}",
-            skipped[0]["message"],
+            message,
         )
         assert command is not None
         assert command[0] in second.output.read_text()
@@ -197,7 +114,7 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
     lines = second.output.read_text().splitlines()
     # The freshness run of that week may come before the night's, and finds no forecast yet.
     printed = "\n".join(line for line in lines if "freshness: failed" not in line)
-    assert "nightly-tiny: training: step 20/20" in printed
+    assert f"tiny {night}: training: step 20/20" in printed
     assert not [word for word in ("Traceback", "Error", "WARNING", "prefect.") if word in printed], printed
 
 

@@ -1,5 +1,8 @@
 """A Prefect server that is not there, or goes away: one line, with what to do."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -11,6 +14,7 @@ from deployments import cli
 from deployments.server_errors import clear_server_errors
 from forecasting.errors import ServerError
 
+NIGHTCAST = Path(sys.executable).parent / "nightcast"
 DEAD = "http://127.0.0.1:9/api"  # the port "discard", on which nothing listens
 
 
@@ -32,6 +36,26 @@ def test_a_configured_server_that_does_not_answer_is_one_line(
         "started here\n"
     )
     assert not (store / "prices").exists()
+
+
+@pytest.mark.parametrize("words", [["serve"], ["deploy"]], ids=["serve", "deploy"])
+def test_panels_are_not_served_or_deployed_without_the_configured_server(
+    tiny_panel: Path, words: list[str]
+) -> None:
+    folder = tiny_panel.parent
+    ended = subprocess.run(
+        [NIGHTCAST, *words, "--panels", str(folder), "--store", str(folder / "store")],
+        env={**os.environ, "PREFECT_API_URL": DEAD, "PREFECT_HOME": str(folder / "prefect")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("nightcast: ")
+    assert DEAD in line
+    assert "PREFECT_API_URL" in line
 
 
 def status_error(code: int) -> PrefectHTTPStatusError:

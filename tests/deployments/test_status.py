@@ -60,7 +60,7 @@ def test_a_failed_run_is_its_line_and_exit_1(store: Storage, capsys: pytest.Capt
     assert status(store) == 1
     out, err = capsys.readouterr()
     assert "tiny   failed" in out
-    assert err.startswith("nightcast: 1 of 1 panels are not fresh: tiny failed: the run due at ")
+    assert err.startswith("nightcast: 1 of 1 panel is not fresh: tiny failed: the run due at ")
     assert err.endswith(" UTC ended with: no file at x\n")
     assert len(err.splitlines()) == 1
 

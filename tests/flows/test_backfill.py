@@ -69,7 +69,8 @@ def night(first: Path, tmp_path: Path) -> Path:
 
 def files(folder: Path, pattern: str) -> dict[Path, tuple[int, bytes]]:
     """When each was written last, and its bytes."""
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob(pattern)}
+    found = [path for path in folder.rglob(pattern) if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
 def manifest(folder: Path, day: int) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def test_prices_are_taken_in_while_the_panel_is_its_own(night: Path, monkeypatch
     assert run(night, 25, 25) == []
     (holder,) = holders
     assert holder is not None
-    assert holder["run"].startswith("backfill-tiny-2026-10-25")
+    assert holder["run"].startswith("tiny 2026-10-25 to 2026-10-25 backfill (")
 
 
 def test_only_what_is_missing_is_done_and_the_pointer_stays(night: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_panel_without_a_forecast_fails_the_flow_with_an_event_and_a_table(
 ) -> None:
     (tmp_path / "tiny.toml").write_text(TINY_PANEL)
     with pytest.raises(
-        StaleError, match="1 of 1 panels are not fresh: tiny has no forecast: nothing is published"
+        StaleError, match="1 of 1 panel is not fresh: tiny has no forecast: nothing is published"
     ):
         freshness(store=str(tmp_path / "store"), panels=str(tmp_path))
     ((event, payload),) = events  # and none for the run, which failed because of it

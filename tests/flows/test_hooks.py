@@ -17,8 +17,9 @@ from forecasting.findings import Finding
 from forecasting.night import NightResult
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.prices.audit.rules import SHRANK
-from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.address import FORECAST, INDEX, ForecastAddress
 from forecasting.publishing.manifest import Manifest
+from forecasting.reports.landing import card_path
 from forecasting.storage import Storage
 from tests.receiver import Receiver, receiver
 
@@ -126,3 +127,22 @@ def test_a_panel_that_cannot_be_read_is_told_of(
     tiny_panel.write_text("junk")
     assert end(tiny_panel, SourceError("no file")) is None
     assert events[0][1]["panel"] == "tiny"
+
+
+def test_a_failed_run_is_shown_on_the_landing_page(tiny_panel: Path) -> None:
+    end(tiny_panel, SourceError("no file at prices.csv"))
+    store = Storage(str(tiny_panel.parent / "store"))
+    assert 'data-panel="tiny"' in store.get(INDEX).decode()
+    assert "ended with: no file at prices.csv" in store.get(card_path("tiny")).decode()
+
+
+def test_a_page_that_cannot_be_written_fails_no_run(
+    tiny_panel: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("forecasting.operations.landing_page.write_index", fail)
+    record = end(tiny_panel, SourceError("no file at prices.csv"))
+    assert record is not None
+    assert "landing page: not updated for tiny, the next run tries again: OSError: disk full" in caplog.text

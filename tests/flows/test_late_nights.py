@@ -326,7 +326,7 @@ def test_of_two_runs_at_once_the_second_waits_and_finds_the_work_done(
     parameters = {"panel": str(night / "tiny.toml"), "store": str(night / "store")}
     command = [sys.executable, "-c", SLOW_RUN, "run", parameters["panel"], "--store", parameters["store"]]
     environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
-    waits = "limit: tiny waits for nightly-tiny ("
+    waits = "limit: tiny waits for tiny 20"
 
     def let_go() -> None:
         for _ in range(600):

@@ -10,8 +10,10 @@ from prefect.exceptions import ParameterTypeError
 
 from flows.maintenance import maintenance
 from forecasting.errors import NightcastError, PanelError
+from forecasting.operations.landing_page import update_landing_page
 from forecasting.operations.maintenance import maintain
 from forecasting.panel import Panel
+from forecasting.reports.landing import dates_path
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL
 from tests.shelf import NOW, Shelf
@@ -63,6 +65,15 @@ def test_every_panel_of_the_folder_is_cleared_up(folder: Path) -> None:
         ("(Prefect)", "old runs"),
     ]
     assert shown()[0]["why"] == "forecasts: 1, models: 0"
+
+
+def test_removed_forecasts_leave_the_landing_page(folder: Path) -> None:
+    store = Storage(str(folder / "store"))
+    for panel in ("tiny", "twin"):
+        update_landing_page(Panel.load(folder / f"{panel}.toml"), store, NOW)
+        assert '"old"' in store.get(dates_path(panel)).decode()
+    run(folder)
+    assert '"old"' not in store.get(dates_path("tiny")).decode() + store.get(dates_path("twin")).decode()
 
 
 def test_one_panel_alone(folder: Path) -> None:

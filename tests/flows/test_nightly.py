@@ -74,7 +74,9 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
         "_walks.parquet",
         "_findings.parquet",
         "_outlook.parquet",
+        "_warnings.json",
         "_report.html",
+        *(f"_report/{name}" for name in ("index.js", "series-000.js", "loss.png")),
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }
     frame = reader.latest("tiny", str(folder / "store"))
@@ -113,7 +115,8 @@ def test_the_same_run_again_changes_nothing(night: Path) -> None:
     before = files(night / "store")
     manifest = run(night)
     after = files(night / "store")
-    assert after.pop("status/tiny.json") != before.pop("status/tiny.json")  # which says when
+    for says_when in ("status/tiny.json", "_index/tiny.js"):
+        assert after.pop(says_when) != before.pop(says_when)
     assert after == before
     assert manifest.forecast_id == json.loads(before["latest/tiny.json"])["forecast_id"]
 
@@ -300,7 +303,9 @@ def test_a_missing_source_leaves_the_last_forecast(night: Path) -> None:
         run(night)
     after = files(night / "store")
     assert json.loads(after.pop("status/tiny.json"))["outcome"] == "failed"
-    before.pop("status/tiny.json")
+    assert '"state":"failed"' in after.pop("_index/tiny.js").decode()
+    for says_when in ("status/tiny.json", "_index/tiny.js"):
+        before.pop(says_when)
     assert after == before
 
 

@@ -34,7 +34,13 @@ def test_a_night_publishes_and_the_same_night_again_changes_nothing(
     assert (first.manifest.as_of, first.manifest.model) == ("2026-10-30", EwmaWalk.name)
     frame = reader.latest("tiny", local_storage.uri)
     assert set(frame["forecast_id"]) == {first.manifest.forecast_id}
-    assert {"_report.html", "_outlook.parquet", "_charts/AAA.png"} <= first.manifest.objects.keys()
+    assert {
+        "_report.html",
+        "_outlook.parquet",
+        "_charts/AAA.png",
+        "_report/index.js",
+        "_warnings.json",
+    } <= first.manifest.objects.keys()
 
 
 def test_a_night_for_a_past_date_is_backfilled(panel: Panel, local_storage: Storage) -> None:
@@ -56,7 +62,7 @@ def test_each_step_is_run_by_what_the_caller_gives(panel: Panel, local_storage: 
     night.make_forecast(panel, local_storage, snapshot, decision, run=run)
     assert steps == [
         *("plan_training", "is_training_due", "retrain"),
-        *("find_forecast", "write_forecast", "draw_charts", "write_report", "publish"),
+        *("find_forecast", "write_forecast", "write_outlook", "draw_charts", "write_report", "publish"),
     ]
     steps.clear()
     assert not night.make_forecast(panel, local_storage, snapshot, decision, run=run).is_new

@@ -228,6 +228,11 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         ("[forecast]\nodds = [0.05, 0.01]\n", "odds = [0.05, 0.01] must increase; write odds = [0.01, 0.05]"),
         ("[forecast]\nodds = [1, 5]\n", "forecast: odds = [1.0, 5.0] must be shares below 1; for 5% of"),
         ("[forecast]\nodds = [0]\n", "forecast.odds.0 = 0 is not allowed; write a number"),
+        (
+            '[charts]\npng = "some"\n',
+            'charts.png: "some" is not allowed; write "all", or a list of ids, like ["EURUSD"]',
+        ),
+        ("[charts]\npng = [1]\n", "charts.png: [1] is not allowed; write "),
         ('[model]\nloss = "mse"\n', "model.loss = \"mse\" is not allowed; write 'pinball', 'mae' or 'huber'"),
     ],
 )

@@ -16,6 +16,25 @@ def test_what_is_put_is_got(storage: Storage) -> None:
     assert storage.get("a/b.txt") == b"two"
 
 
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("a/page.html", "text/html; charset=utf-8"),
+        ("a/page.css", "text/css; charset=utf-8"),
+        ("a/page.js", "text/javascript; charset=utf-8"),
+        ("a/data.json", "application/json"),
+        ("a/chart.png", "image/png"),
+    ],
+)
+def test_s3_knows_what_browsers_need_to_know_of_an_object(
+    s3_storage: Storage, name: str, content_type: str
+) -> None:
+    s3_storage.put(name, b"once")
+    s3_storage.put_if(name, b"again", s3_storage.find_tagged(name)[1])
+    found = obstore.get(s3_storage._objects, name)  # noqa: SLF001 - a reader of ours needs no content type
+    assert found.attributes["Content-Type"] == content_type
+
+
 def test_a_missing_object_is_none_to_find_and_an_error_to_get(storage: Storage) -> None:
     assert storage.find("none") is None
     with pytest.raises(StoreError, match="no object none in the store"):

@@ -58,7 +58,28 @@ def test_a_published_forecast_is_announced_once(
         "uri": f"{local_storage.uri}/forecasts/fx/as_of=2026-10-29/id=second/forecast.parquet",
         # printf second | sha256sum
         "sha256": "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4",
+        "report_url": None,
+        "landing_url": None,
+        "warnings": [
+            "Provisional: the source was late. The final forecast for this as_of will replace it.",
+            "A baseline publishes instead of a model: It was better.",
+        ],
     }
+
+
+def test_where_the_store_is_served_events_have_the_pages_addresses(
+    local_storage: Storage,
+    manifests: dict[str, Manifest],
+    events: Events,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NIGHTCAST_PUBLIC_URL", "https://forecasts.example.com/store/")
+    show_latest(local_storage, manifests["base"])
+    (_, published), (_, stands_in) = events
+    report = "https://forecasts.example.com/store/forecasts/fx/as_of=2026-10-30/id=base/_report.html"
+    assert published["report_url"] == stands_in["report_url"] == report
+    assert published["landing_url"] == "https://forecasts.example.com/store/index.html"
+    assert stands_in["text"].endswith(f"publishes for fx: It was better. See {report}")
 
 
 def test_an_earlier_date_is_not_announced(

@@ -33,7 +33,12 @@ def test_a_receiver_that_is_busy_is_tried_again(there: Receiver, answer: int) ->
 
 @pytest.mark.parametrize(
     ("answers", "reason"),
-    [([404, 200], "the receiver answers 404"), ([500, 500, 500, 200], "the receiver answers 500")],
+    [
+        ([404, 200], "the receiver answers 404"),
+        ([500, 500, 500, 200], "the receiver answers 500"),
+        ([302, 200], "the receiver answers 302, a redirect: it moved, or asks for a login"),
+        ([308, 200], "the receiver answers 308, a redirect: it moved, or asks for a login"),
+    ],
 )
 def test_a_message_that_is_not_taken_is_a_warning(
     there: Receiver, caplog: pytest.LogCaptureFixture, answers: list[int], reason: str

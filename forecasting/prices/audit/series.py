@@ -8,6 +8,7 @@ import numpy as np
 from forecasting.calendar import BarCalendar
 from forecasting.errors import AuditError
 from forecasting.findings import Action, Finding, Severity, name_some
+from forecasting.formats import format_count
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.jumps import Jumps, Splits, find_jumps, find_splits, split_name
@@ -146,17 +147,22 @@ def _left_out(bars: Bars, facts: _Facts, panel: Panel, day: str) -> Iterator[tup
     for at in np.flatnonzero(stale | short | flat):
         last = panel.label(bars.ds[bars.last[at]])
         if stale[at]:
-            rule, rows = rules.STALE, facts.behind[at]
-            detail = f"last bar {last}, {rows} bars before {day}: delisted, or its source stopped updating it"
+            rule, rows = rules.STALE, int(facts.behind[at])
+            late = f"{format_count(rows, 'bar')} before {day}"
+            detail = f"last bar {last}, {late}: delisted, or its source stopped updating it"
         elif short[at]:
-            rule, rows = rules.TOO_SHORT, bars.lengths[at]
-            detail = f"{rows} bars by {day}, fewer than [audit].min_bars = {settings.min_bars}"
+            rule, rows = rules.TOO_SHORT, int(bars.lengths[at])
+            have = f"{format_count(rows, 'bar')} by {day}"
+            detail = f"{have}, fewer than [audit].min_bars = {settings.min_bars}"
         else:
-            rule, rows = rules.FLAT, facts.flat[at]
-            detail = f"the last {rows} bars, to {last}, are all {bars.y[bars.last[at]]:g}"
+            rule, rows = rules.FLAT, int(facts.flat[at])
+            same = f"{bars.y[bars.last[at]]:g}"
+            detail = f"the last bar, {last}, is {same}"
+            if rows > 1:
+                detail = f"the last {rows} bars, to {last}, are all {same}"
             if not facts.moved[at]:
                 detail += ": the series has not moved yet, so nothing tells how far it may"
-        yield bars.ids[at], Finding.of(rule, bars.ids[at], int(rows), detail)
+        yield bars.ids[at], Finding.of(rule, bars.ids[at], rows, detail)
 
 
 def _short_contexts(bars: Bars, facts: _Facts, panel: Panel, short: np.ndarray) -> Iterator[Finding]:
@@ -164,7 +170,8 @@ def _short_contexts(bars: Bars, facts: _Facts, panel: Panel, short: np.ndarray) 
     for at in np.flatnonzero(short):
         have = int(facts.unbroken[at])
         since = panel.label(bars.ds[bars.last[at] - have + 1])
-        detail = f"{have} bars since {since} without a long gap; the network's context needs {need}"
+        unbroken = f"{format_count(have, 'bar')} since {since}"
+        detail = f"{unbroken} without a long gap; the network's context needs {need}"
         finding = Finding.of(rules.SHORT_CONTEXT, bars.ids[at], have, detail)
         if panel.model.is_pretrained:
             detail = f"{detail}, and is padded"
@@ -183,7 +190,8 @@ def _gaps(bars: Bars, facts: _Facts, panel: Panel, gappy: np.ndarray) -> Iterato
             if longest > limit
             else ""
         )
-        detail = f"{facts.missing[at]} bars missing, {longest} of them between {start} and {stop}{broken}"
+        missing = format_count(int(facts.missing[at]), "bar")
+        detail = f"{missing} missing, {longest} of them between {start} and {stop}{broken}"
         if panel.bars.freq == "1D" and longest <= _STORM_DAYS:
             detail += "; days on which the market was closed go into [bars].extra_holidays"
         yield Finding.of(rules.GAPS, bars.ids[at], int(facts.missing[at]), detail)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecasting.findings import Finding
+from forecasting.formats import format_count
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.bars import Bars
@@ -39,8 +40,8 @@ def unused_findings(bars: Bars, usable: np.ndarray, panel: Panel) -> Iterator[Fi
     for name, at, count in zip(unused.ids, unused.last, unused.lengths, strict=True):
         last = panel.label(unused.ds[at])
         detail = (
-            f"{count} stored bars, the last on {last} at {unused.y[at]:g}, are not on calendar "
-            f"{panel.bars.calendar} or have no logarithm; "
+            f"{format_count(count, 'stored bar')}, the last on {last} at {unused.y[at]:g}, not on calendar "
+            f"{panel.bars.calendar} or without a logarithm; "
             "check [bars] and [forecast].transform, or give the panel another name"
         )
         yield Finding.of(rules.NOT_USED, name, int(count), detail)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.findings import Action, Finding, Rule, Severity
+from forecasting.formats import format_count
 from forecasting.panel import Panel
 from forecasting.prices.audit import rules
 from forecasting.prices.audit.times import written_row
@@ -98,11 +99,13 @@ def _findings(rows: pa.Table, rule: Rule, masks: _Masks, panel: Panel) -> Iterat
         return
     some = rows.take(pa.array(np.flatnonzero(np.logical_or.reduce([*masks.values()]))))
     for unique_id, count, first in _by_series(some):
-        detail = (
-            f"{count} bars are kept without {_named(masks)}: {_WHY.get(rule, rule.explanation)}; the first: "
-        )
+        detail = f"{_kept(count)} without {_named(masks)}: {_WHY.get(rule, rule.explanation)}; the first: "
         finding = Finding.of(rule, unique_id, count, detail + written_row(first, panel))
         yield replace(finding, action=Action.REPAIR, severity=Severity.WARNING)
+
+
+def _kept(count: int) -> str:
+    return f"{format_count(count, 'bar')} {'is' if count == 1 else 'are'} kept"
 
 
 def _unread_findings(rows: pa.Table) -> Iterator[Finding]:
@@ -114,7 +117,7 @@ def _unread_findings(rows: pa.Table) -> Iterator[Finding]:
         of_name = unread.filter(pc.match_substring(unread["remark"], f'{name}="'))
         for unique_id, count, first in _by_series(of_name):
             detail = (
-                f"{count} bars are kept without {name}, which could not be read; the first: "
+                f"{_kept(count)} without {name}, which could not be read; the first: "
                 f"{first['remark']}; "
                 f'correct the source, or leave the column out: [source] columns = {{ {name} = "" }}'
             )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from forecasting.calendar import calendar_zone, is_intraday
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, UnclearDecimalError
 from forecasting.panel import Panel
 from forecasting.panel_errors import explain
 from forecasting.prices.audit.rows import RowAudit, audit_rows
@@ -67,7 +68,10 @@ def discover(uri: str, now: np.datetime64, name: str = "") -> Discovery:
         PanelError: `name` is not allowed.
     """
     here = database_uri(uri)
-    here = here if "://" in here else str(Path(here).expanduser().resolve())
+    if "://" not in here:
+        here = str(Path(here).expanduser().resolve())
+        if not (Path(here).exists() or has_magic(here)):
+            raise SourceError(f"no file or folder at {here}; check the path")
     sample, paths = _sample(fill_in(here))
     source = {"uri": here, **sample.source}
     if not source.get("id_column") and source.get("layout", "long") == "long":
@@ -157,9 +161,7 @@ def _settle_decimal(panel: dict[str, Any]) -> tuple[pa.Table, list[str]]:
     source = panel["source"]
     try:
         dated = _offered(_as_dates(panel))
-    except SourceError as error:
-        if "[source].decimal" not in str(error):
-            raise
+    except UnclearDecimalError:
         source["decimal"] = ","
         guess = "the decimal mark: a comma was taken, so that a point separates thousands"
         return _offered(_as_dates(panel)), [guess]

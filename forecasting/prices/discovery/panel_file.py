@@ -1,6 +1,7 @@
 """The panel file: a discovered panel as TOML, written once and never over another."""
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -22,7 +23,7 @@ def panel_text(panel: dict[str, Any]) -> str:
         for name, section in panel.items()
         if isinstance(section, dict)
     ]
-    return _HEAD + "\n\n".join(["\n".join(plain), *sections]) + "\n"
+    return "\n\n".join(["\n".join(plain), *sections]) + "\n"
 
 
 def write_panel(panel: dict[str, Any], folder: Path) -> tuple[Path, str]:
@@ -42,7 +43,7 @@ def write_panel(panel: dict[str, Any], folder: Path) -> tuple[Path, str]:
     uri, variable = _without_password(str(panel["source"]["uri"]), str(panel["name"]))
     if "://" not in uri:
         uri = os.path.relpath(uri, folder.resolve())
-    text = panel_text({**panel, "source": {**panel["source"], "uri": uri}})
+    text = _HEAD + panel_text({**panel, "source": {**panel["source"], "uri": uri}})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -76,6 +77,8 @@ def _written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return _quoted(value)
+    if isinstance(value, date):
+        return value.isoformat()
     return repr(value)
 
 

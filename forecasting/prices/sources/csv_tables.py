@@ -13,7 +13,7 @@ import charset_normalizer
 import pyarrow as pa
 import pyarrow.csv
 
-from forecasting.errors import SourceError, one_line
+from forecasting.errors import SourceError, UnclearDecimalError, one_line
 from forecasting.panel_settings import Source
 from forecasting.prices.sources.documents import Document
 from forecasting.prices.sources.headers import find_header
@@ -320,7 +320,7 @@ def _decimal(name: str, names: Sequence[str], sample: list[list[str]], source: S
     """The decimal mark that the first rows prove; empty where they prove none.
 
     Raises:
-        SourceError: the prices have both marks, or a point that may separate thousands.
+        UnclearDecimalError: the prices have both marks, or a point that may separate thousands.
     """
     mark = decimal_mark([_bare(cell) for row in sample for cell in row])
     if mark not in ("?", ""):
@@ -332,7 +332,7 @@ def _decimal(name: str, names: Sequence[str], sample: list[list[str]], source: S
         mark = decimal_mark(cells)
     if mark == "?":
         point, comma = (next(cell for cell in cells if decimal_mark([cell]) == one) for one in ".,")
-        raise SourceError(
+        raise UnclearDecimalError(
             f"{name}: its numbers have both a decimal point ({point}) and a decimal comma ({comma}); write "
             'them alike, or set [source].decimal = "." or "," to refuse the others'
         )
@@ -340,10 +340,9 @@ def _decimal(name: str, names: Sequence[str], sample: list[list[str]], source: S
     # thousands.
     if not mark and delimiter == ";" and may_be_thousands(cells):
         shown = next(cell for cell in cells if "." in cell)
-        raise SourceError(
+        raise UnclearDecimalError(
             f"{name}: {shown} may be {shown.replace('.', '')}, with a point between thousands, or a number "
-            "with "
-            'three decimals; set [source].decimal = "," for thousands, or "." for decimals'
+            'with three decimals; set [source].decimal = "," for thousands, or "." for decimals'
         )
     return mark
 

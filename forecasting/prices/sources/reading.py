@@ -40,11 +40,11 @@ def read_files(
         may_be_empty: whether it is acceptable that they hold no wanted series.
 
     Raises:
-        SourceError: a file could not be downloaded, no document could be read, or none has a wanted series;
-            or files of one name lie in several folders, and nothing tells their series apart; or they hold
-            more than the panel allows.
+        SourceError: a file could not be downloaded, or none has a wanted series; no document could be read,
+            for the reason of the first one; or files of one name lie in several folders, and nothing tells
+            their series apart; or they hold more than the panel allows.
     """
-    failures: list[str] = []
+    failures: list[SourceError] = []
     read = rows = 0
     files = list(files)
     series = SeriesNames([*names, *(file.name for file in files if file.name not in names)], panel.source)
@@ -59,19 +59,19 @@ def read_files(
             except TooMuchError:
                 raise
             except SourceError as error:
-                failures.append(str(error))
+                failures.append(error)
     if failures and not read:
-        raise SourceError(failures[0])
+        raise failures[0]
     if not (rows or failures or may_be_empty) and (panel.source.include or panel.source.exclude):
         raise SourceError(
             f"no series at {shown(panel.source.uri)} is in [source].include and not in exclude; "
             "correct these lists in the panel"
         )
-    yield unreadable_rows(failures)
+    yield unreadable_rows([str(error) for error in failures])
 
 
 def _documents(
-    files: Iterable[File], series: SeriesNames, allowance: Allowance, failures: list[str]
+    files: Iterable[File], series: SeriesNames, allowance: Allowance, failures: list[SourceError]
 ) -> Generator[Document]:
     """The documents of the files, each while its file is there; `failures` receives what cannot be read."""
     for file in files:
@@ -81,7 +81,7 @@ def _documents(
             except TooMuchError:
                 raise
             except SourceError as error:
-                failures.append(str(error))
+                failures.append(error)
                 continue
             if len(documents) > 1:
                 series.open_archive(file.name, documents)

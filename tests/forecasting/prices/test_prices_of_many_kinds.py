@@ -62,7 +62,7 @@ def test_zero_and_missing_values_beside_the_close_cost_no_bar(taken: Ingest) -> 
         (None, 11, None),
     ]
     assert codes(report) == ["P006"]
-    assert report.findings[0].detail.startswith("1 bars are kept without open")
+    assert report.findings[0].detail.startswith("1 bar is kept without open")
 
 
 def test_a_volume_that_cannot_be_read_is_dropped_with_its_place(taken: Ingest) -> None:

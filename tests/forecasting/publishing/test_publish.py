@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
+from forecasting.panel import Panel
 from forecasting.publishing import publish
 from forecasting.publishing.address import FORECAST, MANIFEST, REPORT, ForecastAddress, as_of_folder
 from forecasting.publishing.manifest import Manifest
@@ -47,6 +49,17 @@ def test_nothing_is_committed_without_a_forecast(storage: Storage) -> None:
         StoreError, match=r"has no forecast\.parquet, so there is nothing to publish; run: nightcast run fx"
     ):
         publish.commit(storage, Manifest.of(ForecastAddress("fx", "2026-10-30", "id1"), known_at="x"))
+
+
+def test_the_command_for_a_damaged_forecast_names_the_panels_folder(storage: Storage, tmp_path: Path) -> None:
+    file = tmp_path / "my panels" / "fx.toml"
+    file.parent.mkdir()
+    file.write_text('name = "fx"\n[source]\nuri = "x.csv"\n', encoding="utf-8")
+    published = publish_one(storage)
+    storage.put(published.address.path(FORECAST), b"junk")
+    with pytest.raises(StoreError) as error:
+        publish.point_latest(storage, published, Panel.load(file))
+    assert str(error.value).endswith(f"--panels '{file.parent}'")
 
 
 def test_committing_again_keeps_the_first_manifest(storage: Storage) -> None:

@@ -17,6 +17,13 @@ HORIZON = 5
 DAY = np.timedelta64(1, "D")
 
 
+PAGE = "backtests/walks/0a/_report.html"
+
+
+def render(panel: Panel, result: BacktestResult) -> str:
+    return render_backtest(panel, result, PAGE)
+
+
 def simulate(cutoffs: int, ids: tuple[str, ...]) -> BacktestResult:
     """A model with intervals half as wide as the EWMA walk's, which are half as wide as the random walk's."""
     rng = np.random.default_rng(0)
@@ -92,7 +99,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_has_every_part(panel: Panel, result: BacktestResult) -> None:
-    page = Page(render_backtest(panel, result))
+    page = Page(render(panel, result))
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
     assert sections == [
         *("scores", "tests", "steps", "horizons", "reliability", "years", "series", "worst", "best")
@@ -102,15 +109,18 @@ def test_the_page_has_every_part(panel: Panel, result: BacktestResult) -> None:
 def test_every_link_leads_somewhere_on_the_page_and_every_picture_is_in_it(
     panel: Panel, result: BacktestResult
 ) -> None:
-    page = Page(render_backtest(panel, result))
-    assert {href.removeprefix("#") for href in page.values("href")} <= set(page.values("id"))
+    page = Page(render(panel, result))
+    links = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
+    assert links <= {f"#{anchor}" for anchor in page.values("id")}
     assert len(page.values("id")) == len(set(page.values("id")))
-    assert all(source.startswith("data:image/png;base64,") for source in page.values("src"))
+    assert all(
+        source.startswith(("data:image/png;base64,", "../../../_assets/")) for source in page.values("src")
+    )
     assert all(page.values("alt"))
 
 
 def test_the_summary_says_what_was_done_and_what_the_tests_say(panel: Panel, result: BacktestResult) -> None:
-    text = Page(render_backtest(panel, result)).text
+    text = Page(render(panel, result)).text
     assert (
         "stacked_lstm and both random walks forecast at 12 cutoffs from 2019-11-01 to 2020-02-19, 10 bars "
         "apart: 2 series, 24 windows of 5 bars; 2 more windows have no complete target. "
@@ -121,19 +131,19 @@ def test_the_summary_says_what_was_done_and_what_the_tests_say(panel: Panel, res
 
 
 def test_too_few_cutoffs_are_reported(panel: Panel) -> None:
-    text = Page(render_backtest(panel, simulate(3, ("EURUSD",)))).text
+    text = Page(render(panel, simulate(3, ("EURUSD",)))).text
     assert "stacked_lstm against random_walk: too few cutoffs to tell" in text
 
 
 def test_tables_show_the_scores_of_the_backtest(panel: Panel, result: BacktestResult) -> None:
-    page = Page(render_backtest(panel, result))
+    page = Page(render(panel, result))
     shown = {float(value) for value in page.values("data-value") if value}
     for score in result.table:
         assert {score.loss_ratio, score.loss_ratio_arithmetic, score.coverage_80} <= shown
 
 
 def test_years_and_series_have_a_line_each(panel: Panel, result: BacktestResult) -> None:
-    html = render_backtest(panel, result)
+    html = render(panel, result)
     for heading in ("2019", "2020", "EURJPY", "EURUSD"):
         assert f'<th scope="row">{heading}</th>' in html
 
@@ -141,7 +151,7 @@ def test_years_and_series_have_a_line_each(panel: Panel, result: BacktestResult)
 def test_windows_are_described(panel: Panel, result: BacktestResult) -> None:
     alts = [
         attributes["alt"] or ""
-        for tag, attributes in Page(render_backtest(panel, result)).tags
+        for tag, attributes in Page(render(panel, result)).tags
         if tag == "img" and attributes["width"] == "590"
     ]
     assert alts
@@ -153,18 +163,18 @@ def test_a_backtest_without_worse_windows_says_so(panel: Panel) -> None:
     # Prices never change, so the narrowest forecast, the model's, is the best in every window.
     column = pa.array(np.full(calm.predictions.num_rows, 100.0))
     table = calm.predictions.set_column(SCHEMA.get_field_index("y"), "y", column)
-    assert "There are no such windows." in Page(render_backtest(panel, replace(calm, predictions=table))).text
+    assert "There are no such windows." in Page(render(panel, replace(calm, predictions=table))).text
 
 
 def test_hostile_ids_are_escaped(panel: Panel) -> None:
-    page = Page(render_backtest(panel, simulate(12, ("EURJPY", HOSTILE))))
-    harmless = Page(render_backtest(panel, simulate(12, ("EURJPY", "EURUSD"))))
+    page = Page(render(panel, simulate(12, ("EURJPY", HOSTILE))))
+    harmless = Page(render(panel, simulate(12, ("EURJPY", "EURUSD"))))
     assert sum(tag == "script" for tag, _ in page.tags) == sum(tag == "script" for tag, _ in harmless.tags)
     assert HOSTILE in page.text
 
 
 def test_the_same_backtest_gives_the_same_page(panel: Panel, result: BacktestResult) -> None:
-    assert render_backtest(panel, result) == render_backtest(panel, result)
+    assert render(panel, result) == render(panel, result)
 
 
 def test_the_simulated_predictions_are_in_the_order_of_a_backtest(result: BacktestResult) -> None:

@@ -132,7 +132,8 @@ def report(scores: ScoreSummary | None) -> str:
             verdict="Because.",
             series=[],
             scores=scores,
-        )
+        ),
+        "forecasts/small/as_of=2026-05-09/id=0a/_report.html",
     )
 
 
@@ -140,5 +141,5 @@ def test_the_report_has_a_section_only_where_there_are_scores(summary: ScoreSumm
     page, without = report(summary), report(None)
     assert '<section id="scores">' in page
     assert '<a href="#scores">Realised scores</a>' in page
-    assert '<figure id="scores-backfill">' in page
+    assert '<figure id="scores-backfill" class="halves">' in page
     assert "scores" not in without.split("<main>")[1].split("</main>")[0]

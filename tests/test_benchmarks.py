@@ -1,0 +1,36 @@
+"""Every benchmark runs, on a small case, and prints a ratio. Its figures mean nothing there."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+# What makes a benchmark's case small.
+SMALL: dict[str, dict[str, object]] = {
+    "audit": {"SIZES": ((5, 300),), "REPEATS": 1},
+    "big_panel": {"SERIES": 20},
+    "first_night": {},
+    "forecasting": {"WINDOWS": 50, "ROUNDS": 1},
+    "nothing_new": {},
+    "pretraining": {"REPEATS": 1, "ROUNDS": 2},
+    "prices_ingest": {"SERIES": 5, "BARS": 100, "MANY_SERIES": 10, "FEW_BARS": 20, "REPEATS": 1},
+    "prices_nightly": {"SERIES": 5, "YEAR": 20, "REPEATS": 1},
+    "prices_read": {"SERIES": 5, "BARS": 100, "REPEATS": 1, "TIMES": 1},
+    "scoring": {"SERIES": 3, "REPEATS": 1},
+    "training": {"REPEATS": 1, "STEPS": 60},
+    "windows": {"BATCHES": 1, "REPEATS": 1},
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("[a-z]*.py")))
+def test_a_small_case_prints_what_was_measured(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    for constant, value in SMALL[name].items():
+        monkeypatch.setattr(module, constant, value)
+    monkeypatch.setattr("sys.argv", [name])
+    module.main()
+    assert re.search(r"\d", capfd.readouterr().out)

@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check format bench pretrain lock
+.PHONY: help install demo test check format bench soak pretrain lock
 
 help:
 	@echo "make demo      install, then forecast the bundled panel and say where to look"
 	@echo "make test      install, then run the tests"
 	@echo "make check     lint, format, types, and the ladder of imports"
 	@echo "make bench     the benchmarks, each a ratio within one run"
+	@echo "make soak      damages every file that some nights leave, and sees what the next night does"
 	@echo "make pretrain  train the network that the package ships, on simulated markets"
 
 install: .venv/installed
@@ -41,6 +42,10 @@ format: install
 
 bench: install
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+
+# Takes a quarter of an hour.
+soak: install
+	@$(BIN)/python -m tests.soak.rot
 
 # Rewrites forecasting/models/pretrained/. Takes some ten minutes on two cores.
 pretrain: install

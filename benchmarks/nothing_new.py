@@ -21,7 +21,7 @@ from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of, write_forecast
 from forecasting.publishing.manifest import describe_forecast
-from forecasting.publishing.publish import commit, find_manifest, point_latest
+from forecasting.publishing.publish import commit, find_whole, point_latest
 from forecasting.reports.gallery import draw_gallery
 from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.selection.challenger import load_decision, plan_training, retrain
@@ -70,7 +70,7 @@ def second_night(panel: Panel, storage: Storage) -> float:
         decision = load_decision(panel, storage, snapshot.as_of)
     with clock.step("look for this forecast"):
         address = address_of(panel, snapshot, decision)
-        manifest = find_manifest(storage, address)
+        manifest = find_whole(storage, address)
         assert manifest is not None, "the first night published another forecast"
         point_latest(storage, manifest)
     with clock.step("summarise"):

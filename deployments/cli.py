@@ -22,6 +22,7 @@ from deployments.commands.new import new
 from deployments.commands.nightly import demo, run
 from deployments.commands.open import open_
 from deployments.commands.prices import audit, ingest
+from deployments.commands.restore import restore
 from deployments.commands.score import score
 from deployments.commands.serve import serve
 from deployments.commands.status import status
@@ -39,7 +40,7 @@ app = App(
 )
 COMMANDS = (
     *(new, run, open_, ingest, audit, score, backtest, backfill, models),
-    *(status, wait, serve, deploy, demo),
+    *(restore, status, wait, serve, deploy, demo),
 )
 BROKEN_PIPE = 141  # as a shell says it: 128 and the number of SIGPIPE
 for command in COMMANDS:

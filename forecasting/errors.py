@@ -4,10 +4,13 @@ Every message is one line that says what is wrong, where, and how to fix it. The
 unchanged.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Self
 
 from forecasting.findings import Finding
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NightcastError(Exception):
@@ -47,6 +50,10 @@ class StoreError(NightcastError):
     """The store cannot be used, or an object in it is missing or wrong."""
 
 
+class StoreUnavailableError(StoreError):
+    """The store does not answer now. The same may work later."""
+
+
 class ModelError(NightcastError):
     """A model cannot be trained, loaded, or used for this panel."""
 
@@ -74,15 +81,15 @@ class StaleError(NightcastError):
 def first_line(text: object) -> str:
     """The first line of an error or a message: some libraries append a dump of their state.
 
-    An exception without a message gives the name of its type.
+    An exception without a message gives the name of its type. Colours are left out.
     """
-    lines = str(text).strip().splitlines() or [type(text).__name__ if isinstance(text, BaseException) else ""]
-    return lines[0]
+    lines = _COLOUR.sub("", str(text)).strip().splitlines()
+    return lines[0] if lines else type(text).__name__ if isinstance(text, BaseException) else ""
 
 
 def one_line(text: object) -> str:
     """An error or a message with its lines joined, for messages whose later lines matter too.
 
-    An exception without a message gives the name of its type.
+    An exception without a message gives the name of its type. Colours are left out.
     """
-    return " ".join(str(text).split()) or first_line(text)
+    return " ".join(_COLOUR.sub("", str(text)).split()) or first_line(text)

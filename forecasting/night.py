@@ -20,7 +20,7 @@ from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of, write_forecast
 from forecasting.publishing.manifest import Manifest, describe_forecast
-from forecasting.publishing.publish import commit, find_manifest, point_latest
+from forecasting.publishing.publish import commit, find_whole, point_latest
 from forecasting.reports.outlook import write_outlook
 from forecasting.reports.report_data import write_report
 from forecasting.selection.challenger import (
@@ -130,7 +130,7 @@ def find_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: 
 
     `latest/` then shows that forecast, unless it shows a later one.
     """
-    manifest = find_manifest(storage, address_of(panel, snapshot, decision))
+    manifest = find_whole(storage, address_of(panel, snapshot, decision))
     if manifest is not None:
         point_latest(storage, manifest, panel)
     return manifest

@@ -21,13 +21,13 @@ def table_to_bytes(table: pa.Table, **options: Any) -> bytes:
 
 
 def table_from_bytes(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file, or only some of its columns.
+    """Read a Parquet file, or only some of its columns. Checksums of its pages are compared, if it has any.
 
     Raises:
         ValueError: `data` is not a Parquet file, is damaged, or lacks one of `columns`.
     """
     try:
-        table = pq.read_table(io.BytesIO(data), columns=columns)
+        table = pq.read_table(io.BytesIO(data), columns=columns, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
     missing = [name for name in columns or () if name not in table.column_names]

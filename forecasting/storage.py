@@ -1,15 +1,15 @@
 """Storage: the objects and tables of a store, in a local folder or on S3.
 
-Published files are plain objects. Each is written with one put (`obstore`), so that a reader never sees half
-an object. Growing tables are Delta tables under the same root; `table_uri` and `table_options` give their
-location.
+Published files are plain objects. Each is written in one step, so that a reader never sees half an object.
+Growing tables are Delta tables under the same root; `table_uri` and `table_options` give their location.
 """
 
+import hashlib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -20,16 +20,21 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError, first_line
+from forecasting.local_files import sync_files, write_file
+from forecasting.store_errors import as_store_error, explain
 
 if TYPE_CHECKING:
-    from obstore import Attributes, UpdateVersion
-    from obstore.store import ClientConfig
+    from obstore import Attributes, ListResult, ObjectMeta, UpdateVersion
+    from obstore.store import ClientConfig, RetryConfig
 
 DEFAULT_STORE = "store"
 
 _REMOTE_TIMEOUT = "60s"
 _LONGEST_NAME = 200
 _AT_ONCE = 16
+# A server that answers nothing is given up after about two minutes a request, one that refuses after seconds.
+_RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+_DELTA_RETRIES = {"max_retries": "5", "retry_timeout": "60s"}
 # Without its type, a browser downloads a page that it should show, and refuses a style.
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -38,7 +43,6 @@ _CONTENT_TYPES = {
     ".json": "application/json",
     ".png": "image/png",
 }
-_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class Storage:
@@ -69,8 +73,11 @@ class Storage:
 
     def __init__(self, uri: str | None = None, *, must_exist: bool = False) -> None:
         self.uri, self.local_root = locate(uri)
-        if must_exist and self.local_root is not None and not self.local_root.is_dir():
-            raise StoreError(f"there is no store at {self.uri}; check store=, --store or NIGHTCAST_STORE")
+        if must_exist and self.local_root is not None:
+            with self._told():
+                exists = self.local_root.is_dir()
+            if not exists:
+                raise StoreError(f"there is no store at {self.uri}; check store=, --store or NIGHTCAST_STORE")
         self._objects = _connect(self.uri, self.local_root)
         if must_exist and self.local_root is None:
             _check_readable(self._objects, self.uri)
@@ -83,16 +90,35 @@ class Storage:
         here = Path.cwd()
         return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
-    def put(self, path: str, data: bytes) -> None:
-        """Write an object with one put. Readers see either the old bytes or the new ones."""
-        obstore.put(self._objects, path, data, attributes=self._attributes(path))
+    def put(self, path: str, data: bytes, *, synced: bool = True) -> None:
+        """Write an object with one put. Readers see either the old bytes or the new ones.
+
+        In a local store it is on the disk when this returns, unless `synced` is false: then see `sync`.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        with self._told():
+            if self.local_root is not None:
+                write_file(self.local_root / path, data, synced=synced)
+            else:
+                obstore.put(self._objects, path, data, attributes=self._attributes(path))
+
+    def sync(self, paths: Sequence[str]) -> None:
+        """Bring objects of a local store, and their folders, to the disk. Does nothing elsewhere."""
+        if self.local_root is not None:
+            with self._told():
+                sync_files([self.local_root / path for path in paths], self.local_root)
 
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless it exists. Return whether it was written."""
-        try:
-            obstore.put(self._objects, path, data, mode="create", attributes=self._attributes(path))
-        except AlreadyExistsError:
-            return False
+        with self._told():
+            if self.local_root is not None:
+                return write_file(self.local_root / path, data, new=True)
+            try:
+                obstore.put(self._objects, path, data, mode="create", attributes=self._attributes(path))
+            except AlreadyExistsError:
+                return False
         return True
 
     def get(self, path: str) -> bytes:
@@ -118,13 +144,32 @@ class Storage:
             for at in range(0, len(paths), _AT_ONCE):  # limits how many objects are in memory
                 yield from pool.map(self.find, paths[at : at + _AT_ONCE])
 
+    def digests(self, paths: Sequence[str]) -> Iterator[str | None]:
+        """Yield the SHA-256 of each object, in order; None where there is none. Reads them in pieces."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from pool.map(self._digest, paths)
+
+    def _digest(self, path: str) -> str | None:
+        sha = hashlib.sha256()
+        with self._told():
+            try:
+                pieces = obstore.get(self._objects, path).stream()
+            except FileNotFoundError as error:
+                self._check_bucket(error)
+                return None
+            for piece in pieces:
+                sha.update(piece)
+        return sha.hexdigest()
+
     def find_tagged(self, path: str) -> tuple[bytes | None, str | None]:
         """Return an object's bytes and its version tag for `put_if`; (None, None) if there is none."""
-        try:
-            found = obstore.get(self._objects, path)
-        except FileNotFoundError:
-            return None, None
-        return bytes(found.bytes()), found.meta["e_tag"]
+        with self._told():
+            try:
+                found = obstore.get(self._objects, path)
+            except FileNotFoundError as error:
+                self._check_bucket(error)
+                return None, None
+            return bytes(found.bytes()), found.meta["e_tag"]
 
     def put_if(self, path: str, data: bytes, tag: str | None) -> bool:
         """Write an object if its version tag is still `tag` (None: it does not exist yet).
@@ -136,13 +181,15 @@ class Storage:
         """
         if tag is None:
             return self.put_new(path, data)
-        mode: UpdateVersion | None = None if self.local_root is not None else {"e_tag": tag}
-        try:
-            obstore.put(
-                self._objects, path, data, mode=mode or "overwrite", attributes=self._attributes(path)
-            )
-        except PreconditionError:
-            return False
+        if self.local_root is not None:
+            self.put(path, data)
+            return True
+        mode: UpdateVersion = {"e_tag": tag}
+        with self._told():
+            try:
+                obstore.put(self._objects, path, data, mode=mode, attributes=self._attributes(path))
+            except PreconditionError:
+                return False
         return True
 
     def _attributes(self, path: str) -> "Attributes | None":
@@ -152,22 +199,21 @@ class Storage:
 
     def folders(self, prefix: str) -> list[str]:
         """Return the sorted paths of the folders directly below `prefix`. Lists that one level only."""
-        found = obstore.list_with_delimiter(self._objects, prefix=prefix)
-        return sorted(found["common_prefixes"])
+        return sorted(self._level(prefix)["common_prefixes"])
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted paths of all objects below the folder `prefix`, at any depth."""
-        batches = obstore.list(self._objects, prefix=prefix)
-        return sorted(meta["path"] for batch in batches for meta in batch)
+        return sorted(self.list_times(prefix))
 
     def list_times(self, prefix: str) -> dict[str, datetime]:
         """Return when each object below `prefix` was last written, by path, on the store's clock."""
-        batches = obstore.list(self._objects, prefix=prefix)
-        return {meta["path"]: meta["last_modified"] for batch in batches for meta in batch}
+        with self._told():
+            batches = obstore.list(self._objects, prefix=prefix)
+            return {meta["path"]: meta["last_modified"] for batch in batches for meta in batch}
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the sorted names of the objects and folders directly in a folder."""
-        found = obstore.list_with_delimiter(self._objects, prefix=folder)
+        found = self._level(folder)
         paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
         return tuple(sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths))
 
@@ -175,10 +221,25 @@ class Storage:
         """Delete objects, in any order. Paths that do not exist are ignored."""
         if self.local_root is not None:  # a local store, unlike S3, rejects paths that do not exist
             paths = [path for path in paths if (self.local_root / path).is_file()]
-        try:
-            obstore.delete(self._objects, list(paths))
-        except FileNotFoundError:  # another process deleted some at the same time
-            self.delete([path for path in paths if self.find(path) is not None])
+        with self._told():
+            try:
+                obstore.delete(self._objects, list(paths))
+            except FileNotFoundError:  # another process deleted some at the same time
+                self.delete([path for path in paths if self.find(path) is not None])
+
+    def move(self, folder: str, to: str) -> None:
+        """Move all objects below a folder to another one. In a local store that is one step.
+
+        Else the log of a Delta table goes last, so that the table is at one place or at none.
+        """
+        paths = sorted(self.list(folder), key=lambda path: ("/_delta_log/" in path, path))
+        with self._told():
+            if self.local_root is None:
+                for path in paths:
+                    obstore.rename(self._objects, path, f"{to}{path.removeprefix(folder)}")
+                return
+            (self.local_root / to).parent.mkdir(parents=True, exist_ok=True)
+            (self.local_root / folder).rename(self.local_root / to)
 
     def table_uri(self, path: str) -> str:
         """Return the URI of a Delta table, or its path in a local store."""
@@ -189,7 +250,26 @@ class Storage:
         """`storage_options` for `deltalake`."""
         if self.local_root is not None:
             return {}
-        return {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http()}
+        return {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http(), **_DELTA_RETRIES}
+
+    def _level(self, folder: str) -> "ListResult[Sequence[ObjectMeta]]":
+        """What is directly in a folder."""
+        with self._told():
+            return obstore.list_with_delimiter(self._objects, prefix=folder)
+
+    def _check_bucket(self, error: FileNotFoundError) -> None:
+        """Tell a missing bucket from a missing object."""
+        told = explain(error, self.uri) if self.local_root is None else None
+        if told is not None:
+            raise told from error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn any error of the store into a `StoreError` of one line."""
+        try:
+            yield
+        except (OSError, BaseError) as error:
+            raise as_store_error(error, self.uri) from error
 
 
 def locate(uri: str | None = None) -> tuple[str, Path | None]:
@@ -208,24 +288,18 @@ def _connect(uri: str, local_root: Path | None) -> ObjectStore:
         if local_root is not None:
             return LocalStore(local_root, mkdir=True, automatic_cleanup=True)
         client: ClientConfig = {"timeout": _REMOTE_TIMEOUT, "allow_http": _allow_http() == "true"}
-        return from_url(uri, client_options=client)
+        return from_url(uri, client_options=client, retry_config=_RETRIES)
     except (OSError, ValueError, BaseError) as error:
-        reason = first_line(error)
-        raise StoreError(
-            f"cannot open the store {uri}: {reason}; check --store or NIGHTCAST_STORE"
+        raise explain(error, uri) or StoreError(
+            f"cannot open the store {uri}: {first_line(error)}; check --store or NIGHTCAST_STORE"
         ) from error
 
 
 def _check_readable(objects: ObjectStore, uri: str) -> None:
     try:
         obstore.list_with_delimiter(objects)
-    except BaseError as error:
-        code = _ERROR_CODE.search(str(error))  # S3 servers put the error code there
-        reason = code[1] if code else first_line(error)
-        raise StoreError(
-            f"cannot read the store {uri}: {reason}; "
-            "check store=, --store or NIGHTCAST_STORE, and the credentials"
-        ) from error
+    except (OSError, BaseError) as error:
+        raise as_store_error(error, uri) from error
 
 
 def _allow_http() -> str:

@@ -6,13 +6,15 @@ from obstore.exceptions import BaseError
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
+from forecasting.errors import StoreUnavailableError
+
 _MINUTES = 60
 
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether a retry can help: a network or disk error, not one that a person has to fix."""
     failure = state.result(raise_on_failure=False)
-    return isinstance(failure, OSError | BaseError | TimeoutError)
+    return isinstance(failure, OSError | BaseError | TimeoutError | StoreUnavailableError)
 
 
 # Steps that access the store or a source. Each is idempotent, so it can be retried as it is.

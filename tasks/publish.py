@@ -14,7 +14,7 @@ from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of
 from forecasting.publishing.manifest import Manifest, describe_forecast
-from forecasting.publishing.publish import commit, find_manifest
+from forecasting.publishing.publish import commit, find_whole
 from forecasting.reports.summary import standing_line
 from forecasting.storage import Storage
 from tasks.announce import show_latest
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 def find_published(panel: Panel, store: str, snapshot: Snapshot, decision: Decision) -> Manifest | None:
     """Return the manifest of the very forecast that this run would make, where it is published already."""
     storage = Storage(store)
-    manifest = find_manifest(storage, address_of(panel, snapshot, decision))
+    manifest = find_whole(storage, address_of(panel, snapshot, decision))
     if manifest is not None:
         show_latest(storage, manifest, panel)
         _log.info("publish: %s", standing_line(manifest))

@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from forecasting import __version__, contract
 from forecasting.contract import SeriesForecast
+from forecasting.digests import digest_bytes
 from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.prices.table import PriceTable
-from forecasting.publishing.address import FORECAST, ForecastAddress, latest_pointer
+from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress, latest_pointer, latest_table
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import write_forecast
 from forecasting.publishing.manifest import Manifest, Pointer, describe_forecast
@@ -103,3 +104,21 @@ def write_pointer(storage: Storage, as_of: str, panel: str = "small", **facts: A
     given = {"known_at": now, "published_at": now, "model": "ewma_walk", "objects": {FORECAST: "0"}} | facts
     manifest = Manifest.of(ForecastAddress(panel, as_of, "x"), **given)
     storage.put(latest_pointer(panel), Pointer.to(manifest).to_json())
+
+
+def show_by_hand(storage: Storage, panel: str, as_of: str, **facts: Any) -> Manifest:
+    """Let `latest/` show a forecast of one series for `as_of`, whatever it showed before."""
+    address = ForecastAddress(panel, as_of, "x")
+    table = contract.to_table([_one_series()], address.forecast_id)
+    data = contract.to_bytes(table, {"as_of": as_of})
+    manifest = Manifest.of(address, objects={FORECAST: digest_bytes(data)}, **facts)
+    storage.put(address.path(FORECAST), data)
+    storage.put(address.path(MANIFEST), manifest.to_json())
+    storage.put(latest_table(panel), data)
+    storage.put(latest_pointer(panel), Pointer.to(manifest).to_json())
+    return manifest
+
+
+def _one_series() -> SeriesForecast:
+    cutoff = np.array([FIRST_DAY])
+    return SeriesForecast(("A",), cutoff, np.ones(1), cutoff[:, None] + DAY, np.ones((1, 1, 11)), "m", "v")

@@ -1,6 +1,5 @@
 """A store to clear up: forecasts, versions and decisions of any age, made in no time."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from forecasting.publishing import publish
 from forecasting.publishing.address import FORECAST, REPORT, ForecastAddress, forecasts_folder
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.manifest import Manifest
+from forecasting.records import seal
 from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 
@@ -107,7 +107,7 @@ class Shelf:
             "sha256": digest_bytes(b"a network"),
         }
         self.storage.put(self.registry.path(name, "model.keras"), b"a network")
-        self.storage.put(self.registry.path(name, "metadata.json"), json.dumps(facts).encode())
+        self.storage.put(self.registry.path(name, "metadata.json"), seal(facts))
         return name
 
     def decision(self, days: int, version: str, best: str = "", model: str = "stacked_lstm") -> Decision:

@@ -58,7 +58,9 @@ def removable_forecasts(panel: Panel, storage: Storage, now: datetime) -> list[R
     pointer = find_pointer(storage, panel)
     written = _written(storage, panel.name)  # listed before the manifests: else a new commit seems unfinished
     committed = find_published(storage, forecasts_folder(panel.name))
-    unfinished = written.keys() - {folder.rstrip("/") for folder, _ in committed}
+    uncommitted = written.keys() - {folder.rstrip("/") for folder, _ in committed}
+    # A damaged manifest commits nothing, but its forecast was finished: `check_forecasts` names it.
+    unfinished = [folder for folder in uncommitted if storage.find(f"{folder}/{MANIFEST}") is None]
     found = [
         Removal("unfinished forecast", folder, f"last written {written[folder]:%Y-%m-%d}, never committed")
         for folder in unfinished

@@ -10,17 +10,16 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from obstore.exceptions import BaseError
 
 from forecasting.as_of import to_instant
 from forecasting.commands import command
-from forecasting.errors import NightcastError, PanelError, StaleError, StoreError, first_line
+from forecasting.errors import NightcastError, PanelError, StaleError, first_line
 from forecasting.formats import format_count
 from forecasting.models.baselines import BASELINES
 from forecasting.operations.run_record import RunRecord, read_run_record
 from forecasting.panel import Panel
 from forecasting.prices.sources.uris import shown
-from forecasting.publishing.address import MANIFEST
+from forecasting.publishing.committed import check_shown
 from forecasting.publishing.manifest import Published
 from forecasting.publishing.publish import find_pointer
 from forecasting.records import instant_of
@@ -120,9 +119,6 @@ def _assess_or_fail(panel: Panel, storage: Storage, now: datetime, max_age: time
         return assess(panel, storage, now, max_age)
     except NightcastError as error:
         return Freshness(panel.name, "unreadable", str(error))
-    except (BaseError, OSError) as error:
-        reason = first_line(error)
-        return Freshness(panel.name, "unreadable", f"the store {storage.uri} does not answer: {reason}")
     except Exception as error:  # noqa: BLE001 - a fault in one panel must not hide the others
         reason = f"{type(error).__name__}: {first_line(error)}"
         return Freshness(panel.name, "unreadable", f"the check of its freshness failed: {reason}")
@@ -144,7 +140,8 @@ def assess(panel: Panel, storage: Storage, now: datetime, max_age: timedelta | N
         max_age: a forecast older than this is stale, whatever the schedule says; None for no limit.
 
     Raises:
-        StoreError: the newest forecast, or the record of the last run, is damaged.
+        StoreError: what `latest/` shows is missing or damaged, or the record of the last run is damaged.
+        ContractError: the newest forecast breaks the contract.
         PanelError: the calendar does not cover `now`.
     """
     return Evidence.read(panel, storage).assess(now, max_age)
@@ -222,15 +219,7 @@ class LatestForecast:
         pointer = find_pointer(storage, panel)
         if pointer is None:
             return None
-        path = pointer.address.path(MANIFEST)
-        try:
-            published = Published.from_json(storage.find(path) or b"")
-        except ValueError as error:
-            again = command("run", panel, "--as-of", pointer.as_of, store=storage.uri)
-            raise StoreError(
-                f"{path} in {storage.uri}, the manifest of the newest forecast, is missing or damaged; "
-                f"run: {again}"
-            ) from error
+        published = check_shown(panel, storage, pointer)
         return cls(pointer.as_of, instant_of(pointer.published_at), published.model, _notes(published))
 
 

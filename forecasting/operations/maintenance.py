@@ -8,7 +8,9 @@ from forecasting.operations.forecast_retention import Removal, removable_forecas
 from forecasting.operations.model_retention import removable_versions, remove_version
 from forecasting.panel import Panel
 from forecasting.prices.compaction import Compaction, compact, sweep
+from forecasting.prices.damaged_tables import check_tables
 from forecasting.publishing.address import forecasts_folder
+from forecasting.publishing.committed import check_forecasts
 from forecasting.publishing.publish import find_published
 from forecasting.storage import Storage
 
@@ -40,7 +42,8 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     Runs and readers of the panel may work at the same time. `now` is in UTC.
 
     Raises:
-        StoreError: the pointer to the newest forecast is damaged, or a table was not written by this package.
+        StoreError: the pointer, a file of a table or a published forecast is damaged, or a table was not
+            written by this package. What needs no damaged file is done nevertheless.
         ModelError: a decision is damaged.
     """
     old = removable_forecasts(panel, storage, now)
@@ -54,8 +57,10 @@ def maintain(panel: Panel, storage: Storage, now: datetime, *, dry_run: bool = F
     versions = len(Registry(storage, panel.name).versions()) - (len(unused) if dry_run else 0)
     if dry_run:
         return MaintenanceReport(panel.name, (*old, *unused), left, versions)
+    check_tables(panel, storage)  # a compaction would give what it read of a damaged file a new digest
     compactions = compact(storage, panel.name)
     swept = sweep(storage, panel.name)
+    check_forecasts(panel, storage)
     return MaintenanceReport(
         panel.name, (*old, *unused), left, versions, tuple(compactions), tuple(swept.items())
     )

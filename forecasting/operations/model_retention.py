@@ -15,7 +15,7 @@ from forecasting.panel import Panel
 from forecasting.publishing.address import forecasts_folder
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.manifest import Manifest
-from forecasting.publishing.publish import find_manifests, find_published
+from forecasting.publishing.publish import count_manifests, find_manifests, find_published
 from forecasting.records import instant_of
 from forecasting.selection.promotion import rollback_target
 from forecasting.storage import Storage
@@ -24,7 +24,7 @@ from forecasting.storage import Storage
 def removable_versions(
     panel: Panel, storage: Storage, now: datetime, without: Iterable[Removal] = ()
 ) -> list[Removal]:
-    """Return the versions to remove, by name.
+    """Return the versions to remove, by name; none while a manifest is damaged.
 
     Args:
         panel: the panel.
@@ -39,7 +39,10 @@ def removable_versions(
     forecasts = forecasts_folder(panel.name)
     kept = [one for folder, one in find_published(storage, forecasts) if folder.rstrip("/") not in gone]
     oldest = min((published.as_of for published in kept), default="")
-    judged = [one for folder, one in find_manifests(storage, forecasts) if folder.rstrip("/") not in gone]
+    count, manifests = count_manifests(storage, forecasts), find_manifests(storage, forecasts)
+    if len(manifests) < count:
+        return []  # a damaged manifest may name any version
+    judged = [one for folder, one in manifests if folder.rstrip("/") not in gone]
     registry = Registry(storage, panel.name)
     # Read after the manifests, because a run records its decision before it publishes.
     decisions = DecisionLog(storage, panel.name).all()

@@ -8,7 +8,6 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from obstore.exceptions import BaseError
 
 from forecasting.commands import command
 from forecasting.errors import StaleError, StoreError, first_line
@@ -51,7 +50,7 @@ def wait_for_forecast(panel: Panel, storage: Storage, as_of: np.datetime64, time
         try:
             pointer = find_pointer(storage, panel)
             shown = _describe(pointer)
-        except (StoreError, BaseError, OSError) as error:
+        except StoreError as error:
             pointer, shown = None, first_line(error)
         if pointer is not None and _knows(panel, pointer, as_of):
             return pointer

@@ -11,10 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
 
-from forecasting.errors import StoreError, one_line
+from forecasting.commands import command
+from forecasting.errors import StoreError, first_line, one_line
 from forecasting.prices.schema import INSTANT
+from forecasting.prices.table_files import find_damage, record_path, remember_files
 from forecasting.storage import Storage
+from forecasting.store_errors import explain, faults_in_plain_words
 
 # Format of the tables. An older version refuses tables of a newer format.
 FORMAT = 1
@@ -39,12 +43,18 @@ def find_table(storage: Storage, path: str) -> DeltaTable | None:
     """The newest version of the table at `path`, or None if there is no table.
 
     Raises:
-        StoreError: the table was written by a newer version of this package, or by another program.
+        StoreError: the table is damaged, or was written by a newer version of this package or by another
+            program.
     """
     uri = storage.table_uri(path)
-    if not DeltaTable.is_deltatable(uri, storage.table_options):
-        return None
-    table = DeltaTable(uri, storage_options=storage.table_options)
+    try:
+        with faults_in_plain_words(uri):
+            if not DeltaTable.is_deltatable(uri, storage.table_options):
+                return None
+            table = DeltaTable(uri, storage_options=storage.table_options)
+    except DeltaError as error:
+        damage = ", ".join(map(str, find_damage(storage, path)))
+        raise _damaged_error(uri, damage or first_line(error)) from error
     mark = _MARK.fullmatch(table.metadata().description or "")
     if mark is None:
         raise StoreError(
@@ -69,16 +79,18 @@ def create_table(
     Raises:
         deltalake.exceptions.CommitFailedError: another writer is creating it at this moment.
     """
-    return DeltaTable.create(
-        storage.table_uri(path),
-        schema=schema,
-        mode="ignore",
-        partition_by=partition_by,
-        name=name,
-        description=f"{_DESCRIPTION}{FORMAT}",
-        configuration={"delta.appendOnly": "true"},
-        storage_options=storage.table_options,
-    )
+    storage.delete([record_path(path)])  # the digests of a table that was here before
+    with faults_in_plain_words(storage.table_uri(path)):
+        return DeltaTable.create(
+            storage.table_uri(path),
+            schema=schema,
+            mode="ignore",
+            partition_by=partition_by,
+            name=name,
+            description=f"{_DESCRIPTION}{FORMAT}",
+            configuration={"delta.appendOnly": "true"},
+            storage_options=storage.table_options,
+        )
 
 
 def last_known_at(table: DeltaTable) -> np.datetime64 | None:
@@ -112,18 +124,24 @@ def append_rows(
     last = last_known_at(table)
     now = now.astype(_INSTANT)
     known_at = now if last is None else max(now, last + _TICK)
-    stamp = instant_scalar(known_at)
-    version = int(known_at.astype(np.int64))
-    write_deltalake(
-        table,
-        rows.append_column(column, pa.repeat(stamp, rows.num_rows)),
-        mode="append",
-        writer_properties=WRITER,
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(_KNOWN_AT, version), *(Transaction(mark, 1) for mark in marks)]
-        ),
+    append_stamped(
+        table, rows.append_column(column, pa.repeat(instant_scalar(known_at), rows.num_rows)), known_at, marks
     )
     return known_at
+
+
+def append_stamped(table: DeltaTable, rows: pa.Table, last: np.datetime64, marks: Sequence[str] = ()) -> None:
+    """Append rows that have their stamps in one commit; `last` is the newest stamp. See `append_rows`."""
+    version = int(last.astype(_INSTANT).astype(np.int64))
+    transactions = [Transaction(_KNOWN_AT, version), *(Transaction(mark, 1) for mark in marks)]
+    with faults_in_plain_words(table.table_uri):
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            writer_properties=WRITER,
+            commit_properties=CommitProperties(app_transactions=transactions),
+        )
 
 
 def has_mark(table: DeltaTable, mark: str) -> bool:
@@ -160,9 +178,9 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | N
     """The columns of `schema` for the rows that meet `condition`, in any order.
 
     Raises:
-        StoreError: a file of the table is missing.
+        StoreError: a file of the table is missing or damaged.
     """
-    with missing_files_as_store_error(table):
+    with damage_as_store_error(table):
         encoded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         options = pa.dataset.ParquetReadOptions(dictionary_columns=encoded)
         data = open_dataset(table, options)
@@ -198,22 +216,44 @@ class AppendLog:
         if self._table is None:
             self._table = create_table(self._storage, self._path, self._schema, [])
         append_rows(self._table, rows, now)
+        remember_files(self._storage, self._path)
 
 
 @contextmanager
-def missing_files_as_store_error(table: DeltaTable) -> Iterator[None]:
-    """Turn a missing data file, found while the table is read, into a `StoreError`.
+def damage_as_store_error(table: DeltaTable) -> Iterator[None]:
+    """Turn a missing or damaged data file, found while the table is read, into a `StoreError`.
 
     Raises:
-        StoreError: a file of the table is missing.
+        StoreError: a file of the table is missing or damaged. The message names it.
     """
     try:
         yield
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"the table {table.table_uri} lacks a file that its log names ({one_line(error)}); "
-            "restore it from a backup, or move the table away and ingest again"
-        ) from error
+    except (pa.ArrowException, OSError) as error:
+        told = explain(error, table.table_uri)
+        if told is not None:
+            raise told from error
+        raise _damaged_error(table.table_uri, _unreadable(table) or one_line(error)) from error
+
+
+def _unreadable(table: DeltaTable) -> str:
+    """The first file of the table that cannot be read, and why; empty if all can be read."""
+    for fragment in open_dataset(table).get_fragments():
+        try:
+            fragment.to_table()
+        except (pa.ArrowException, OSError) as error:
+            return f"{fragment.path} ({first_line(error)})"
+    return ""
+
+
+def _damaged_error(uri: str, what: str) -> StoreError:
+    """The error for a table at `uri`, whose last two parts are its kind and its panel."""
+    place = unquote(uri.removeprefix("file://")).rstrip("/")
+    store, kind, panel = place.rsplit("/", 2)
+    if kind == "prices":
+        back = f"to rebuild it from all files that are whole, run: {command('restore', panel, store=store)}"
+    else:
+        back = f"the next run sets it aside and begins it anew: {command('run', panel, store=store)}"
+    return StoreError(f"the table {place} is damaged: {what}; {back}")
 
 
 def instant_scalar(instant: np.datetime64) -> pa.Scalar:

@@ -16,11 +16,13 @@ from forecasting.prices.audit import rules
 from forecasting.prices.audit.rows import RowAudit, audit_rows
 from forecasting.prices.audit.shrink import Extent, Loss, check_extent, check_overlap
 from forecasting.prices.audit.splits import Adjusted, adjust_splits
+from forecasting.prices.damaged_tables import set_aside_damaged
 from forecasting.prices.delta import instant_scalar
 from forecasting.prices.order import instants
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.reloads import NOTHING, Reload, reload
 from forecasting.prices.repeats import Repeats
+from forecasting.prices.restore import restore_torn
 from forecasting.prices.revisions import Changes, find_changes
 from forecasting.prices.schema import GOOD, OFFERED
 from forecasting.prices.sources import open_source
@@ -79,7 +81,7 @@ class IngestReport(Record):
 def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
     """Read the panel's source, audit its rows, and append new bars and changed values.
 
-    A second ingest of the same source changes nothing.
+    A second ingest of the same source changes nothing. A damaged table beside the prices is set aside first.
 
     Args:
         panel: the source to read, and the rules for its bars.
@@ -89,16 +91,19 @@ def ingest(panel: Panel, storage: Storage, now: np.datetime64) -> IngestReport:
     Raises:
         SourceError: the source cannot be read.
         AuditError: the source lost most of what it had; the refused rows are in the quarantine.
-        StoreError: the tables have a newer format, or other writers kept committing first.
+        StoreError: the price table is damaged, the tables have a newer format, or other writers kept
+            committing first.
     """
+    aside = (*set_aside_damaged(panel, storage, now), *restore_torn(panel, storage, now))
     known = recall(storage, panel) if PriceTable.exists(storage, panel.name) else None
     try:
-        return _Ingest(panel, storage, now).run(known)
+        report = _Ingest(panel, storage, now).run(known)
     except CommitFailedError as error:
         raise StoreError(
             f"cannot write prices of panel {panel.name} to {storage.uri} ({error}); "
             "let its other ingests end, then run it again"
         ) from error
+    return replace(report, findings=(*aside, *report.findings))
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from forecasting.commands import command
 from forecasting.errors import StoreError
 from forecasting.panel import Panel
 from forecasting.prices.delta import (
     append_rows,
+    append_stamped,
     create_table,
     find_table,
     instant_scalar,
@@ -24,6 +26,7 @@ from forecasting.prices.delta import (
 )
 from forecasting.prices.order import arrange, encode_ids, order_bars
 from forecasting.prices.schema import BARS, GOOD, PRICES, VALUES
+from forecasting.prices.table_files import remember_files
 from forecasting.prices.vintages import first_rows
 from forecasting.storage import Storage
 
@@ -50,6 +53,8 @@ class PriceTable:
                 f"run: {command('ingest', panel, store=storage.uri)} (or check --store)"
             )
         self._table = table
+        self._storage = storage
+        self._path = _path(name)
 
     @classmethod
     def exists(cls, storage: Storage, panel: str) -> bool:
@@ -69,12 +74,7 @@ class PriceTable:
             deltalake.exceptions.CommitFailedError: another writer is creating it at this moment.
         """
         if not cls.exists(storage, panel.name):
-            # Partition columns are plain integers, which every reader of Delta tables supports. A partition
-            # holds a year of daily bars, or a month of intraday bars.
-            partition_by = ["year", "month"] if panel.bars.intraday else ["year"]
-            parts = pa.schema([(name, pa.int32()) for name in partition_by])
-            schema, name = pa.schema([*PRICES, *parts]), f"{_BARS_OF}{panel.bars.freq}"
-            create_table(storage, _path(panel.name), schema, partition_by, name)
+            _create(storage, panel, _path(panel.name))
         table = cls(storage, panel.name)
         freq = (table._table.metadata().name or "").removeprefix(_BARS_OF)
         if freq and freq != panel.bars.freq:
@@ -150,11 +150,9 @@ class PriceTable:
         """
         rows = arrange(rows.select(GOOD.names), order_bars(rows).rows)
         rows = rows.cast(GOOD.set(0, rows.schema.field(0)))  # ids stay encoded, if they are
-        local = rows["ds"].cast(pa.timestamp("us"))  # in UTC, but without a zone to look up
-        parts = {"year": pc.year, "month": pc.month}
-        for name in self._table.metadata().partition_columns:
-            rows = rows.append_column(name, parts[name](local).cast(pa.int32()))
-        return append_rows(self._table, rows, now)
+        known_at = append_rows(self._table, _with_parts(self._table, rows), now)
+        remember_files(self._storage, self._path)
+        return known_at
 
     def _rows(
         self, values: Sequence[str], until: np.datetime64 | None, condition: pc.Expression | None = None
@@ -164,6 +162,32 @@ class PriceTable:
             by_then = pc.field("ds") <= instant_scalar(until)
             condition = by_then if condition is None else by_then & condition
         return encode_ids(scan_rows(self._table, wanted, condition))
+
+
+def write_copy(storage: Storage, panel: Panel, path: str, rows: pa.Table) -> None:
+    """Write rows (`schema.PRICES`, with their stamps) as a new price table at `path`."""
+    table = _create(storage, panel, path)
+    if rows.num_rows:
+        rows = rows.sort_by([(name, "ascending") for name in ("unique_id", "ds", "known_at")])
+        last = np.datetime64(pc.max(rows["known_at"]).value, "us")
+        append_stamped(table, _with_parts(table, rows), last)
+
+
+def _create(storage: Storage, panel: Panel, path: str) -> DeltaTable:
+    # Partition columns are plain integers, which every reader of Delta tables supports. A partition holds a
+    # year of daily bars, or a month of intraday bars.
+    partition_by = ["year", "month"] if panel.bars.intraday else ["year"]
+    schema = pa.schema([*PRICES, *((name, pa.int32()) for name in partition_by)])
+    return create_table(storage, path, schema, partition_by, f"{_BARS_OF}{panel.bars.freq}")
+
+
+def _with_parts(table: DeltaTable, rows: pa.Table) -> pa.Table:
+    """The rows with the columns that the table is partitioned by."""
+    local = rows["ds"].cast(pa.timestamp("us"))  # in UTC, but without a zone to look up
+    parts = {"year": pc.year, "month": pc.month}
+    for name in table.metadata().partition_columns:
+        rows = rows.append_column(name, parts[name](local).cast(pa.int32()))
+    return rows
 
 
 def _known_by(instant: np.datetime64) -> pc.Expression:

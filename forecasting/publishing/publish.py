@@ -71,6 +71,16 @@ def find_manifest(storage: Storage, address: ForecastAddress) -> Manifest | None
     return manifest if manifest.digest == digest_bytes(forecast) else None
 
 
+def find_whole(storage: Storage, address: ForecastAddress) -> Manifest | None:
+    """Return the manifest of a forecast; None where any object that it commits is missing or damaged."""
+    manifest = find_manifest(storage, address)
+    if manifest is None:
+        return None
+    digests = manifest.objects
+    found = storage.digests([address.path(name) for name in digests])
+    return manifest if list(found) == list(digests.values()) else None
+
+
 def find_published(storage: Storage, folder: str) -> list[tuple[str, Published]]:
     """Return the folders (with a `/`) and manifests of all committed forecasts below `folder`, by rank.
 
@@ -84,6 +94,11 @@ def find_published(storage: Storage, folder: str) -> list[tuple[str, Published]]
 def find_manifests(storage: Storage, folder: str) -> list[tuple[str, Manifest]]:
     """Return the same as `find_published` with whole manifests."""
     return _find(storage, folder, Manifest)
+
+
+def count_manifests(storage: Storage, folder: str) -> int:
+    """Return the number of manifests below `folder`, damaged ones included."""
+    return sum(path.endswith(f"/{MANIFEST}") for path in storage.list(folder))
 
 
 def _find(storage: Storage, folder: str, kind: type[P]) -> list[tuple[str, P]]:
@@ -100,18 +115,17 @@ def commit(storage: Storage, manifest: Manifest, panel: Panel | None = None) -> 
     """Commit a forecast with its manifest, and return the manifest that stands.
 
     The digests of all objects in the forecast's folder are added to the manifest. A manifest that stands
-    already stays, unless it is damaged.
+    already stays, unless it is damaged; it takes the digests of objects that were made again.
 
     Raises:
         StoreError: the folder lacks the forecast itself. The command in the message names the folder of
             `panel`, if it is given.
     """
     address = manifest.address
-    objects = {
-        path.removeprefix(f"{address.folder}/"): digest_bytes(storage.get(path))
-        for path in storage.list(address.folder)
-        if not path.endswith(MANIFEST)
-    }
+    paths = [path for path in storage.list(address.folder) if not path.endswith(MANIFEST)]
+    storage.sync(paths)
+    digests = zip(paths, storage.digests(paths), strict=True)
+    objects = {path.removeprefix(f"{address.folder}/"): digest for path, digest in digests if digest}
     if FORECAST not in objects:
         raise StoreError(
             f"{storage.display(address.folder)} has no {FORECAST}, so there is nothing to publish; "
@@ -121,9 +135,12 @@ def commit(storage: Storage, manifest: Manifest, panel: Panel | None = None) -> 
     if storage.put_new(address.path(MANIFEST), whole.to_json()):
         return whole
     standing = find_manifest(storage, address)
-    if standing is None:  # the manifest, or the forecast that it names, was damaged
-        storage.put(address.path(MANIFEST), whole.to_json())
-    return standing or whole
+    if standing is not None and standing.objects == objects:
+        return standing
+    # The manifest, or an object that it names, was damaged.
+    mended = whole if standing is None else replace(standing, objects=objects)
+    storage.put(address.path(MANIFEST), mended.to_json())
+    return mended
 
 
 def point_latest(storage: Storage, published: Published, panel: Panel | None = None) -> bool:

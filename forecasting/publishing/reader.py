@@ -12,13 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting import contract
 from forecasting.as_of import as_of_label, parse_as_of, to_datetime, to_instant
 from forecasting.commands import command
-from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.prices.schema import INSTANT
 from forecasting.publishing.address import FORECAST, MANIFEST, as_of_folder, forecasts_folder, latest_pointer
+from forecasting.publishing.committed import read_forecast, verified_table
 from forecasting.publishing.manifest import Published
 from forecasting.publishing.publish import find_pointer, find_published
 from forecasting.storage import Storage
@@ -137,7 +136,7 @@ def history(panel: str, unique_id: str, store: str | None = None) -> pd.DataFram
     kept = [newest[label] for label in sorted(newest)]
     data = storage.find_all([f"{folder}{FORECAST}" for folder, _ in kept])
     tables = [
-        _series(_verified(storage, *pair, one), pair[1], unique_id)
+        _series(verified_table(storage, *pair, one), pair[1], unique_id)
         for pair, one in zip(kept, data, strict=True)
         if one is not None or not _is_gone(storage, pair[0])
     ]
@@ -148,7 +147,7 @@ def history(panel: str, unique_id: str, store: str | None = None) -> pd.DataFram
 
 
 def _read(storage: Storage, folder: str, published: Published) -> pd.DataFrame:
-    frame = _table(storage, folder, published).to_pandas()
+    frame = read_forecast(storage, folder, published).to_pandas()
     frame.attrs = {name: getattr(published, name) for name in ATTRIBUTES}
     return frame
 
@@ -168,25 +167,6 @@ def _series(table: pa.Table, published: Published, unique_id: str) -> pa.Table:
     )
 
 
-def _table(storage: Storage, folder: str, published: Published) -> pa.Table:
-    return _verified(storage, folder, published, storage.find(f"{folder}{FORECAST}"))
-
-
-def _verified(storage: Storage, folder: str, published: Published, data: bytes | None) -> pa.Table:
-    """Decode a forecast, if its bytes are those that its manifest commits."""
-    where = storage.display(f"{folder}{FORECAST}")
-    # If the prices were revised, the run makes another forecast, which counts once the damaged one is gone.
-    again = (
-        f"{_run_again(storage, published.panel, published.as_of)}; "
-        "if the error remains, remove the forecast's folder"
-    )
-    if data is None:
-        raise StoreError(f"{where} is missing, but its manifest is there; {again}")
-    if digest_bytes(data) != published.digest:
-        raise StoreError(f"{where} is damaged: its digest differs from the one in its manifest; {again}")
-    return contract.from_bytes(data, where)
-
-
 def _run_again(storage: Storage, panel: str, label: str) -> str:
     return f"run: {command('run', panel, '--as-of', label, store=storage.uri)}"
 
@@ -202,7 +182,7 @@ def _no_series(storage: Storage, panel: str, unique_id: str, folder: str, publis
     if why := published.left_out.get(unique_id):
         hint = f"the forecast as of {published.as_of} left the series out: {why}"
     else:
-        ids = pc.unique(_table(storage, folder, published)["unique_id"]).to_pylist()
+        ids = pc.unique(read_forecast(storage, folder, published)["unique_id"]).to_pylist()
         near = difflib.get_close_matches(unique_id, ids, n=_NAMED, cutoff=0.5) or ids[:_NAMED]
         hint = f"the forecast as of {published.as_of} has {len(ids)} series, such as {', '.join(near)}"
     return StoreError(f"no forecast of series {unique_id!r} of panel {panel!r} in {storage.uri}; {hint}")

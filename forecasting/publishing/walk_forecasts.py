@@ -7,6 +7,7 @@ each series' history again every night, and the prices that the walks were fitte
 import numpy as np
 import pyarrow as pa
 
+from forecasting.digests import digest_bytes
 from forecasting.errors import StoreError
 from forecasting.evaluation.metrics import in_sample_change
 from forecasting.models.baselines import EwmaWalk, RandomWalk
@@ -87,7 +88,7 @@ def read_walks(
         ModelError: no price ever moves.
     """
     data = storage.find(f"{folder}{WALKS}")
-    kept = _decode(data) if data is not None else None
+    kept = _decode(data) if data is not None and _is_committed(data, published) else None
     if kept is not None and _matches(kept, forecast):
         return kept
     horizon = forecast["h"].to_numpy().max()
@@ -101,6 +102,12 @@ def read_walks(
             "restore the price table, or run that date again"
         )
     return made
+
+
+def _is_committed(data: bytes, published: Published) -> bool:
+    """Whether these are the bytes that the manifest commits; true where it does not name the file."""
+    digest = published.objects.get(WALKS)
+    return digest is None or digest == digest_bytes(data)
 
 
 def _decode(data: bytes) -> pa.Table | None:

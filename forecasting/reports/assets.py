@@ -37,7 +37,7 @@ class AssetLinks:
 
 
 def put_assets(storage: Storage, *, plotly: bool = True) -> None:
-    """Write the static files to the store, unless they are there already.
+    """Write the static files to the store, unless they are there already, undamaged.
 
     `plotly` says whether the pages draw charts with plotly.
     """
@@ -57,10 +57,15 @@ def asset_links(page: str) -> AssetLinks:
 
 
 def _put_folder(storage: Storage, folder: str, files: Mapping[str, Path]) -> None:
-    present = storage.names(folder)
-    for name, file in files.items():
-        if name not in present:
-            storage.put_new(f"{folder}/{name}", file.read_bytes())
+    paths = [f"{folder}/{name}" for name in files]
+    for path, file, digest in zip(paths, files.values(), storage.digests(paths), strict=True):
+        if digest != _digest(file):
+            storage.put(path, file.read_bytes())
+
+
+@cache
+def _digest(file: Path) -> str:
+    return digest_bytes(file.read_bytes())
 
 
 @cache

@@ -53,7 +53,7 @@ def draw_gallery(
     painter = SeriesChartPainter()
     for number, (at, unique_id) in enumerate(zip(series, chosen, strict=True), start=1):
         chart = _chart(panel, windows, int(at), table, comparisons.get(unique_id))
-        storage.put(address.chart(unique_id), painter.draw(chart))
+        storage.put(address.chart(unique_id), painter.draw(chart), synced=False)
         on_progress(number, len(chosen), f"{number} of {len(chosen)}, {unique_id}")
     if panel.charts.png != "all" and (unknown := sorted({*panel.charts.png} - {*ids})):
         _log.warning("charts: [charts].png names series without a forecast: %s", name_some(unknown, 5))

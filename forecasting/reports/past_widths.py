@@ -134,9 +134,8 @@ class _Kept:
 
     def _write(self, kept: pd.DataFrame) -> None:
         table = pa.Table.from_pandas(kept, schema=_EMPTY.schema, preserve_index=False)
-        self._storage.put(
-            self._path, table_to_bytes(table.replace_schema_metadata({"network": self._network}))
-        )
+        table = table.replace_schema_metadata({"network": self._network})
+        self._storage.put(self._path, table_to_bytes(table, write_page_checksum=True))
 
 
 def _widths_from(windows: Windows, forecaster: Forecaster, origins: np.ndarray) -> np.ndarray:

@@ -16,14 +16,15 @@ from deltalake import DeltaTable
 from forecasting.prices.delta import (
     append_rows,
     create_table,
+    damage_as_store_error,
     find_table,
     has_mark,
     instant_scalar,
-    missing_files_as_store_error,
     open_dataset,
 )
 from forecasting.prices.order import instants
 from forecasting.prices.schema import INSTANT
+from forecasting.prices.table_files import remember_files
 from forecasting.quantiles import COLUMNS
 from forecasting.storage import Storage
 
@@ -72,8 +73,10 @@ _TABLE = pa.schema([*SCORES, (_SCORED_AT, INSTANT), *((name, pa.int32()) for nam
 class ScoreTable:
     """A snapshot of one panel's score table, taken when the object is created."""
 
-    def __init__(self, table: DeltaTable) -> None:
+    def __init__(self, table: DeltaTable, storage: Storage, panel: str) -> None:
         self._table = table
+        self._storage = storage
+        self._path = _path(panel)
 
     @classmethod
     def find(cls, storage: Storage, panel: str) -> Self | None:
@@ -83,7 +86,7 @@ class ScoreTable:
             StoreError: a newer version of this package wrote the table.
         """
         table = find_table(storage, _path(panel))
-        return None if table is None else cls(table)
+        return None if table is None else cls(table, storage, panel)
 
     @classmethod
     def create(cls, storage: Storage, panel: str) -> Self:
@@ -94,7 +97,7 @@ class ScoreTable:
             deltalake.exceptions.CommitFailedError: another writer is creating the table.
         """
         table = find_table(storage, _path(panel))
-        return cls(table or create_table(storage, _path(panel), _TABLE, list(_PARTS)))
+        return cls(table or create_table(storage, _path(panel), _TABLE, list(_PARTS)), storage, panel)
 
     def is_settled(self, forecast_id: str) -> bool:
         """Whether a forecast has nothing left to score."""
@@ -113,7 +116,7 @@ class ScoreTable:
         """
         wanted, numbers = pa.array(forecast_ids, pa.string()), [np.empty(0, dtype=np.int64)]
         condition = (pc.field("ds") >= instant_scalar(since)) & pc.field("forecast_id").isin(wanted)
-        with missing_files_as_store_error(self._table):
+        with damage_as_store_error(self._table):
             scan = open_dataset(self._table)
             for batch in scan.to_batches(columns=["forecast_id", "unique_id", "h"], filter=condition):
                 forecasts = pc.index_in(batch["forecast_id"], wanted).to_numpy(zero_copy_only=False)
@@ -132,10 +135,10 @@ class ScoreTable:
             condition: which scores to include; None for all.
 
         Raises:
-            StoreError: a file of the table is missing.
+            StoreError: a file of the table is missing or damaged.
         """
         columns = {name: _COUNTED.get(name, pc.field(name)) for name in (*keys, *how)}
-        with missing_files_as_store_error(self._table):
+        with damage_as_store_error(self._table):
             parts = [
                 _grouped(fragment.to_table(columns=columns, filter=condition), keys, how)
                 for fragment in open_dataset(self._table).get_fragments(condition)
@@ -161,6 +164,7 @@ class ScoreTable:
         rows = rows.sort_by([("unique_id", "ascending"), ("as_of", "ascending"), ("h", "ascending")])
         marks = [_mark(forecast_id) for forecast_id in settled]
         append_rows(self._table, rows, now, _SCORED_AT, marks)
+        remember_files(self._storage, self._path)
 
 
 def no_sums(keys: Sequence[str], how: Mapping[str, str]) -> pa.Table:

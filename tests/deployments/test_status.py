@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 from deployments import cli
 from forecasting.operations.run_record import RunRecord, write_run_record
 from forecasting.panel import Panel
-from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress
-from forecasting.publishing.manifest import Manifest, Pointer
+from forecasting.publishing.manifest import Pointer
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL
 from tests.imported import imported_by
+from tests.published import show_by_hand
 
 CONTRACT = Path(__file__).parent.parent.parent / "docs" / "contract.md"
 
@@ -27,9 +28,7 @@ def store(tmp_path: Path) -> Storage:
     store, now = Storage(str(tmp_path / "store")), datetime.now(UTC)
     as_of = f"{now - timedelta(days=1):%F}"
     published = {"known_at": now.isoformat(), "published_at": now.isoformat(), "model": "ewma_walk"}
-    manifest = Manifest.of(ForecastAddress("tiny", as_of, "x"), objects={FORECAST: "0"}, **published)
-    store.put(manifest.address.path(MANIFEST), manifest.to_json())
-    store.put("latest/tiny.json", Pointer.to(manifest).to_json())
+    show_by_hand(store, "tiny", as_of, **published)
     return store
 
 
@@ -109,9 +108,9 @@ def test_a_printed_command_runs_as_it_stands(
 
 
 def test_max_age_makes_an_older_forecast_stale(store: Storage, capsys: pytest.CaptureFixture[str]) -> None:
-    pointer = json.loads(store.get("latest/tiny.json"))
-    pointer["published_at"] = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
-    store.put("latest/tiny.json", json.dumps(pointer).encode())
+    pointer = Pointer.from_json(store.get("latest/tiny.json"))
+    earlier = replace(pointer, published_at=(datetime.now(UTC) - timedelta(hours=2)).isoformat())
+    store.put("latest/tiny.json", earlier.to_json())
     assert status(store, "--max-age", "3") == 0
     assert status(store, "--max-age", "1.5") == 1
     err = capsys.readouterr().err

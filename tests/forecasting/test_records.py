@@ -1,6 +1,7 @@
 """Records that version 0.1.0 wrote are read, and what is read is checked."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from forecasting.models.registry import ModelMetadata
 from forecasting.operations.run_record import RunRecord
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.manifest import Manifest, Pointer, Published
-from forecasting.records import AsOf, Instant, Record, instant_of
+from forecasting.records import AsOf, Instant, Record, instant_of, seal
 
 OLD = Path(__file__).parent / "records_of_0_1_0"
 KINDS = {
@@ -92,6 +93,24 @@ def test_a_value_of_another_kind_is_refused(change: dict[str, Any]) -> None:
 def test_what_is_no_record_is_refused(junk: bytes) -> None:
     with pytest.raises(ValueError, match="Example"):
         Example.from_json(junk)
+
+
+def test_no_flipped_bit_of_a_record_changes_what_is_read() -> None:
+    record = Example.from_record(GOOD)
+    data = record.to_json()
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with suppress(ValueError):
+            assert Example.from_json(bytes(flipped)) == record
+
+
+@pytest.mark.parametrize("field", ["at", "as_of"])
+def test_an_unsealed_record_is_not_dated_later_than_the_clock(field: str) -> None:
+    later = GOOD | {field: GOOD[field].replace("2026", "2826")}
+    with pytest.raises(ValueError, match=f"no Example: {field}: .*lies in the future"):
+        Example.from_json(json.dumps(later).encode())
+    assert Example.from_json(seal(later)).to_record() == Example.from_record(later).to_record()
 
 
 def test_an_instant_is_aware() -> None:

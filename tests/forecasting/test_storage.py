@@ -169,6 +169,6 @@ def test_a_store_that_must_exist_is_not_made(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("s3_storage")
 def test_a_bucket_that_must_exist_is_named() -> None:
     with pytest.raises(
-        StoreError, match=r"cannot read the store s3://no-such-bucket/store: NoSuchBucket; check"
+        StoreError, match=r"cannot use the store s3://no-such-bucket/store: there is no such bucket; make it"
     ):
         Storage("s3://no-such-bucket/store", must_exist=True)

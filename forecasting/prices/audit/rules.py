@@ -142,5 +142,12 @@ SPACING = Rule(
 ALL_REFUSED = Rule(
     "P207", "all rows refused", Action.STOP, Severity.CRITICAL, "not one row of the source could be taken"
 )
+SET_ASIDE = Rule(
+    "P208",
+    "table set aside",
+    _NOTE,
+    _WARNING,
+    "a damaged table of the store is kept aside and was begun anew",
+)
 
 RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}

@@ -3,15 +3,18 @@
 It is one object in the store, `sources/<panel>.json`. Without it the whole source is read.
 """
 
+import json
 import logging
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 import forecasting
 from forecasting.digests import digest_record
+from forecasting.errors import first_line
 from forecasting.findings import Finding
 from forecasting.panel import Panel
 from forecasting.prices.audit.shrink import Extent
+from forecasting.records import SEAL, check_seal, seal
 from forecasting.storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -43,10 +46,12 @@ def recall(storage: Storage, panel: Panel) -> Memory | None:
     if data is None:
         return None
     try:
-        memory = Memory.model_validate_json(data)
-    except ValidationError as error:
+        check_seal(data)
+        fields = json.loads(data)
+        memory = Memory.model_validate({name: fields[name] for name in fields if name != SEAL})
+    except (ValueError, TypeError) as error:
         place = storage.display(_path(panel))
-        _log.warning("%s cannot be read (%d errors); reading all of the source", place, error.error_count())
+        _log.warning("%s cannot be read (%s); reading all of the source", place, first_line(error))
         return None
     return memory if memory.reader == _reader(panel) else None
 
@@ -54,7 +59,12 @@ def recall(storage: Storage, panel: Panel) -> Memory | None:
 def remember(storage: Storage, panel: Panel, memory: Memory) -> None:
     """Store the memory. Call this only after the prices and the quarantine have been written."""
     memory = memory.model_copy(update={"reader": _reader(panel)})
-    storage.put(_path(panel), memory.model_dump_json(indent=2).encode())
+    storage.put(_path(panel), seal(memory.model_dump(mode="json")))
+
+
+def forget(storage: Storage, panel: Panel) -> None:
+    """Remove the memory, so that the next ingest reads the whole source."""
+    storage.delete([_path(panel)])
 
 
 def _reader(panel: Panel) -> str:

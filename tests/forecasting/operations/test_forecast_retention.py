@@ -85,12 +85,9 @@ def test_nothing_for_the_date_that_latest_shows_is_touched(shelf: Shelf) -> None
     assert clear(shelf) == []
 
 
-@pytest.mark.parametrize("name", [FORECAST, MANIFEST])
-def test_the_folder_of_a_killed_run_is_removed_after_two_days(shelf: Shelf, name: str) -> None:
+def test_the_folder_of_a_killed_run_is_removed_after_two_days(shelf: Shelf) -> None:
     shelf.forecast(0, "new")
     address = shelf.unfinished(1, "killed")
-    if name == MANIFEST:
-        shelf.storage.put(address.path(MANIFEST), b"{}")
     assert clear(shelf) == [("unfinished forecast", "killed")]
     assert shelf.storage.list(address.folder) == []
 
@@ -206,3 +203,10 @@ def test_an_unreadable_forecast_is_not_kept_for_scoring(shelf: Shelf) -> None:
     shelf.storage.put(ForecastAddress("tiny", instant(5)[:10], "5 ago").path(FORECAST), b"junk")
     shelf.storage.delete([ForecastAddress("tiny", instant(6)[:10], "6 ago").path(FORECAST)])
     assert {name for _, name in clear(shelf)} == {"5 ago", "6 ago"}
+
+
+def test_a_forecast_with_a_damaged_manifest_was_finished_so_it_stays(shelf: Shelf) -> None:
+    address = shelf.forecast(70, "damaged")
+    shelf.forecast(0, "new")
+    shelf.storage.put(address.path(MANIFEST), b"junk")
+    assert clear(shelf) == []

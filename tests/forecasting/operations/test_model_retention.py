@@ -5,6 +5,7 @@ import pytest
 from forecasting.errors import ModelError
 from forecasting.models.registry import Registry
 from forecasting.operations import model_retention
+from forecasting.publishing.address import MANIFEST
 from forecasting.storage import Storage
 from tests.shelf import NOW, Shelf, decision_of, panel_of, verdict_of
 
@@ -121,3 +122,14 @@ def test_a_version_killed_between_its_deletes_is_not_whole(
     monkeypatch.setattr(shelf.storage, "delete", watched)
     assert clear(shelf) == ["old"]
     assert whole == [False, False]
+
+
+def test_no_version_goes_while_a_manifest_is_damaged(local_storage: Storage) -> None:
+    shelf = Shelf(panel_of(model_days=180), local_storage)
+    shelf.version("old", 181)
+    address = shelf.forecast(1, "damaged")
+    whole = shelf.storage.get(address.path(MANIFEST))
+    shelf.storage.put(address.path(MANIFEST), b"junk")
+    assert clear(shelf) == []
+    shelf.storage.put(address.path(MANIFEST), whole)
+    assert clear(shelf) == ["old"]

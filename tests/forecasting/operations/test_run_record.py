@@ -3,6 +3,7 @@
 import json
 
 from forecasting.operations.run_record import RunRecord, read_run_record, write_run_record
+from forecasting.records import seal
 from forecasting.storage import Storage
 
 PUBLISHED = RunRecord(
@@ -25,7 +26,9 @@ def test_a_record_is_read_as_it_was_written_the_last_one_counts(storage: Storage
 
 def test_the_object_is_the_one_that_the_contract_documents(local_storage: Storage) -> None:
     write_run_record(local_storage, PUBLISHED)
-    assert json.loads(local_storage.get("status/tiny.json")) == {
+    found = json.loads(local_storage.get("status/tiny.json"))
+    assert len(found.pop("record_sha256")) == 64
+    assert found == {
         "panel": "tiny",
         "outcome": "published",
         "due_at": "2026-11-19T15:30:00+00:00",
@@ -40,6 +43,5 @@ def test_the_object_is_the_one_that_the_contract_documents(local_storage: Storag
 
 def test_a_field_of_a_later_version_is_passed_over(local_storage: Storage) -> None:
     write_run_record(local_storage, PUBLISHED)
-    record = json.loads(local_storage.get("status/tiny.json"))
-    local_storage.put("status/tiny.json", json.dumps({**record, "mood": "good"}).encode())
+    local_storage.put("status/tiny.json", seal({**PUBLISHED.to_record(), "mood": "good"}))
     assert read_run_record(local_storage, "tiny") == PUBLISHED

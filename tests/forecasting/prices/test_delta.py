@@ -61,8 +61,8 @@ def test_a_file_that_is_gone_is_said(where: str, request: pytest.FixtureRequest)
     obstore.delete(root or LocalStore(storage.uri), file)
     message = error_of(storage)
     assert "prices/tiny" in message
-    assert "lacks a file that its log names" in message
-    assert "restore it from a backup" in message
+    assert f"is damaged: {file.removeprefix('prices/tiny/')} (" in message
+    assert f"run: nightcast restore tiny --store {storage.uri}" in message
 
 
 def test_a_mark_outlives_the_log_entry_that_left_it(local_storage: Storage) -> None:

@@ -80,6 +80,28 @@ def test_a_damaged_forecast_is_made_again(storage: Storage, name: str, junk: byt
     assert publish.point_latest(storage, again)
 
 
+def test_an_object_beside_the_forecast_that_is_damaged_is_made_again(storage: Storage) -> None:
+    first = publish_one(storage)
+    address = first.address
+    assert publish.find_whole(storage, address) == first
+    storage.put(address.path(REPORT), b"<htmm>")
+    assert publish.find_manifest(storage, address) == first
+    assert publish.find_whole(storage, address) is None
+    publish_one(storage, known_at="2027-01-01T00:00:00Z")
+    assert publish.find_whole(storage, address) == first
+    storage.put(address.path(REPORT), b"<html>, as a newer version writes it")
+    mended = publish.commit(storage, first)
+    assert (mended.digest, mended.published_at) == (first.digest, first.published_at)
+    assert publish.find_whole(storage, address) == mended
+
+
+def test_a_pointer_whose_date_a_flipped_bit_moved_is_replaced(storage: Storage) -> None:
+    publish.point_latest(storage, publish_one(storage))
+    storage.put("latest/fx.json", storage.get("latest/fx.json").replace(b'"2026-10-30"', b'"2826-10-30"'))
+    assert publish.point_latest(storage, publish_one(storage, "2026-11-02", "id2"))
+    assert (pointer(storage)["as_of"], storage.get("latest/fx.parquet")) == ("2026-11-02", b"forecast id2")
+
+
 def test_a_forecast_made_again_with_other_bytes_is_shown_with_its_new_digest(storage: Storage) -> None:
     publish.point_latest(storage, publish_one(storage))
     address = ForecastAddress("fx", "2026-10-30", "id1")

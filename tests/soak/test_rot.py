@@ -1,0 +1,29 @@
+"""Rot of one file of each kind that nights leave; `make soak` does the same with every file, in every way."""
+
+from pathlib import Path
+
+import pytest
+
+from forecasting.panel import Panel
+from tests.soak.rot import DAMAGES, damage_and_run, files_of, kind_of, make_nights
+
+KINDS = 44
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Panel, Path]:
+    folder = tmp_path_factory.mktemp("rot")
+    return make_nights(folder), folder
+
+
+def test_there_is_no_other_kind_of_file(nights: tuple[Panel, Path]) -> None:
+    assert len({kind_of(file) for file in files_of(nights[1])}) == KINDS
+
+
+@pytest.mark.parametrize("number", range(KINDS))
+def test_what_rots_is_mended_or_named(nights: tuple[Panel, Path], number: int) -> None:
+    panel, folder = nights
+    newest = {kind_of(file): file for file in files_of(folder)}
+    kind = sorted(newest)[number]
+    outcome = damage_and_run(panel, folder, newest[kind], DAMAGES[number % len(DAMAGES)])
+    assert outcome.result != "silent", outcome

@@ -17,6 +17,7 @@ from forecasting.operations.deadline import deadline_of
 from forecasting.panel import Panel
 from forecasting.selection.challenger import Mode
 from forecasting.storage import Storage
+from forecasting.temporary_folders import remove_leftovers
 from tasks.audit import audit_prices
 from tasks.compact import compact_prices
 from tasks.deadline import explain_missed_night, mark_late_source, note_skipped_dates
@@ -62,6 +63,7 @@ def nightly(
     if missed is not None:  # Prefect ends a run in the state that its flow returns
         return cast("NightResult", Completed(name=MISSED, message=missed))
     deadline = deadline_of(settings, due) if as_of is None else None
+    remove_leftovers()
 
     # Takes the slot itself, and leaves it free while it waits.
     row_findings = ingest_until_deadline(settings, root, due, deadline)

@@ -11,10 +11,10 @@ import httpx
 from prefect import get_client
 from prefect.events import emit_event
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL
 
 from forecasting.publishing.address import INDEX
 from forecasting.publishing.public_links import public_link
+from tasks.server_kind import has_lasting_server
 from tasks.webhook import post
 
 PUBLISHED = "nightcast.forecast.published"
@@ -65,7 +65,7 @@ def automation_name(event: str) -> str:
 
 def _server_notifies(event: str) -> bool:
     """Whether the server posts the event. A temporary server ends too soon to do so."""
-    if PREFECT_API_URL.value() is None:
+    if not has_lasting_server():
         return False
     try:
         with get_client(sync_client=True) as client:

@@ -29,9 +29,9 @@ from prefect.client.schemas.actions import (
 )
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL
 
 from forecasting.errors import first_line
+from tasks.server_kind import has_lasting_server
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def panel_slot(panel: str, *, gives_way: bool = False, until: datetime | None = 
         gives_way: whether to let other waiting runs go first.
         until: when to stop waiting.
     """
-    if PREFECT_API_URL.value() is None:
+    if not has_lasting_server():
         yield
         return
     with get_client(sync_client=True) as client:

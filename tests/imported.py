@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 _PROGRAM = """
 import sys
-from deployments.cli import main
+from deployments.start import main
 try:
-    main(sys.argv[1:])
+    main()
 finally:
     print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

@@ -133,7 +133,8 @@ def test_the_map_names_every_floor(folder: str) -> None:
 def test_the_map_names_every_room_in_the_order_of_the_layers() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (contract,) = [one for one in settings["tool"]["importlinter"]["contracts"] if one.get("containers")]
-    rooms = [layer for layer in contract["layers"] if (ROOT / "forecasting" / layer).is_dir()]
+    layers = [layer for layer in contract["layers"] if ":" not in layer]  # without the ground floor
+    rooms = [layer for layer in layers if (ROOT / "forecasting" / layer).is_dir()]
     named = re.findall(r"^\| `(\w+)/` \|", (ROOT / "docs/house.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert named[: len(rooms)] == rooms
 

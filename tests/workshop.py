@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forecasting.errors import ModelError
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.training import TrainedNetwork
 from forecasting.models.windows import Windows
@@ -52,7 +53,10 @@ def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
     def load(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> Sham:
         assert (panel.name, model_bytes) == ("tiny", b"a network")
-        return Sham(**state)
+        try:
+            return Sham(**state)
+        except TypeError as error:
+            raise ModelError("the state is damaged") from error
 
     made = Workshop()
     monkeypatch.setattr("forecasting.selection.challenger.train_network", made.train)

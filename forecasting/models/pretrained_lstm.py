@@ -78,6 +78,13 @@ class PanelFit(Record):
     profile: tuple[float, ...] | None = None
     training_windows: int = 0
 
+    def __post_init__(self) -> None:
+        """Check the shapes, so that a damaged record is found when it is read."""
+        tables = [self.table, self.regression_table] if self.regression_weight else [self.table]
+        shape = (len(self.steps), len(LEVELS))
+        if any(np.shape(table) != shape for table in tables) or len(self.trust) != len(self.steps):
+            raise ValueError("the tables of the fit do not have a row for each step")
+
     @property
     def clock(self) -> BusinessTime:
         """The business time of the panel."""

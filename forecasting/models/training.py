@@ -5,9 +5,9 @@ ends when its parent ends. This module imports TensorFlow only when a network is
 """
 
 import json
+import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -29,6 +29,7 @@ from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.progress import Progress
+from forecasting.temporary_folders import temporary_folder
 
 # Files that parent and child exchange in a folder.
 REQUEST = "request.json"
@@ -76,8 +77,7 @@ def train_network(
     """
     if panel.model.is_pretrained:
         return _fit_pretrained(panel, bars.until(training_end), training_end, on_progress)
-    with tempfile.TemporaryDirectory(prefix="nightcast-training-") as name:
-        folder = Path(name)
+    with temporary_folder("training") as folder:
         _write_request(folder, panel, bars.until(training_end), training_end)
         _run(folder, panel, on_progress)
         result = json.loads((folder / RESULT).read_text())
@@ -88,8 +88,18 @@ def load_network(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> For
     """Load a trained network as a forecaster for `panel`.
 
     Raises:
-        ModelError: the bytes are not a readable network, or the network does not fit the panel.
+        ModelError: the bytes are not a readable network, its state is damaged, or it does not fit the panel.
     """
+    try:
+        return _load(panel, model_bytes, state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the model of panel {panel.name} is damaged: it cannot be loaded with the state in its "
+            f"metadata.json ({type(error).__name__}); run with --mode retrain"
+        ) from error
+
+
+def _load(panel: Panel, model_bytes: bytes, state: dict[str, Any]) -> Forecaster:
     if "fit" in state:
         return PretrainedLstm(Network.read(model_bytes), PanelFit.from_record(state["fit"]))
     preset = preset_of(panel)
@@ -135,6 +145,7 @@ def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.date
 def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
     """Run the training process until it ends, and pass on its progress."""
     command = [sys.executable, SAFE_PATH, "-m", "forecasting.models.training_process", str(folder)]
+    environment = {**os.environ, "TMPDIR": str(folder)}  # so that TensorFlow's files go with the folder
     limit = panel.retrain.time_limit_minutes
     late = threading.Event()
 
@@ -145,7 +156,9 @@ def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
     with (
         (folder / _ERRORS).open("wb") as errors,
         # The child watches its standard input, which stays open and empty as long as this process lives.
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
     ):
         timer = threading.Timer(60 * limit, stop)
         timer.start()
@@ -179,8 +192,8 @@ def _failure(folder: Path, panel: Panel, code: int) -> str:
 def _read_network(panel: Panel, model_bytes: bytes) -> Any:
     from forecasting.models.backend import keras  # noqa: PLC0415 - takes seconds to import
 
-    with tempfile.TemporaryDirectory(prefix="nightcast-model-") as folder:
-        path = Path(folder) / NETWORK
+    with temporary_folder("model") as folder:
+        path = folder / NETWORK
         path.write_bytes(model_bytes)
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -24,7 +24,7 @@ from forecasting.prices.snapshot import Snapshot, newest_as_of
 from forecasting.publishing.address import as_of_folder
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.publish import find_published, latest_manifest
-from forecasting.selection.challenger import WindowPlan, settings_digest
+from forecasting.selection.challenger import WindowPlan, can_publish, settings_digest
 from forecasting.storage import Storage
 
 # Prefect may schedule a run slightly before or after its due time.
@@ -141,8 +141,11 @@ def stand_in(panel: Panel, storage: Storage, snapshot: Snapshot, plan: WindowPla
         Registry(storage, panel.name),
         DecisionLog(storage, panel.name).standing(snapshot.as_of),
     )
-    has_settings = standing is not None and standing.settings == settings_digest(panel)
-    if standing is not None and has_settings and standing.can_publish(registry):
+    if (
+        standing is not None
+        and standing.settings == settings_digest(panel)
+        and can_publish(panel, registry, standing)
+    ):
         return standing
     if not preset_of(panel).gated:
         return None

@@ -21,6 +21,7 @@ from forecasting.prices.delta import instant_scalar
 from forecasting.prices.order import instants
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.reloads import NOTHING, Reload, reload
+from forecasting.prices.repeats import Repeats
 from forecasting.prices.restore import restore_torn
 from forecasting.prices.revisions import Changes, find_changes
 from forecasting.prices.schema import GOOD, OFFERED
@@ -193,9 +194,10 @@ class _Ingest:
     def _read(self, known: Memory | None) -> _Offer:
         source = open_source(self.panel, known.tags if known else {})
         since = self._since() if known and self.panel.source.query else None
-        batches = list(source.read(since))
+        repeats = Repeats()
+        batches = [repeats.dropped(batch) for batch in source.read(since)]
         offered = pa.concat_tables([OFFERED.empty_table(), *batches])
-        audit = audit_rows(offered, self.panel, self.panel.calendar, self.now)
+        audit = repeats.counted_in(audit_rows(offered, self.panel, self.panel.calendar, self.now))
         changed = source.read_all or bool(batches)
         return _Offer(audit, since, whole=source.read_all, changed=changed, tags=source.tags)
 

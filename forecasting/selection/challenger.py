@@ -12,6 +12,7 @@ from forecasting.digests import digest_bytes, digest_record
 from forecasting.errors import ModelError
 from forecasting.evaluation.verdict import BEST, CHAMPION
 from forecasting.models.baselines import EwmaWalk
+from forecasting.models.forecaster import Forecaster
 from forecasting.models.presets import preset_of
 from forecasting.models.registry import ModelMetadata, Registry
 from forecasting.models.shipped import shipped_pretraining
@@ -106,11 +107,40 @@ def retrain_reason(panel: Panel, storage: Storage, as_of: str, plan: WindowPlan)
     decision = log.standing(as_of)
     if decision is None:
         return "there is no model yet"
-    if not decision.can_publish(Registry(storage, panel.name)):
+    registry = Registry(storage, panel.name)
+    if not decision.can_publish(registry):
         return f"model {decision.version} is missing from the store, or damaged"
     if decision.settings != settings_digest(panel):
         return "the panel's model settings have changed"
+    if _may_not_load(panel, registry, decision) and not can_publish(panel, registry, decision):
+        return f"model {decision.version} cannot be loaded"
     return _scores_reason(panel, storage, log, as_of) or _age_reason(panel, as_of, decision, plan)
+
+
+def can_publish(panel: Panel, registry: Registry, decision: Decision) -> bool:
+    """Whether the publisher is in the store and can be loaded for the panel; a baseline always can."""
+    return decision.is_baseline or _can_load(panel, registry, decision.version)
+
+
+def _can_load(panel: Panel, registry: Registry, version: str) -> bool:
+    if not registry.is_intact(version):
+        return False
+    try:
+        registry.load(panel, version)
+    except ModelError as error:
+        _log.warning("model: %s", error)
+        return False
+    return True
+
+
+def _may_not_load(panel: Panel, registry: Registry, decision: Decision) -> bool:
+    """Whether it is worth the time to try. A network that needs TensorFlow takes seconds to load.
+
+    One of another version of this package may have been written by another version of Keras.
+    """
+    if decision.is_baseline:
+        return False
+    return panel.model.is_pretrained or registry.metadata(decision.version).package_version != __version__
 
 
 def _age_reason(panel: Panel, as_of: str, decision: Decision, plan: WindowPlan) -> str | None:
@@ -200,7 +230,7 @@ def retrain(
     standing = log.standing(snapshot.as_of)
     if (
         standing is not None
-        and standing.can_publish(registry)
+        and can_publish(panel, registry, standing)
         and _is_judged(log, snapshot.as_of, plan.version)
     ):
         _log.info(
@@ -211,7 +241,7 @@ def retrain(
     if not plan.training_windows and not panel.model.is_pretrained:
         decision = _without_training(panel, snapshot.as_of, plan)
     else:
-        if not registry.is_intact(plan.version):
+        if not _can_load(panel, registry, plan.version):
             _train(panel, registry, bars, plan, on_progress)
         decision = _decide(panel, storage, bars, snapshot.as_of, plan)
     # Recorded whatever the reason of this run: a training started by hand answers the scores' call as well.
@@ -250,8 +280,7 @@ def _decide(panel: Panel, storage: Storage, bars: Bars, as_of: str, plan: Window
     windows = build_windows(panel, bars, panel.calendar)
     challenger = registry.load(panel, plan.version)
     places, absent = _places(panel, registry, standing, plan)
-    networks = {role: registry.load(panel, version) for role, version in places.versions.items()}
-    incumbents = Incumbents(networks.get(CHAMPION), networks.get(BEST), places.stand_in)
+    incumbents = Incumbents(places.networks.get(CHAMPION), places.networks.get(BEST), places.stand_in)
     end = np.datetime64(plan.training_end, "us")
     if plan.training_windows:
         verdict = judge(panel, challenger, windows, end, incumbents)
@@ -278,9 +307,10 @@ def _decide(panel: Panel, storage: Storage, bars: Bars, as_of: str, plan: Window
 
 @dataclass(frozen=True)
 class _Places:
-    """The incumbents: versions by role (`champion`, `best`), and the name of the baseline that publishes."""
+    """The incumbents: by role (`champion`, `best`), and the name of the baseline that publishes."""
 
     versions: dict[str, str]
+    networks: dict[str, Forecaster]
     stand_in: str | None
 
 
@@ -289,32 +319,43 @@ def _places(
 ) -> tuple[_Places, list[str]]:
     """The incumbents by the standing decision, and a sentence for each incumbent that cannot compete."""
     if standing is None:
-        return _Places({}, None), []
+        return _Places({}, {}, None), []
     is_baseline = standing.is_baseline
     if standing.settings != settings_digest(panel):
         gone = [] if is_baseline else [f"Champion {standing.version} did not compete: it has other settings."]
-        return _Places({}, None), gone
+        return _Places({}, {}, None), gone
     found = {BEST: standing.best} if is_baseline else {CHAMPION: standing.version, BEST: standing.best}
     if found.get(CHAMPION) == standing.best:
         del found[BEST]
     others = {role: version for role, version in found.items() if version not in {"", plan.version}}
-    why_not = {role: _why_not(registry, version, plan) for role, version in others.items()}
-    absent = [
-        f"{role.capitalize()} {others[role]} did not compete: {why}." for role, why in why_not.items() if why
-    ]
-    versions = {role: version for role, version in others.items() if not why_not[role]}
+    networks: dict[str, Forecaster] = {}
+    absent = []
+    for role, version in others.items():
+        try:
+            networks[role] = _incumbent(panel, registry, version, plan)
+        except ModelError as error:  # it must not cost the challenger's forecast
+            absent.append(f"{role.capitalize()} {version} did not compete: {error}.")
+    versions = {role: version for role, version in others.items() if role in networks}
     # A baseline that publishes because there was no model has won no comparison.
-    return _Places(versions, standing.model if is_baseline and standing.verdict else None), absent
+    return _Places(versions, networks, standing.model if is_baseline and standing.verdict else None), absent
 
 
-def _why_not(registry: Registry, version: str, plan: WindowPlan) -> str | None:
-    """Why a version cannot be tested on the windows after the plan's `training_end`; None if it can."""
+def _incumbent(panel: Panel, registry: Registry, version: str, plan: WindowPlan) -> Forecaster:
+    """A version, to be tested on the windows after the plan's `training_end`.
+
+    Raises:
+        ModelError: it cannot be tested, and why.
+    """
     if not registry.is_intact(version):
-        return "it is missing from the store, or damaged"
+        raise ModelError("it is missing from the store, or damaged")
     end = registry.metadata(version).training_end
     if np.datetime64(end) > np.datetime64(plan.training_end):
-        return f"it was trained up to {end[:16]}, on some of the bars held out for this test"
-    return None
+        raise ModelError(f"it was trained up to {end[:16]}, on some of the bars held out for this test")
+    try:
+        return registry.load(panel, version)
+    except ModelError as error:
+        _log.warning("model: %s", error)
+        raise ModelError("it cannot be loaded") from error
 
 
 def _without_training(panel: Panel, as_of: str, plan: WindowPlan) -> Decision:

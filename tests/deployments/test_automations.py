@@ -58,8 +58,9 @@ def test_a_failed_run_is_posted_once_by_the_server_and_not_by_the_run(
     server: PrefectServer, there: Receiver, tiny_panel: Path
 ) -> None:
     (tiny_panel.parent / "prices.csv").unlink()
-    command = "from deployments.cli import main; main(['run', 'tiny.toml'])"
-    said = start(server, tiny_panel.parent, "-c", command, NIGHTCAST_WEBHOOK=there.url)
+    command = "from deployments.start import main; main()"
+    words = ("-c", command, "run", "tiny.toml")
+    said = start(server, tiny_panel.parent, *words, NIGHTCAST_WEBHOOK=there.url)
     assert "no file at" in said
     message = there.wait_for(lambda message: message["event"] == "nightcast.run.failed")
     assert message["text"].startswith("Nightcast: nightly of tiny failed: no file at ")

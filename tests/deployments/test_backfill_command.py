@@ -13,9 +13,9 @@ from forecasting.panel import Panel
 DATES = ("--start", "2026-10-28", "--end", "2026-10-30")
 WITHOUT_PREFECT = """
 import sys
-from deployments import cli
+from deployments.start import main
 try:
-    cli.main(sys.argv[1:])
+    main()
 finally:
     print("prefect" in sys.modules)
 """
@@ -106,7 +106,7 @@ def test_the_form_asks_for_dates_and_bounds_the_number(tiny_panel: Path) -> None
     (entry,) = [one for one in made if one.flow_name == "backfill"]
     form = entry._parameter_openapi_schema  # noqa: SLF001 - Prefect has no public way to it
     fields = form.properties
-    assert form.required == ["panel", "start", "end"]
+    assert form.required == ["start", "end"]
     assert (fields["start"]["format"], fields["end"]["format"]) == ("date", "date")
     assert (fields["parallel"]["minimum"], fields["parallel"]["maximum"]) == (1, 8)
     assert all("description" in field for field in fields.values())

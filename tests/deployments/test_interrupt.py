@@ -12,6 +12,7 @@ import pytest
 
 from deployments.interrupt import MESSAGE
 from tests.conftest import TINY_PANEL
+from tests.processes import have_ended, kill_all
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
 SECONDS = 120  # far more than any step needs, on a busy machine too
@@ -22,7 +23,8 @@ class Command:
 
     def __init__(self, folder: Path, *words: str | Path) -> None:
         self.out, self.err = folder / "out.txt", folder / "err.txt"
-        environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)}
+        self.home = str(folder / "prefect")
+        environment = {**os.environ, "PREFECT_HOME": self.home, "HOME": str(folder)}
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
                 words, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True
@@ -40,14 +42,8 @@ class Command:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def has_left_processes(self) -> bool:
-        """Whether processes of the group are at work, after a moment for those that end with their parent."""
-        for _ in range(100):
-            try:
-                os.killpg(self.process.pid, 0)
-            except ProcessLookupError:
-                return False
-            time.sleep(0.1)
-        return True
+        """Whether processes of the command live on, after a moment for those that end with their parent."""
+        return not have_ended("PREFECT_HOME", self.home)
 
 
 @pytest.fixture
@@ -56,8 +52,7 @@ def commands() -> Iterator[list[Command]]:
     started: list[Command] = []
     yield started
     for command in started:
-        if command.has_left_processes():
-            os.killpg(command.process.pid, signal.SIGKILL)
+        kill_all("PREFECT_HOME", command.home)
         command.process.wait()
 
 

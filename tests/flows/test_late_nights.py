@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from prefect.states import Scheduled
 from flows.nightly import nightly
 from flows.retrain import retrain
 from forecasting.as_of import to_instant
+from forecasting.digests import digest_bytes
 from forecasting.errors import AuditError, SourceError
 from forecasting.night import NightResult
 from forecasting.panel import Panel
@@ -49,7 +51,7 @@ import sys, time
 from pathlib import Path
 from deployments import environment
 environment.prepare()
-from deployments.cli import main
+from deployments.start import main
 from flows import nightly
 audit_prices = nightly.audit_prices
 def slowly(*given):
@@ -240,6 +242,28 @@ def test_a_store_outage_while_a_stand_in_publishes_does_not_stop_the_final_forec
     assert "deadline: no stand-in is published: connection refused\n" in caplog.text
     assert manifest.provisional is None
     assert [one.forecast_id for one in published(tmp_path, "2026-10-29")] == [manifest.forecast_id]
+
+
+def test_a_damaged_champion_costs_neither_the_early_forecast_nor_the_final_one(
+    night: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "forecasting")
+    storage = Storage(str(night / "store"))
+    (before,) = (log := DecisionLog(storage, "tiny")).all()
+    champion, network = before.challenger, b"not what Keras reads"
+    log.append(replace(before, model="stacked_lstm", version=champion, best=champion, by_hand=True))
+    folder = f"models/tiny/{champion}"
+    metadata = json.loads(storage.get(f"{folder}/metadata.json"))
+    metadata |= {"sha256": digest_bytes(network), "package_version": "0.0.9"}
+    storage.put(f"{folder}/model.keras", network)
+    storage.put(f"{folder}/metadata.json", json.dumps(metadata).encode())
+    manifest = run(night, NEXT_DUE).manifest
+    early, final = published(night, "2026-10-30")
+    assert early.provisional
+    assert early.model == "ewma_walk"
+    assert (final.forecast_id, final.provisional) == (manifest.forecast_id, None)
+    assert f"Champion {champion} did not compete: it cannot be loaded." in final.decision.reason
+    assert f"retraining, because model {champion} cannot be loaded" in caplog.text
 
 
 def test_a_source_that_cannot_be_read_by_the_deadline_leaves_what_the_store_has(night: Path) -> None:

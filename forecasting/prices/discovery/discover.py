@@ -24,6 +24,7 @@ from forecasting.prices.discovery.names import file_pattern, panel_name
 from forecasting.prices.discovery.samples import Sample, from_columns, sample_csv, text_columns
 from forecasting.prices.order import instants, order_bars, ranked
 from forecasting.prices.sources import SCHEMES, open_source
+from forecasting.prices.sources.allowance import Allowance
 from forecasting.prices.sources.documents import Document, documents_in
 from forecasting.prices.sources.lake_tables import is_delta, read_delta
 from forecasting.prices.sources.uris import fill_in, scheme_of, shown
@@ -121,12 +122,13 @@ def _sample(uri: str) -> tuple[Sample, list[str]]:
 @contextmanager
 def _documents(uri: str) -> Iterator[tuple[list[Document], list[str]]]:
     """The documents of the first file of a source, and the names of all its files."""
-    source = open_source(Panel.model_validate({"name": "looked-at", "source": {"uri": uri}}))
+    panel = Panel.model_validate({"name": "looked-at", "source": {"uri": uri}})
+    source = open_source(panel)
     with source.files() as files:
         if not files:
             raise SourceError(f"no file at {shown(uri)}")
         with files[0].local() as path:
-            documents = documents_in(path, files[0].name)
+            documents = documents_in(path, files[0].name, Allowance(panel.source))
             members = [document.name for document in documents] if len(documents) > 1 else []
             yield documents, members or [file.name for file in files]
 

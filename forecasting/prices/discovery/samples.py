@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from forecasting.errors import SourceError
 from forecasting.prices.discovery.columns import find_roles, is_adjusted, is_data, nothing_in, value_of
 from forecasting.prices.sources.csv_tables import (
     detect_encoding,
+    first_lines,
     refuse_other_files,
     refuse_other_text,
 )
@@ -48,7 +49,7 @@ def sample_csv(document: Document) -> Sample:
     refuse_other_files(document)
     encoding = detect_encoding(document)
     with document.opened() as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
-        lines = list(islice(text, _LINES))
+        lines = first_lines(text, _LINES, document.name)
     refuse_other_text(document.name, lines)
     delimiter, rows = _rows(lines, document.name)
     start = _first_data(rows, document.name)

@@ -4,8 +4,9 @@ A source yields its rows in batches of `schema.OFFERED`, in their original order
 use `reading` to read them. `memory` stores between two ingests what does not have to be read again.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
+from forecasting.prices.sources.allowance import Allowance
 from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.files import FileSource
 from forecasting.prices.sources.http import HttpSource
@@ -46,7 +48,7 @@ class Source(Protocol):
             SourceError: the source does not exist, or is a database.
         """
 
-    def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Yield the offered rows, one per bar; no batch at all if nothing changed since `tags`.
 
         Rows are neither judged nor dropped here: a row that cannot be read is kept, with its text in `raw`.
@@ -57,8 +59,31 @@ class Source(Protocol):
                 their whole history anyway.
 
         Raises:
-            SourceError: the source does not exist, or does not hold what the panel names.
+            SourceError: the source does not exist, does not hold what the panel names, or holds more than the
+                panel allows.
         """
+
+
+@dataclass(frozen=True)
+class _Bounded:
+    """A source whose rows count against what its panel allows."""
+
+    source: Source
+    allowance: Allowance
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return self.source.tags
+
+    @property
+    def read_all(self) -> bool:
+        return self.source.read_all
+
+    def files(self) -> AbstractContextManager[list[File]]:
+        return self.source.files()
+
+    def read(self, since: np.datetime64 | None = None) -> Generator[pa.Table]:
+        return self.allowance.keep(self.source.read(since))
 
 
 _SOURCES: dict[str, Callable[[Panel, Mapping[str, str]], Source]] = {
@@ -81,15 +106,16 @@ def open_source(panel: Panel, read_before: Mapping[str, str] | None = None) -> S
     uri = fill_in(panel.source.uri)
     scheme = scheme_of(uri)
     filled = panel.model_copy(update={"source": panel.source.model_copy(update={"uri": uri})})
+    allowance = Allowance(filled.source)
     if panel.source.query:
-        return SqlSource(filled)
+        return _Bounded(SqlSource(filled), allowance)
     if scheme not in _SOURCES:
         known = ", ".join(sorted(_SOURCES))
         raise SourceError(
             f"no reader for {scheme}://; set [source].uri in panel {panel.name} to a path, "
             f"or one of {known}; a database needs [source].query"
         )
-    return _SOURCES[scheme](filled, read_before or {})
+    return _Bounded(_SOURCES[scheme](filled, read_before or {}), allowance)
 
 
 def read_source(panel: Panel) -> Iterator[pa.Table]:

@@ -7,8 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import IO, cast
+from typing import IO, TextIO, cast
 
 import charset_normalizer
 import pyarrow as pa
@@ -26,6 +25,10 @@ _BLOCK_BYTES = 1 << 25
 # Bytes that are checked for UTF-8 at once: few enough to stay in the processor's cache.
 _CHECK_BYTES = 1 << 19
 _SAMPLE_LINES = 100
+# Characters of a line: 10,000 series take about 0.1 million.
+_LONGEST_LINE = 30_000_000
+# Lines of another length than the header's that are kept, for the quarantine. A file with more is no table.
+_MOST_SPOILED = 1_000_000
 _SHOWN = 60
 _SAMPLE_BYTES = 1 << 16
 # The common encoding of Western Europe on Windows; a superset of Latin-1 except for control characters.
@@ -85,7 +88,7 @@ def find_dialect(document: Document, source: Source) -> Dialect:
     encoding = source.encoding or detect_encoding(document)
     try:
         with document.opened() as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
-            lines = list(islice(text, _SAMPLE_LINES))
+            lines = first_lines(text, _SAMPLE_LINES, document.name)
         refuse_other_text(document.name, lines)
         header = find_header(lines, source, document.name)
         sample = [row for row in csv.reader(lines[header.above :], delimiter=header.delimiter) if any(row)]
@@ -175,7 +178,7 @@ class _BlockReader:
 
         def skip(row: pa.csv.InvalidRow) -> str:
             self._spoiled.append(row.text)
-            return "skip"
+            return "skip" if len(self._spoiled) <= _MOST_SPOILED else "error"
 
         return pa.csv.read_csv(
             pa.BufferReader(block),
@@ -276,6 +279,26 @@ def refuse_other_files(document: Document) -> None:
     for magic, kind in _OTHER_FILES.items():
         if start.startswith(magic):
             raise SourceError(f"{document.name} is {kind}; check [source].uri in the panel")
+
+
+def first_lines(text: TextIO, count: int, name: str) -> list[str]:
+    """The first lines of a text: at most so many, and fewer if they are very long.
+
+    Raises:
+        SourceError: one is too long for a line of prices.
+    """
+    lines: list[str] = []
+    while len(lines) < count and sum(map(len, lines)) < _LONGEST_LINE:
+        line = text.readline(_LONGEST_LINE)
+        if len(line) == _LONGEST_LINE:
+            raise SourceError(
+                f"{name} has a line of more than {_LONGEST_LINE:,} characters, so it is no table of prices; "
+                "check [source].uri in the panel"
+            )
+        if not line:
+            break
+        lines.append(line)
+    return lines
 
 
 def refuse_other_text(name: str, lines: Sequence[str]) -> None:

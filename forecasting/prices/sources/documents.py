@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import IO, Self, cast
 
 from forecasting.errors import SourceError
+from forecasting.prices.sources.allowance import Allowance
 
 KINDS = ".csv, .parquet, .gz or .zip"
 
@@ -49,11 +50,13 @@ class Document:
         name: location of the document, for messages.
         file_name: name of the file; its suffix says what it is.
         open_bytes: opens the bytes from the start at each call.
+        allowance: what may be read of the source, of which the uncompressed bytes take their part.
     """
 
     name: str
     file_name: str
     open_bytes: Callable[[], IO[bytes]]
+    allowance: Allowance
 
     @property
     def stem(self) -> str:
@@ -70,15 +73,16 @@ class Document:
         """Open the uncompressed bytes.
 
         Raises:
-            SourceError: the file is damaged, cut short, or not readable for this user.
+            SourceError: the file is damaged, cut short, or not readable for this user; or the source holds
+                more than its panel allows.
         """
         try:
             with self.open_bytes() as stream:
                 if self.file_name.lower().endswith(".gz"):
                     with gzip.GzipFile(fileobj=stream) as unpacked:
-                        yield cast("IO[bytes]", unpacked)
+                        yield self.allowance.counted(cast("IO[bytes]", unpacked), self.name)
                 else:
-                    yield stream
+                    yield self.allowance.counted(stream, self.name)
         except _DAMAGE as error:
             raise read_error(self.name, error) from error
 
@@ -88,31 +92,36 @@ def holds_prices(name: str) -> bool:
     return _is_document(name) or _is_archive(name)
 
 
-def documents_in(path: Path, name: str) -> list[Document]:
+def documents_in(path: Path, name: str, allowance: Allowance) -> list[Document]:
     """The documents in a local file: the file itself, or the members of an archive.
 
     Args:
         path: the local file.
         name: its name in messages.
+        allowance: what may be read of the source.
 
     Raises:
-        SourceError: the archive is damaged, or holds no document.
+        SourceError: the archive is damaged, or holds no document; or its documents are larger than the panel
+            allows.
     """
     if not _is_archive(path.name):
-        return [Document(name, path.name, partial(_open_file, path))]
+        return [Document(name, path.name, partial(_open_file, path), allowance)]
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(filter(_is_document, archive.namelist()))
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
     except zipfile.BadZipFile as error:
         raise SourceError(
             f"{name} is not a zip, or is cut short ({error}); fetch it again, or check [source].uri"
         ) from error
     except OSError as error:
         raise read_error(name, error) from error
+    members = sorted(filter(_is_document, sizes))
+    allowance.check(sum(sizes[member] for member in members))
     if not members:
         raise SourceError(f"no .csv or .parquet file in {name}; check [source].uri in the panel")
     return [
-        Document(f"{name}/{member}", member, partial(_open_member, path, member, name)) for member in members
+        Document(f"{name}/{member}", member, partial(_open_member, path, member, name), allowance)
+        for member in members
     ]
 
 

@@ -1,7 +1,7 @@
 """Prices in local files: one file, a folder, a glob or a zip."""
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -29,7 +29,7 @@ class FileSource:
         self.tags: dict[str, str] = {}
         self.read_all = True
 
-    def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, _since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Read the files; see `Source.read`."""
         place = _local_path(self._panel.source.uri)
         if is_delta(place):
@@ -44,7 +44,7 @@ class FileSource:
         refuse_table_files(paths)
         yield [File.on_disk(str(path), path) for path in paths]
 
-    def _read_delta(self, folder: Path) -> Iterator[pa.Table]:
+    def _read_delta(self, folder: Path) -> Generator[pa.Table]:
         origin = Origin(str(folder))
         for batch in read_delta(str(folder), str(folder)):
             yield to_offered(pa.Table.from_batches([batch]), origin, self._panel)

@@ -5,12 +5,11 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -24,6 +23,7 @@ from forecasting.panel import Panel
 from forecasting.prices.sources.documents import File
 from forecasting.prices.sources.reading import read_files
 from forecasting.prices.sources.uris import shown
+from forecasting.temporary_folders import temporary_folder
 
 _ATTEMPTS = 5
 _SILENCE_SECONDS = 30.0  # longest wait for an answer, or for its next block
@@ -62,7 +62,7 @@ class HttpSource:
         self.tags = dict(read_before)
         self.read_all = False
 
-    def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, _since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Read the file; see `Source.read`."""
         with self.files() as files:
             if files:
@@ -72,8 +72,8 @@ class HttpSource:
     @contextmanager
     def files(self) -> Iterator[list[File]]:
         """The downloaded file; see `Source.files`."""
-        with TemporaryDirectory(prefix="nightcast-") as folder:
-            path = self._fetch(Path(folder))
+        with temporary_folder("source") as folder:
+            path = self._fetch(folder)
             yield [] if path is None else [File.on_disk(self._name, path)]
 
     def _fetch(self, folder: Path) -> Path | None:

@@ -1,13 +1,12 @@
 """Prices in an object store (S3, Google Cloud Storage, Azure): one object, a prefix, or a glob."""
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from forecasting.prices.sources.lake_tables import LOG, delta_root, read_delta
 from forecasting.prices.sources.layouts import Origin, to_offered
 from forecasting.prices.sources.reading import read_files
 from forecasting.prices.sources.uris import shown
+from forecasting.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -47,7 +47,7 @@ class ObjectSource:
         self.tags: dict[str, str] = {}
         self.read_all = False
 
-    def read(self, _since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, _since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Read the objects; see `Source.read`."""
         root, path, store = self._connect()
         with self._said():
@@ -67,7 +67,9 @@ class ObjectSource:
             names = [f"{shown(root)}/{meta['path']}" for meta in found]
             yield from read_files(files, self._panel, names=names, may_be_empty=bool(self._read_before))
 
-    def _read_delta(self, root: str, folder: str, path: str, found: "list[ObjectMeta]") -> Iterator[pa.Table]:
+    def _read_delta(
+        self, root: str, folder: str, path: str, found: "list[ObjectMeta]"
+    ) -> Generator[pa.Table]:
         """The rows of a Delta table, unless its log is the same as before."""
         name = f"{shown(root)}/{folder}"
         if folder != path.strip("/"):
@@ -136,8 +138,8 @@ class ObjectSource:
                 f"{self._name}: {meta['path']} has more than {limit:g} MB; "
                 "raise [source].max_megabytes in the panel"
             )
-        with TemporaryDirectory(prefix="nightcast-") as folder:
-            path = Path(folder) / PurePosixPath(meta["path"]).name
+        with temporary_folder("source") as folder:
+            path = folder / PurePosixPath(meta["path"]).name
             with self._said(), path.open("wb") as file:
                 for block in obstore.get(store, meta["path"]).stream():
                     file.write(block)

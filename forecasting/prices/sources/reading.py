@@ -1,20 +1,23 @@
 """Reading: convert files, local or downloaded, to the rows that they offer."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from forecasting.errors import SourceError, one_line
 from forecasting.panel import Panel
+from forecasting.prices.sources.allowance import Allowance, TooMuchError
 from forecasting.prices.sources.csv_tables import Dialect, find_dialect, read_csv
 from forecasting.prices.sources.documents import Document, File, documents_in
 from forecasting.prices.sources.layouts import Origin, column_types, to_offered, unreadable_rows
 from forecasting.prices.sources.series_names import SeriesNames, hive_values
 from forecasting.prices.sources.uris import shown
 
-_BATCH_ROWS = 1 << 20
+# Cells of Parquet in memory at once, at most so many rows.
+_BATCH_CELLS, _BATCH_ROWS = 1 << 24, 1 << 20
 # Times that pyarrow reads as they are written.
 _TYPED_TIMES = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), pa.date32()),
@@ -24,7 +27,7 @@ _TYPED_TIMES = (
 
 def read_files(
     files: Iterable[File], panel: Panel, *, names: Sequence[str] = (), may_be_empty: bool = False
-) -> Iterator[pa.Table]:
+) -> Generator[pa.Table]:
     """Read the files in their order, in batches of `schema.OFFERED`.
 
     If there are several documents, one that cannot be read becomes an unreadable row and does not stop the
@@ -39,30 +42,24 @@ def read_files(
     Raises:
         SourceError: a file could not be downloaded, or none has a wanted series; no document could be read,
             for the reason of the first one; or files of one name lie in several folders, and nothing tells
-            their series apart.
+            their series apart; or they hold more than the panel allows.
     """
     failures: list[SourceError] = []
     read = rows = 0
     files = list(files)
     series = SeriesNames([*names, *(file.name for file in files if file.name not in names)], panel.source)
-    for file in files:
-        with file.local() as path:
+    with closing(_documents(files, series, Allowance(panel.source), failures)) as documents:
+        for document in documents:
+            origin = _origin(document, series, panel)
             try:
-                documents = documents_in(path, file.name)
+                for batch in _read(document, origin, panel):
+                    rows += batch.num_rows
+                    yield batch
+                read += 1
+            except TooMuchError:
+                raise
             except SourceError as error:
                 failures.append(error)
-                continue
-            if len(documents) > 1:
-                series.open_archive(file.name, documents)
-            for document in documents:
-                origin = _origin(document, series, panel)
-                try:
-                    for batch in _read(document, origin, panel):
-                        rows += batch.num_rows
-                        yield batch
-                    read += 1
-                except SourceError as error:
-                    failures.append(error)
     if failures and not read:
         raise failures[0]
     if not (rows or failures or may_be_empty) and (panel.source.include or panel.source.exclude):
@@ -71,6 +68,24 @@ def read_files(
             "correct these lists in the panel"
         )
     yield unreadable_rows([str(error) for error in failures])
+
+
+def _documents(
+    files: Iterable[File], series: SeriesNames, allowance: Allowance, failures: list[SourceError]
+) -> Generator[Document]:
+    """The documents of the files, each while its file is there; `failures` receives what cannot be read."""
+    for file in files:
+        with file.local() as path:
+            try:
+                documents = documents_in(path, file.name, allowance)
+            except TooMuchError:
+                raise
+            except SourceError as error:
+                failures.append(error)
+                continue
+            if len(documents) > 1:
+                series.open_archive(file.name, documents)
+            yield from documents
 
 
 def _origin(document: Document, series: SeriesNames, panel: Panel) -> Origin:
@@ -125,7 +140,8 @@ def _read_parquet(document: Document, panel: Panel, origin: Origin) -> Iterator[
             columns = [
                 name for name in column_types(names, panel, origin) if panel.source.layout != "wide"
             ] or None
-            for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // len(columns or names)))
+            for batch in file.iter_batches(rows, columns=columns):
                 batch.validate(full=True)  # a damaged page without a checksum may hold invalid UTF-8
                 yield pa.Table.from_batches([batch])
         except (pa.ArrowException, OSError, UnicodeError) as error:

@@ -1,7 +1,7 @@
 """Prices in a database: any that SQLAlchemy supports, read by the panel's own query."""
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, closing
 from datetime import date
 from decimal import Decimal
@@ -47,7 +47,7 @@ class SqlSource:
         self.tags: dict[str, str] = {}
         self.read_all = True
 
-    def read(self, since: np.datetime64 | None = None) -> Iterator[pa.Table]:
+    def read(self, since: np.datetime64 | None = None) -> Generator[pa.Table]:
         """Run the query; see `Source.read`."""
         first = _BEGINNING if since is None else str(since.astype("datetime64[D]"))
         origin = Origin(self._name)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecasting.errors import ModelError
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.pretrained_lstm import PanelFit, PretrainedLstm, knot_steps
-from forecasting.models.shipped import shipped_network
+from forecasting.models.shipped import shipped_bytes, shipped_network
 from forecasting.models.training import load_network, train_network
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
@@ -224,3 +225,23 @@ def test_forecasting_imports_no_tensorflow() -> None:
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+ROW = tuple(float(level) for level in range(11))
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {},
+        {"steps": [1, 5], "table": [ROW], "trust": [0.5, 0.5]},
+        {"steps": [1], "table": [ROW[:10]], "trust": [0.5]},
+        {"steps": [1, 5], "table": [ROW, ROW[:3]], "trust": [0.5, 0.5]},
+        {"steps": [1], "table": [ROW], "trust": []},
+        {"steps": [1], "table": [ROW], "trust": [0.5], "regression_weight": 0.5},
+    ],
+)
+def test_a_damaged_fit_is_refused_when_it_is_loaded(fit: dict[str, object]) -> None:
+    panel = Panel.model_validate({"name": "p", "source": {"uri": "prices.csv"}})
+    with pytest.raises(ModelError, match=r"the model of panel p is damaged: .*; run with --mode"):
+        load_network(panel, shipped_bytes(), {"fit": fit})

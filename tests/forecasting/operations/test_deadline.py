@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forecasting.digests import digest_bytes
+from forecasting.models.registry import ModelMetadata, Registry
+from forecasting.models.training import TrainedNetwork
 from forecasting.operations.deadline import (
     can_do_without_source,
     deadline_of,
@@ -215,13 +218,18 @@ def test_the_standing_champion_publishes_at_the_deadline(
     assert stand_in(panel, local_storage, snapshot, PLAN) == recorded
 
 
-@pytest.mark.parametrize("fault", ["none", "damaged", "settings"])
+@pytest.mark.parametrize("fault", ["none", "missing", "damaged", "settings"])
 def test_without_a_usable_champion_the_ewma_walk_publishes(
     panel: Panel, local_storage: Storage, snapshot: Snapshot, fault: str
 ) -> None:
     log = DecisionLog(local_storage, "tiny")
-    if fault == "damaged":
+    if fault in ("missing", "damaged"):
         log.append(standing(panel, "stacked_lstm"))  # there is no such version
+    if fault == "damaged":  # in a way that shows only when it is loaded
+        metadata = ModelMetadata(
+            version="old", sha256=digest_bytes(b"?"), settings={}, trained_at="2026-10-30T06:00:00Z"
+        )
+        Registry(local_storage, "tiny").save(TrainedNetwork(b"?", {}, {}, {}), metadata)
     if fault == "settings":
         log.append(replace(standing(panel), settings="others"))
     found = stand_in(panel, local_storage, snapshot, PLAN)

@@ -1,5 +1,6 @@
 """Who publishes night after night, and when a challenger is due, with networks that train instantly."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,6 +165,45 @@ def test_a_lost_champion_does_not_compete(panel: Panel, local_storage: Storage, 
     local_storage.put(f"models/tiny/{lost}/model.keras", b"half")
     decision = night(panel, local_storage, "2026-10-11")
     assert f"Champion {lost} did not compete: it is missing from the store, or damaged." in decision.reason
+    assert len(workshop.trained) == 2
+
+
+def spoil(storage: Storage, version: str, **changes: object) -> None:
+    """Change the metadata of a version, whose network stays intact."""
+    path = f"models/tiny/{version}/metadata.json"
+    metadata = json.loads(storage.get(path))
+    storage.put(path, json.dumps({**metadata, **changes}).encode())
+
+
+def test_a_champion_that_cannot_be_loaded_does_not_compete_and_costs_no_night(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    champion = night(panel, local_storage, "2026-10-10").version
+    spoil(local_storage, champion, state={})
+    decision = night(panel, local_storage, "2026-10-20")
+    assert f"Champion {champion} did not compete: it cannot be loaded." in decision.reason
+    assert decision.version != champion
+    assert len(workshop.trained) == 2
+
+
+def test_a_model_of_another_version_that_cannot_be_loaded_is_due(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    champion = night(panel, local_storage, "2026-10-10").version
+    spoil(local_storage, champion, package_version="0.0.9")
+    assert night(panel, local_storage, "2026-10-11").version == champion
+    spoil(local_storage, champion, package_version="0.0.9", state={})
+    assert night(panel, local_storage, "2026-10-12").version != champion
+    assert len(workshop.trained) == 2
+
+
+def test_a_version_that_cannot_be_loaded_is_trained_again(
+    panel: Panel, local_storage: Storage, workshop: Workshop
+) -> None:
+    before = night(panel, local_storage, "2026-10-10")
+    spoil(local_storage, before.version, state={})
+    again = night(panel, local_storage, "2026-10-10", mode="retrain")
+    assert (again.version, again.model) == (before.version, before.model)
     assert len(workshop.trained) == 2
 
 

@@ -15,7 +15,9 @@ import pytest
 
 from forecasting.errors import SourceError
 from forecasting.panel import Panel
+from forecasting.panel_settings import Source
 from forecasting.prices.sources import read_source
+from forecasting.prices.sources.allowance import Allowance
 from forecasting.prices.sources.documents import Document
 
 DAYS = np.datetime64("2020-01-01") + np.arange(500)
@@ -89,7 +91,7 @@ def refuse(*_: object) -> NoReturn:
 
 
 def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
-    document = Document("/data/prices.csv", "prices.csv", refuse)
+    document = Document("/data/prices.csv", "prices.csv", refuse, Allowance(Source(uri="/data/prices.csv")))
     with (
         pytest.raises(SourceError, match=r"/data/prices.csv cannot be opened \(Permission denied\); check"),
         document.opened(),

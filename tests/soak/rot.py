@@ -72,7 +72,7 @@ def _write_source(folder: Path, day: int) -> None:
 def damage_and_run(panel: Panel, folder: Path, file: str, damage: str) -> Outcome:
     """Damage one file of a copy of `folder/store`, and look what two nights make of it.
 
-    The first has no new prices, and the second has those of one more day.
+    The first has no new prices, and the second has those of one more day. Maintenance follows.
     """
     with tempfile.TemporaryDirectory(dir=folder) as copy:
         root = Path(copy) / "store"
@@ -91,6 +91,7 @@ def damage_and_run(panel: Panel, folder: Path, file: str, damage: str) -> Outcom
             states.append(_content(hurt))
             _write_source(folder, 30)
             lines.extend(_looks(panel, storage))
+            states.append(_content(hurt))  # maintenance mends too
         if line := next((one for one in lines if _names(one, file)), ""):
             return Outcome(file, damage, "named", line)
         if same and any(state != after for state in states):

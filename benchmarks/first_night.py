@@ -14,6 +14,9 @@ from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.progress import silent
 
+REPEATS = 2
+SCRATCH: dict[str, object] = {}  # further settings of the network from scratch
+
 
 def seconds(panel: Panel, bars: Bars, end: np.datetime64) -> float:
     """Wall time of one training."""
@@ -25,11 +28,13 @@ def seconds(panel: Panel, bars: Bars, end: np.datetime64) -> float:
 def main() -> None:
     """Print the seconds of both, and their ratio (target: a third)."""
     pretrained = ecb_panel()
-    scratch = pretrained.model_copy(update={"model": pretrained.model.model_copy(update={"context": 115})})
+    scratch = pretrained.model_copy(
+        update={"model": pretrained.model.model_copy(update={"context": 115, **SCRATCH})}
+    )
     bars = ecb_bars(pretrained)
     end = np.unique(bars.ds)[-252]
-    own = min(seconds(pretrained, bars, end) for _ in range(3))
-    other = min(seconds(scratch, bars, end) for _ in range(2))
+    own = min(seconds(pretrained, bars, end) for _ in range(REPEATS))
+    other = min(seconds(scratch, bars, end) for _ in range(REPEATS))
     print(f"{'pretrained network':24}{own:6.2f} s")
     print(f"{'from scratch':24}{other:6.2f} s; pretrained takes {own / other:.2f} times that (target: 0.33)")
 

@@ -10,14 +10,15 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 # What makes a benchmark's case small.
 SMALL: dict[str, dict[str, object]] = {
     "audit": {"SIZES": ((5, 300),), "REPEATS": 1},
-    "big_panel": {"SERIES": 20},
-    "first_night": {},
+    "big_panel": {"SERIES": 20, "PARTS": ("train", "windows", "gate")},
+    "first_night": {"REPEATS": 1, "SCRATCH": {"training_steps": 20}},
     "forecasting": {"WINDOWS": 50, "ROUNDS": 1},
     "nothing_new": {},
     "pretraining": {"REPEATS": 1, "ROUNDS": 2},
     "prices_ingest": {"SERIES": 5, "BARS": 100, "MANY_SERIES": 10, "FEW_BARS": 20, "REPEATS": 1},
     "prices_nightly": {"SERIES": 5, "YEAR": 20, "REPEATS": 1},
     "prices_read": {"SERIES": 5, "BARS": 100, "REPEATS": 1, "TIMES": 1},
+    "report_page": {"SIZES": (3, 250), "TIMES": 1},
     "scoring": {"SERIES": 3, "REPEATS": 1},
     "training": {"REPEATS": 1, "STEPS": 60},
     "windows": {"BATCHES": 1, "REPEATS": 1},

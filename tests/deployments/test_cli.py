@@ -100,7 +100,10 @@ def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
             ["backtest", "tiny.toml", "--output", "x.html"],
             "x.html is the name of the report; give a file for the predictions, such as x.parquet",
         ),
-        (["ingest", "tiny.toml", "--store", "/dev/null/x"], "cannot open the store /dev/null/x"),
+        (
+            ["ingest", "tiny.toml", "--store", "/dev/null/x"],
+            "cannot use the store /dev/null/x: a file is where a folder must be",
+        ),
         (["ingest", "empty.toml"], "empty.csv"),
         (["ingest", "columns.toml"], "wrong.csv"),
         (["ingest", "tiny.toml", "--store", "nope://x"], "cannot open the store nope://x"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.test_serve import NIGHTCAST
+from tests.serve_process import NIGHTCAST
 
 UNIT = Path(__file__).parents[2] / "deployments" / "systemd" / "nightcast.service"
 INSTALLED = "/opt/nightcast/bin/nightcast"

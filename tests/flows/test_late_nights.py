@@ -34,6 +34,7 @@ from forecasting.publishing.address import as_of_folder
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.publish import find_manifests
+from forecasting.records import SEAL, seal
 from forecasting.reports.summary import standing_line
 from forecasting.scoring.track_record import read_tally
 from forecasting.storage import Storage
@@ -255,8 +256,9 @@ def test_a_damaged_champion_costs_neither_the_early_forecast_nor_the_final_one(
     folder = f"models/tiny/{champion}"
     metadata = json.loads(storage.get(f"{folder}/metadata.json"))
     metadata |= {"sha256": digest_bytes(network), "package_version": "0.0.9"}
+    del metadata[SEAL]
     storage.put(f"{folder}/model.keras", network)
-    storage.put(f"{folder}/metadata.json", json.dumps(metadata).encode())
+    storage.put(f"{folder}/metadata.json", seal(metadata))
     manifest = run(night, NEXT_DUE).manifest
     early, final = published(night, "2026-10-30")
     assert early.provisional

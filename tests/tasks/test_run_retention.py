@@ -94,10 +94,10 @@ def test_old_runs_go_with_all_that_is_theirs_and_no_others(client: SyncPrefectCl
     before = datetime.now(UTC)
     recent = make_run(client, Completed())
 
-    assert remove_old_runs.fn([TAG, "panel:all"], before - timedelta(hours=1), dry_run=False) == 0
-    assert remove_old_runs.fn([TAG, "panel:all"], before, dry_run=True) == len(old)
+    assert remove_old_runs.fn([TAG, "panel:gone"], before - timedelta(hours=1), dry_run=False) == 0
+    assert remove_old_runs.fn([TAG, "panel:gone"], before, dry_run=True) == len(old)
     assert is_there(client, old[0])
-    assert remove_old_runs.fn([TAG, "panel:all"], before, dry_run=False) == len(old) + 1
+    assert remove_old_runs.fn([TAG, "panel:gone"], before, dry_run=False) == len(old) + 1
 
     assert [is_there(client, run) for run in (*old, child)] == [False] * 5
     assert [artifacts(client, run) for run in (*old, child)] == [0] * 5

@@ -14,6 +14,7 @@ from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.progress import silent
 from forecasting.publishing.decisions import Decision, DecisionLog
+from forecasting.records import SEAL, seal
 from forecasting.selection.challenger import (
     WindowPlan,
     load_decision,
@@ -172,7 +173,8 @@ def spoil(storage: Storage, version: str, **changes: object) -> None:
     """Change the metadata of a version, whose network stays intact."""
     path = f"models/tiny/{version}/metadata.json"
     metadata = json.loads(storage.get(path))
-    storage.put(path, json.dumps({**metadata, **changes}).encode())
+    del metadata[SEAL]
+    storage.put(path, seal({**metadata, **changes}))
 
 
 def test_a_champion_that_cannot_be_loaded_does_not_compete_and_costs_no_night(

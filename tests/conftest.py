@@ -32,8 +32,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         )
         if reason
     ]
-    duration = "about 8 minutes with --numprocesses 2 on two cores, 14 in one process"
-    return missing if config.args != config.getini("testpaths") else [f"all tests: {duration}", *missing]
+    duration = "all tests: about a quarter of an hour on two cores, in two processes"
+    return missing if config.args != config.getini("testpaths") else [duration, *missing]
 
 
 @pytest.hookimpl(wrapper=True)

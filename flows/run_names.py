@@ -16,8 +16,9 @@ _GREEK = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon"
     "|phi|chi|psi|omega"
 )
-# What Prefect fills in where no person gives a name: two words, or in the form of the UI a star.
-_FILLED_IN = re.compile(rf"[a-z]+-[a-z]+|({_GREEK})\d*-[a-z-]+")
+# What Prefect fills in where no person gives a name: two words or, in the form of the UI, a star, sometimes
+# without its constellation.
+_FILLED_IN = re.compile(rf"[a-z]+-[a-z]+|({_GREEK})\d*(-[a-z-]*)?")
 
 
 def run_name(when: Callable[[Mapping[str, Any]], str], flow: str = "") -> Callable[[], str]:

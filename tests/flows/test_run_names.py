@@ -89,7 +89,9 @@ def test_a_name_that_a_person_gives_is_kept(runtime: Runtime, given: str) -> Non
     assert name_of(score) == given
 
 
-@pytest.mark.parametrize("filled_in", ["stylish-oarfish", "gamma2-arietis-x", "alpha514-canis-majoris"])
+@pytest.mark.parametrize(
+    "filled_in", ["stylish-oarfish", "gamma2-arietis-x", "alpha514-canis-majoris", "delta2", "mu--void"]
+)
 def test_a_name_that_prefect_fills_in_is_replaced(runtime: Runtime, filled_in: str) -> None:
     runtime(filled_in, panel="tiny")
     assert name_of(score) == "tiny 2026-10-31 score"

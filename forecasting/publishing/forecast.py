@@ -1,6 +1,7 @@
 """Make a forecast from a snapshot of prices and a decision about who publishes."""
 
 import numpy as np
+import pyarrow as pa
 
 from forecasting import __version__, contract
 from forecasting.calendar import BarCalendar
@@ -70,6 +71,17 @@ def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision:
     storage.put(address.path(WALKS), walks_file(windows))
     storage.put(address.path(FORECAST), contract.to_bytes(table, _metadata(panel, snapshot, calendar)))
     return address
+
+
+def read_written(storage: Storage, address: ForecastAddress) -> pa.Table:
+    """Return the forecast that `write_forecast` wrote, in the contract's columns, committed or not.
+
+    Raises:
+        StoreError: the forecast is not in the store.
+        ContractError: the forecast breaks the contract.
+    """
+    path = address.path(FORECAST)
+    return contract.from_bytes(storage.get(path), path)
 
 
 def _forecast(

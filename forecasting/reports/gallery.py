@@ -18,7 +18,7 @@ from forecasting.prices.snapshot import Snapshot, read_bars
 from forecasting.progress import Progress, silent
 from forecasting.publishing.address import FORECAST, ForecastAddress, as_of_folder
 from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import open_forecaster
+from forecasting.publishing.forecast import open_forecaster, read_written
 from forecasting.publishing.publish import find_published
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.chart_choice import pictured
@@ -44,7 +44,7 @@ def draw_gallery(
     Raises:
         StoreError: the forecast is not in the store.
     """
-    table = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
+    table = read_written(storage, address)
     windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
     ids = windows.bars.ids
     chosen = pictured(panel.charts, ids, find_outlooks(storage, address))

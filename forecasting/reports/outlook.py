@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting import contract
 from forecasting.commands import command
 from forecasting.errors import StoreError
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.publishing.address import FORECAST, ForecastAddress
+from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
+from forecasting.publishing.forecast import read_written
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.odds import odds_below, odds_columns
 from forecasting.reports.past_widths import MIN_ORIGINS, Publisher, past_widths, range_widths
@@ -59,8 +59,7 @@ def write_outlook(
         StoreError: the forecast is not in the store, or the prices cannot be read.
         ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
     """
-    forecast = contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
-    outlook = make_outlook(panel, storage, snapshot, decision, forecast)
+    outlook = make_outlook(panel, storage, snapshot, decision, read_written(storage, address))
     storage.put(address.path(OUTLOOK), table_to_bytes(outlook))
 
 

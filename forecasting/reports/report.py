@@ -68,10 +68,7 @@ def report_pictures(report: ReportData) -> dict[str, bytes]:
 def _score_charts(report: ReportData) -> list[Picture]:
     if report.scores is None:
         return []
-    return [
-        Picture(picture.anchor, picture.alt, f"{REPORT_DATA}/{picture.anchor}.png")
-        for picture in score_pictures(report.scores)
-    ]
+    return score_pictures(report.scores, lambda anchor, _: f"{REPORT_DATA}/{anchor}.png")
 
 
 def _frequency(freq: str) -> str:

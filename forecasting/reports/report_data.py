@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from forecasting import __version__, contract
+from forecasting import __version__
 from forecasting.as_of import to_datetime
 from forecasting.errors import ModelError
 from forecasting.evaluation.scores import Score
@@ -17,8 +17,9 @@ from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
 from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.publishing.address import FORECAST, ForecastAddress, chart_name
+from forecasting.publishing.address import ForecastAddress, chart_name
 from forecasting.publishing.decisions import Decision
+from forecasting.publishing.forecast import read_written
 from forecasting.reports.chart_choice import pictured
 from forecasting.reports.chart_data import ChartData
 from forecasting.reports.outlook import find_outlooks
@@ -48,7 +49,7 @@ def gather_report(
     Raises:
         StoreError: the forecast is not in the store.
     """
-    table = _forecast(storage, address)
+    table = read_written(storage, address)
     findings = (*row_findings, *snapshot.findings)
     as_of = panel.instant(snapshot.as_of)
     scores = summarise_scores(panel, try_tally(storage, panel.name, until=as_of))
@@ -109,12 +110,8 @@ def write_report(
     report = gather_report(panel, storage, snapshot, decision, address, row_findings)
     past = find_past(panel, storage, snapshot.as_of)
     bars = read_bars(panel, storage, snapshot)
-    charts = ChartData.of(panel, bars, snapshot.as_of, _forecast(storage, address), past)
+    charts = ChartData.of(panel, bars, snapshot.as_of, read_written(storage, address), past)
     put_report(storage, address, report, charts)
-
-
-def _forecast(storage: Storage, address: ForecastAddress) -> pa.Table:
-    return contract.from_bytes(storage.get(address.path(FORECAST)), address.path(FORECAST))
 
 
 def contenders(decision: Decision) -> list[Contender]:

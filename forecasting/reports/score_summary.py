@@ -1,5 +1,6 @@
 """The summary of realised scores for the terminal, the report and the Prefect UI."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -115,21 +116,22 @@ def scores_table(summary: ScoreSummary) -> Table:
     return Table("scores", "Realised scores", caption, COLUMNS, rows)
 
 
-def score_pictures(summary: ScoreSummary) -> list[Picture]:
-    """Return the charts with their alternative text."""
-    return [
-        Picture(
-            f"scores-{origin}", f"Realised skill and coverage over time, {_NAMES[origin]}.", data_uri(png)
-        )
-        for origin, png in summary.charts.items()
-    ]
+def score_pictures(summary: ScoreSummary, address: Callable[[str, bytes], str]) -> list[Picture]:
+    """Return the charts with their alternative text; `address` gives that of an anchor and its PNG."""
+    pictures = []
+    for origin, png in summary.charts.items():
+        anchor = f"scores-{origin}"
+        alt = f"Realised skill and coverage over time, {_NAMES[origin]}."
+        pictures.append(Picture(anchor, alt, address(anchor, png)))
+    return pictures
 
 
 def score_lines(summary: ScoreSummary) -> list[str]:
     """Return the summary in Markdown: a heading, the table, its explanation, and the charts."""
     newest = summary.spans[0].last
     rows = [[column.name for column in COLUMNS], ["---"] * len(COLUMNS), *map(span_cells, summary.spans)]
-    pictures = [f"![{picture.alt}]({picture.uri})" for picture in score_pictures(summary)]
+    shown = score_pictures(summary, lambda _, png: data_uri(png))
+    pictures = [f"![{picture.alt}]({picture.uri})" for picture in shown]
     last = format_date(to_datetime(newest), daily=newest == newest.astype("datetime64[D]"))
     return [
         f"**Realised scores of the forecasts of {summary.panel} up to {last}**",

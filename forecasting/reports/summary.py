@@ -2,11 +2,11 @@
 
 from datetime import UTC
 
-from forecasting import contract
 from forecasting.evaluation.verdict import Duel, Verdict
 from forecasting.formats import format_percent
 from forecasting.publishing.address import CHARTS, FORECAST, INDEX, REPORT
 from forecasting.publishing.decisions import Decision
+from forecasting.publishing.forecast import read_written
 from forecasting.publishing.manifest import Manifest
 from forecasting.publishing.public_links import public_link
 from forecasting.records import instant_of
@@ -102,7 +102,6 @@ def charts_worth_seeing(storage: Storage, manifest: Manifest) -> list[tuple[str,
 
 
 def _results(storage: Storage, manifest: Manifest) -> list[SeriesResult]:
-    path = manifest.address.path(FORECAST)
     verdict = manifest.decision.verdict if manifest.decision else None
-    table = contract.from_bytes(storage.get(path), path)
+    table = read_written(storage, manifest.address)
     return series_results(table, verdict, find_outlooks(storage, manifest.address))

@@ -62,7 +62,7 @@ def _served() -> Iterator[None]:
     configured = PREFECT_API_URL.value()
     temporary = TemporaryServer()
     if configured is None:
-        _log.info("prefect: starting a temporary server, which takes 10 to 20 seconds")
+        _log.info("prefect: starting a temporary server, which takes some seconds")
     else:
         check_answers(configured)
     fix = "run the same command again" + (" once the server runs" if configured else "")

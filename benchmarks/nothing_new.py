@@ -13,16 +13,13 @@ import pandas as pd
 
 from benchmarks._ecb import ecb_panel
 from forecasting.as_of import to_instant
+from forecasting.night import make_forecast
 from forecasting.panel import Panel
-from forecasting.prices.ingest import IngestReport, ingest
-from forecasting.prices.snapshot import Snapshot, take_snapshot
+from forecasting.prices.ingest import ingest
+from forecasting.prices.snapshot import take_snapshot
 from forecasting.progress import silent
-from forecasting.publishing.address import ForecastAddress
-from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import address_of, write_forecast
-from forecasting.publishing.manifest import describe_forecast
-from forecasting.publishing.publish import commit, find_whole, point_latest
-from forecasting.reports.gallery import draw_gallery
+from forecasting.publishing.forecast import address_of
+from forecasting.publishing.publish import find_whole, point_latest
 from forecasting.reports.summary import charts_worth_seeing, series_rows, summary_lines
 from forecasting.selection.challenger import load_decision, plan_training, retrain
 from forecasting.storage import Storage
@@ -52,9 +49,7 @@ def first_night(panel: Panel, storage: Storage) -> None:
     ingested = ingest(panel, storage, to_instant(NOW))
     snapshot = take_snapshot(panel, storage, None, NOW)
     decision = retrain(panel, storage, snapshot, plan_training(panel, storage, snapshot), silent)
-    address = write_forecast(panel, storage, snapshot, decision)
-    draw_gallery(panel, storage, snapshot, decision, address, silent)
-    _publish(panel, storage, address, snapshot, decision, ingested)
+    make_forecast(panel, storage, snapshot, decision, ingested.findings)
 
 
 def second_night(panel: Panel, storage: Storage) -> float:
@@ -109,19 +104,6 @@ def main() -> None:
         (root / "panel.json").write_text(panel.model_dump_json())
         first_night(panel, Storage(str(root / "store")))
         subprocess.run([sys.executable, "-m", "benchmarks.nothing_new", name], check=True)  # noqa: S603
-
-
-def _publish(
-    panel: Panel,
-    storage: Storage,
-    address: ForecastAddress,
-    snapshot: Snapshot,
-    decision: Decision,
-    ingested: IngestReport,
-) -> None:
-    point_latest(
-        storage, commit(storage, describe_forecast(panel, snapshot, decision, address, ingested.findings))
-    )
 
 
 if __name__ == "__main__":

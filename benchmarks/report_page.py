@@ -12,9 +12,8 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from forecasting.publishing.address import REPORT
-from forecasting.reports.report_files import put_report
 from forecasting.storage import Storage
-from tests.big_panel import address_of, big_charts, big_report
+from tests.big_panel import address_of, big_charts, big_report, put_big_report
 
 SIZES = (29, 10_000)
 TIMES = 5
@@ -39,7 +38,7 @@ def write(folder: Path, series: int) -> tuple[Path, float]:
     """Write a report, and return the page and the seconds of processor time that writing took."""
     report, charts, storage = big_report(series), big_charts(series), Storage(str(folder))
     start = time.process_time()
-    put_report(storage, address_of(), report, charts)
+    put_big_report(storage, report, charts)
     return folder / address_of().path(REPORT), time.process_time() - start
 
 

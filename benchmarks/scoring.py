@@ -45,7 +45,8 @@ def publish_nights(storage: Storage, nights: range) -> None:
     """Publish a forecast per night, all from the EWMA walk of the first night: its width does not matter."""
     bars = Bars.from_table(PriceTable(storage, PANEL).newest(values=["close"]), "close")
     past = bars.until(FIRST_DAY + (PAST - 1) * DAY)
-    walks = walks_file(build_windows(PANEL, past, PANEL.calendar))
+    windows = build_windows(PANEL, past, PANEL.calendar)
+    walks = walks_file(windows, EwmaWalk.fit(windows, past.ds.max()))
     table = table_from_bytes(walks)
     said = np.column_stack([table[name].to_numpy() for name in walk_columns(EwmaWalk.name)]).astype(float)
     quantiles = np.sort(said, axis=1).reshape(SERIES, HORIZON, -1)

@@ -23,9 +23,10 @@ from tasks.deadline import (
     is_done_by,
     wait_to_ask_again,
 )
+from tasks.engine import Engine, open_engine
 from tasks.ingest import ingest_prices
 from tasks.panel_slot import panel_slot
-from tasks.steps import as_task, submit
+from tasks.steps import Tasks
 from tasks.summarise import summarise
 
 P = ParamSpec("P")
@@ -77,22 +78,39 @@ def publish_forecast(
     Raises:
         RequiredSeriesError: the forecast is published, but lacks series that the panel requires.
     """
-    storage = Storage(store)
-
-    def run(step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        is_training = step is retrain
-        if deadline is None or not is_training:
-            return as_task(step, *args, **kwargs)
-        training = submit(step, *args, **kwargs)
-        if not is_done_by(deadline, training):
+    with open_engine(panel) as engine:
+        run = Tasks(engine)
+        if deadline is not None:
             early = without_late_training(snapshot, deadline)
-            _publish_meanwhile(panel, store, early, cast("WindowPlan", args[-1]), row_findings)
-        return training.result()
 
-    decision = night.decide(panel, storage, snapshot, mode, run)
-    result = _publish(panel, store, snapshot, decision, row_findings)
+            def publish_early(plan: WindowPlan) -> None:
+                _publish_meanwhile(panel, store, early, plan, row_findings)
+
+            run = _TasksUntil(engine, deadline, publish_early)
+        decision = night.decide(panel, Storage(store), snapshot, mode, run)
+        result = _publish(panel, store, snapshot, decision, row_findings, run)
     check_required_series(panel, snapshot)
     return result
+
+
+class _TasksUntil(Tasks):
+    """Runs the steps as tasks. When a training is not done by the deadline, `publish_early` is called."""
+
+    def __init__(
+        self, engine: Engine, deadline: datetime, publish_early: Callable[[WindowPlan], None]
+    ) -> None:
+        super().__init__(engine)
+        self._deadline = deadline
+        self._publish_early = publish_early
+
+    def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        is_training = step is retrain
+        if not is_training:
+            return super().__call__(step, *args, **kwargs)
+        training = self.submit(step, *args, **kwargs)
+        if not is_done_by(self._deadline, training):
+            self._publish_early(cast("WindowPlan", args[-1]))
+        return training.result()
 
 
 def _publish_meanwhile(
@@ -102,15 +120,20 @@ def _publish_meanwhile(
     try:
         decision = choose_stand_in(panel, store, snapshot, plan)
         if decision is not None:
-            _publish(panel, store, snapshot, decision, row_findings)
+            _publish(panel, store, snapshot, decision, row_findings, Tasks(Engine()))
     except Exception as error:  # noqa: BLE001 - whatever fails here, the training goes on
         trace = None if isinstance(error, NightcastError) else error
         _log.warning("deadline: no stand-in is published: %s", first_line(error), exc_info=trace)
 
 
 def _publish(
-    panel: Panel, store: str, snapshot: Snapshot, decision: Decision, row_findings: Sequence[Finding]
+    panel: Panel,
+    store: str,
+    snapshot: Snapshot,
+    decision: Decision,
+    row_findings: Sequence[Finding],
+    run: Tasks,
 ) -> NightResult:
-    result = night.make_forecast(panel, Storage(store), snapshot, decision, row_findings, as_task)
+    result = night.make_forecast(panel, Storage(store), snapshot, decision, row_findings, run)
     summarise(panel, store, result)
     return result

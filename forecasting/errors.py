@@ -74,6 +74,10 @@ class ServerError(NightcastError):
     """The Prefect server does not answer, cannot be started, or has another version."""
 
 
+class EngineError(NightcastError):
+    """The Dask cluster cannot be used, or lost the work that it was given."""
+
+
 class StaleError(NightcastError):
     """A panel's newest forecast is older than it should be."""
 

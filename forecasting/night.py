@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from forecasting.as_of import to_instant
 from forecasting.findings import Finding
+from forecasting.night_shards import forecast_shard, join_shards
 from forecasting.operations.landing_page import try_update_landing_page
 from forecasting.operations.required_series import check_required_series
 from forecasting.panel import Panel
@@ -18,10 +19,9 @@ from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.publishing.address import ForecastAddress
 from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import address_of, write_forecast
+from forecasting.publishing.forecast import address_of, fit_walk
 from forecasting.publishing.manifest import Manifest, describe_forecast
 from forecasting.publishing.publish import commit, find_whole, point_latest
-from forecasting.reports.outlook import write_outlook
 from forecasting.reports.report_data import write_report
 from forecasting.selection.challenger import (
     Mode,
@@ -30,6 +30,7 @@ from forecasting.selection.challenger import (
     plan_training,
     retrain,
 )
+from forecasting.shards import Shard, make_shards
 from forecasting.storage import Storage
 
 P = ParamSpec("P")
@@ -37,16 +38,31 @@ T = TypeVar("T")
 
 
 class Run(Protocol):
-    """Runs one step of a night."""
+    """Runs the steps of a night."""
 
     def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `step`, or something that does the same."""
         ...
 
+    def each(self, step: Callable[..., None], shards: Sequence[Shard], /, *args: object) -> None:
+        """Call `step` with `args` and each of `shards`, in any order."""
+        ...
 
-def run_directly(step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call the step in this process."""
-    return step(*args, **kwargs)
+
+class _RunDirectly:
+    """Calls the steps of a night in this process, and shards one after the other."""
+
+    def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `step`."""
+        return step(*args, **kwargs)
+
+    def each(self, step: Callable[..., None], shards: Sequence[Shard], /, *args: object) -> None:
+        """Call `step` with `args` and each of `shards`."""
+        for shard in shards:
+            self(step, *args, shard)
+
+
+RUN_DIRECTLY: Run = _RunDirectly()
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ def run_night(panel: Panel, storage: Storage, as_of: str | None = None, mode: Mo
 
 
 def decide(
-    panel: Panel, storage: Storage, snapshot: Snapshot, mode: Mode = "auto", run: Run = run_directly
+    panel: Panel, storage: Storage, snapshot: Snapshot, mode: Mode = "auto", run: Run = RUN_DIRECTLY
 ) -> Decision:
     """Decide who publishes: retrain a challenger and let the gate choose, or load the standing decision.
 
@@ -105,11 +121,11 @@ def make_forecast(
     snapshot: Snapshot,
     decision: Decision,
     row_findings: Sequence[Finding] = (),
-    run: Run = run_directly,
+    run: Run = RUN_DIRECTLY,
 ) -> NightResult:
     """Make, draw, report and publish a forecast, unless it is published already.
 
-    `row_findings` are the ingest's findings.
+    The series are forecast shard by shard (`night_shards`). `row_findings` are the ingest's findings.
 
     Raises:
         ModelError: the model is not in the store, is damaged, or does not fit the panel.
@@ -118,8 +134,11 @@ def make_forecast(
     standing = run(find_forecast, panel, storage, snapshot, decision)
     if standing is not None:
         return NightResult(standing, is_new=False)
-    address = run(write_forecast, panel, storage, snapshot, decision)
-    run(write_outlook, panel, storage, snapshot, decision, address)
+    address, shards = address_of(panel, snapshot, decision), make_shards(snapshot.ids)
+    walk = run(fit_walk, panel, storage, snapshot)
+    run.each(forecast_shard, shards, panel, storage, snapshot, decision, walk)
+    if len(shards) > 1:
+        run(join_shards, storage, address, len(shards))
     run(draw_charts, panel, storage, snapshot, decision, address)
     run(write_report, panel, storage, snapshot, decision, address, row_findings)
     return NightResult(run(publish, panel, storage, address, snapshot, decision, row_findings), is_new=True)

@@ -34,6 +34,7 @@ from forecasting.panel_settings import (
     AuditSettings,
     BarSettings,
     ChartSettings,
+    Engine,
     ForecastSettings,
     ModelSettings,
     Retention,
@@ -71,6 +72,7 @@ class Panel(Section):
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
     charts: ChartSettings = ChartSettings()
+    engine: Engine = Engine()
     retention: Retention = Retention()
     _file: Path | None = PrivateAttr(None)
 

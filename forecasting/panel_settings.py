@@ -268,6 +268,22 @@ class ChartSettings(Section):
         )
 
 
+class Engine(Section):
+    """Where the shards of a night are worked on: `dask` is the address of a Dask scheduler."""
+
+    dask: str = ""
+
+    @field_validator("dask")
+    @classmethod
+    def _is_scheduler_address(cls, address: str) -> str:
+        if address and not address.startswith(("tcp://", "tls://")):
+            raise ValueError(
+                f"{json.dumps(address)} is no address of a Dask scheduler; write one like "
+                '"tcp://scheduler.example.org:8786"'
+            )
+        return address
+
+
 class Retention(Section):
     """How long forecasts and model versions are kept after nothing needs them any more."""
 

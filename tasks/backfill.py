@@ -17,7 +17,7 @@ from forecasting.publishing.manifest import Manifest
 from forecasting.storage import Storage
 from tasks.audit import audit_prices
 from tasks.options import STEP, TRAINING
-from tasks.steps import inside_task
+from tasks.steps import InsideTask
 
 
 @task(name="find missing dates", **STEP)
@@ -35,7 +35,7 @@ def decide_past(panel: Panel, store: str, as_of: str, due: datetime) -> tuple[Sn
     A decision depends on the decisions for earlier dates, so dates are decided one by one, oldest first.
     """
     snapshot = audit_prices.fn(panel, store, as_of, due)
-    return snapshot, night.decide(panel, Storage(store), snapshot, run=inside_task)
+    return snapshot, night.decide(panel, Storage(store), snapshot, run=InsideTask())
 
 
 @task(name="publish a past date", task_run_name="publish {snapshot.as_of}", **STEP)
@@ -44,4 +44,4 @@ def publish_past(panel: Panel, store: str, snapshot: Snapshot, decision: Decisio
 
     Decided dates can be published in any order and in parallel.
     """
-    return night.make_forecast(panel, Storage(store), snapshot, decision, run=inside_task).manifest
+    return night.make_forecast(panel, Storage(store), snapshot, decision, run=InsideTask()).manifest

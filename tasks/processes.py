@@ -31,7 +31,7 @@ def task_processes(count: int) -> Iterator[Start]:
     end with this one, even if it is killed.
     """
     if count == 1:
-        yield _run_here
+        yield run_here
         return
     pool = _Pool(count)
     try:
@@ -40,7 +40,8 @@ def task_processes(count: int) -> Iterator[Start]:
         pool.close()
 
 
-def _run_here(task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
+def run_here(task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
+    """Run a task with parameters in this process; return a function that returns its final state."""
     state: State[Any] = task(**parameters, return_state=True)
     return lambda: state
 

@@ -11,11 +11,11 @@ from forecasting.evaluation.verdict import SeriesScore
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.publishing.address import REPORT, ForecastAddress
-from forecasting.reports.chart_data import FAN, ChartData
+from forecasting.reports.chart_data import FAN, ChartData, ChartGrid
 from forecasting.reports.outlook import outlook_table, outlooks
 from forecasting.reports.past_forecasts import PastForecast
 from forecasting.reports.report_contents import ReportData
-from forecasting.reports.report_files import put_report
+from forecasting.reports.report_files import put_charts, put_report
 from forecasting.reports.series_table import SeriesResult
 from forecasting.storage import Storage
 
@@ -78,7 +78,7 @@ def big_charts(series: int, freq: str = "1D") -> ChartData:
         fan = _fan(then, _HORIZON, _SCORES[[1, 3, 5]])
         label = panel.label(_END - ago * step)
         past.append(PastForecast(label, pa.array(names), last - ago * step, then, fan))
-    return ChartData.of(panel, bars, panel.label(_END), forecast, past)
+    return ChartData.of(panel, ChartGrid.of(panel, panel.label(_END)), bars, forecast, past)
 
 
 def big_report(series: int, freq: str = "1D") -> ReportData:
@@ -116,8 +116,14 @@ def big_report(series: int, freq: str = "1D") -> ReportData:
     )
 
 
+def put_big_report(storage: Storage, report: ReportData, charts: ChartData) -> None:
+    """Write a report and the values of its charts to a store."""
+    address = address_of(report.freq)
+    put_charts(storage, address, charts)
+    put_report(storage, address, report, charts.grid, [one.as_of for one in charts.past])
+
+
 def write_big_report(folder: Path, series: int, freq: str = "1D") -> Path:
     """Write a report to a store in a folder, and return the page."""
-    address = address_of(freq)
-    put_report(Storage(str(folder)), address, big_report(series, freq), big_charts(series, freq))
-    return folder / address.path(REPORT)
+    put_big_report(Storage(str(folder)), big_report(series, freq), big_charts(series, freq))
+    return folder / address_of(freq).path(REPORT)

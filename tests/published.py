@@ -11,15 +11,17 @@ import pyarrow as pa
 from forecasting import __version__, contract
 from forecasting.contract import SeriesForecast
 from forecasting.digests import digest_bytes
+from forecasting.night_shards import forecast_shard, join_shards
 from forecasting.panel import Panel
 from forecasting.prices.schema import GOOD, INSTANT, VALUES
-from forecasting.prices.snapshot import take_snapshot
+from forecasting.prices.snapshot import Snapshot, take_snapshot
 from forecasting.prices.table import PriceTable
 from forecasting.publishing.address import FORECAST, MANIFEST, ForecastAddress, latest_pointer, latest_table
 from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import write_forecast
+from forecasting.publishing.forecast import address_of, fit_walk
 from forecasting.publishing.manifest import Manifest, Pointer, describe_forecast
 from forecasting.publishing.publish import commit
+from forecasting.shards import make_shards
 from forecasting.storage import Storage
 
 NOW = np.datetime64("2026-11-20T06:00:00", "us")
@@ -66,6 +68,17 @@ def publish_walk(panel: Panel, storage: Storage, as_of: str, provisional: str = 
     )
     address = write_forecast(panel, storage, snapshot, decision)
     commit(storage, describe_forecast(panel, snapshot, decision, address))
+    return address
+
+
+def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
+    """Write a forecast to its folder as a night does, and do not commit it."""
+    address, shards = address_of(panel, snapshot, decision), make_shards(snapshot.ids)
+    walk = fit_walk(panel, storage, snapshot)
+    for shard in shards:
+        forecast_shard(panel, storage, snapshot, decision, walk, shard)
+    if len(shards) > 1:
+        join_shards(storage, address, len(shards))
     return address
 
 

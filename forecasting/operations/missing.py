@@ -14,7 +14,7 @@ from forecasting.panel import Panel
 from forecasting.prices.audit.series import LIVE_SPANS
 from forecasting.prices.audit.stored import usable_bars
 from forecasting.prices.bars import Bars
-from forecasting.prices.snapshot import resolve_as_ofs
+from forecasting.prices.newest_bar import resolve_as_ofs
 from forecasting.prices.table import PriceTable
 from forecasting.publishing.address import forecasts_folder
 from forecasting.publishing.publish import find_published

@@ -1,5 +1,6 @@
 """Bars: the target values of a panel's series in memory, concatenated in two flat arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -46,6 +47,24 @@ class Bars:
             ds=instants(table["ds"]),
             y=table[target].to_numpy().astype(np.float64, copy=False),
         )
+
+    @classmethod
+    def concat(cls, parts: Sequence["Bars"]) -> Self:
+        """Join the bars of different series; those of each part come after those of the part before."""
+        starts = np.cumsum([0, *(len(part) for part in parts)])
+        offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)]
+        return cls(
+            ids=tuple(name for part in parts for name in part.ids),
+            offsets=np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
+            ds=np.concatenate([np.array([], "datetime64[us]"), *(part.ds for part in parts)]),
+            y=np.concatenate([np.array([], np.float64), *(part.y for part in parts)]),
+        )
+
+    def part(self, start: int, stop: int) -> "Bars":
+        """The bars of the series numbered from `start` to before `stop`."""
+        offsets = self.offsets[start : stop + 1]
+        bars = slice(offsets[0], offsets[-1])
+        return Bars(self.ids[start:stop], offsets - offsets[0], self.ds[bars], self.y[bars])
 
     def __len__(self) -> int:
         return len(self.y)

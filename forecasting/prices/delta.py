@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -174,8 +175,15 @@ def open_dataset(
     return table.to_pyarrow_dataset(filesystem=files, parquet_read_options=options)
 
 
-def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | None = None) -> pa.Table:
+def scan_rows(
+    table: DeltaTable,
+    schema: pa.Schema,
+    condition: pc.Expression | None = None,
+    ids: Sequence[str] | None = None,
+) -> pa.Table:
     """The columns of `schema` for the rows that meet `condition`, in any order.
+
+    `ids`, sorted, are the series whose rows are read; None: all.
 
     Raises:
         StoreError: a file of the table is missing or damaged.
@@ -184,8 +192,38 @@ def scan_rows(table: DeltaTable, schema: pa.Schema, condition: pc.Expression | N
         encoded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         options = pa.dataset.ParquetReadOptions(dictionary_columns=encoded)
         data = open_dataset(table, options)
+        if ids is not None:
+            if not ids:
+                return schema.empty_table()
+            data = _narrowed(data, ids[0], ids[-1])
+            of_series = pc.field("unique_id").isin(pa.array(ids, pa.string()))
+            condition = of_series if condition is None else condition & of_series
         rows = data.to_table(columns=schema.names, filter=condition)
     return rows.cast(schema)
+
+
+def _narrowed(data: pa.dataset.Dataset, first: str, last: str) -> pa.dataset.Dataset:
+    """The dataset without the row groups whose series all come before `first` or after `last`.
+
+    pyarrow 26 does not look at the statistics of text columns when it filters.
+    """
+    kept = []
+    for fragment in data.get_fragments():
+        metadata = fragment.metadata
+        column = metadata.schema.names.index("unique_id")
+        groups = [
+            number
+            for number in range(metadata.num_row_groups)
+            if _overlaps(metadata.row_group(number).column(column).statistics, first, last)
+        ]
+        kept.append(fragment.subset(row_group_ids=groups))
+    return pa.dataset.FileSystemDataset(kept, data.schema, data.format, data.filesystem)
+
+
+def _overlaps(statistics: Any, first: str, last: str) -> bool:
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.min <= last and first <= statistics.max)
 
 
 class AppendLog:

@@ -319,7 +319,7 @@ def _reload(table: PriceTable, good: pa.Table, changes: Changes, panel: Panel) -
         return NOTHING
     ids = sorted({each.unique_id for each in changes.readjusted})
     until = max(each.until for each in changes.readjusted)
-    return reload(table.newest_of(ids, until), good, changes.readjusted, panel)
+    return reload(table.of(ids).newest(until), good, changes.readjusted, panel)
 
 
 def _iso(instant: np.datetime64 | None) -> str | None:

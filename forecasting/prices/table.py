@@ -4,6 +4,7 @@ It is an append-only Delta table, `prices/<panel>/`: a revision is a new row wit
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -55,6 +56,13 @@ class PriceTable:
         self._table = table
         self._storage = storage
         self._path = _path(name)
+        self._ids: tuple[str, ...] | None = None
+
+    def of(self, ids: Sequence[str]) -> "PriceTable":
+        """The same table, whose reads return the rows of these series only."""
+        part = copy(self)
+        part._ids = tuple(sorted(ids))  # noqa: SLF001 - of the same class
+        return part
 
     @classmethod
     def exists(cls, storage: Storage, panel: str) -> bool:
@@ -99,6 +107,12 @@ class PriceTable:
         """The newest bar; None if the table is empty."""
         return newest_of(self._table, "ds")
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every series that the table has a row of, sorted."""
+        rows = scan_rows(self._table, pa.schema([BARS.field("unique_id")]))
+        return tuple(sorted(pc.unique(rows["unique_id"]).to_pylist()))
+
     def newest(self, until: np.datetime64 | None = None, values: Sequence[str] = VALUES) -> pa.Table:
         """The newest value of each bar at or before `until`. Live runs read this."""
         rows = self._rows(values, until)
@@ -109,16 +123,18 @@ class PriceTable:
         rows = self._rows(values, None, pc.field("ds") >= instant_scalar(since))
         return arrange(rows, order_bars(rows).last)
 
-    def newest_of(self, ids: Sequence[str], until: np.datetime64) -> pa.Table:
-        """The newest value of each bar of the given series at or before `until`."""
-        rows = self._rows(VALUES, until, pc.field("unique_id").isin(list(ids)))
-        return arrange(rows, order_bars(rows).last)
-
     def as_known_at(
-        self, instant: np.datetime64, until: np.datetime64 | None = None, values: Sequence[str] = VALUES
+        self,
+        instant: np.datetime64,
+        until: np.datetime64 | None = None,
+        values: Sequence[str] = VALUES,
+        since: np.datetime64 | None = None,
     ) -> pa.Table:
         """The newest value of each bar known at `instant`. This reproduces a published forecast."""
-        rows = self._rows(values, until, _known_by(instant))
+        condition = _known_by(instant)
+        if since is not None:
+            condition &= pc.field("ds") >= instant_scalar(since)
+        rows = self._rows(values, until, condition)
         return arrange(rows, order_bars(rows).last)
 
     def first_vintage(
@@ -161,7 +177,7 @@ class PriceTable:
         if until is not None:
             by_then = pc.field("ds") <= instant_scalar(until)
             condition = by_then if condition is None else by_then & condition
-        return encode_ids(scan_rows(self._table, wanted, condition))
+        return encode_ids(scan_rows(self._table, wanted, condition, self._ids))
 
 
 def write_copy(storage: Storage, panel: Panel, path: str, rows: pa.Table) -> None:

@@ -1,5 +1,8 @@
 """Make a forecast from a snapshot of prices and a decision about who publishes."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 
@@ -11,11 +14,11 @@ from forecasting.models.forecaster import Forecaster
 from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
-from forecasting.prices.snapshot import Snapshot, read_bars
-from forecasting.publishing.address import FORECAST, WALKS, ForecastAddress
+from forecasting.prices.snapshot import Snapshot, bars_behind
+from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.publish import forecast_address
-from forecasting.publishing.walk_forecasts import walks_file
+from forecasting.shards import sample_series
 from forecasting.storage import Storage
 
 
@@ -26,10 +29,34 @@ def address_of(panel: Panel, snapshot: Snapshot, decision: Decision) -> Forecast
     return forecast_address(panel, as_of, snapshot.rows_digest, who, provisional=bool(snapshot.provisional))
 
 
-def open_forecaster(
-    panel: Panel, storage: Storage, decision: Decision, windows: Windows, end: np.datetime64
-) -> Forecaster:
-    """Return the decision's publisher: its network, or its baseline fitted on the bars up to `end`.
+@dataclass(frozen=True)
+class Publisher:
+    """Who forecasts the series of a panel.
+
+    Attributes:
+        panel: the panel.
+        storage: the store with the prices and the networks.
+        decision: who publishes.
+        walk: the EWMA walk of the panel, which forecasts series that are too short for a network.
+    """
+
+    panel: Panel
+    storage: Storage
+    decision: Decision
+    walk: EwmaWalk
+
+    @cached_property
+    def forecaster(self) -> Forecaster:
+        """The network or the baseline that the decision names.
+
+        Raises:
+            ModelError: the network is not in the store, is damaged, or does not fit the panel.
+        """
+        return open_forecaster(self.panel, self.storage, self.decision, self.walk)
+
+
+def open_forecaster(panel: Panel, storage: Storage, decision: Decision, walk: EwmaWalk) -> Forecaster:
+    """Return the decision's publisher: its network, or its baseline; `walk` if that is the EWMA walk.
 
     Raises:
         ModelError: the network is not in the store, is damaged, or does not fit the panel.
@@ -37,44 +64,48 @@ def open_forecaster(
     if decision.model == RandomWalk.name:
         return RandomWalk()
     if decision.model == EwmaWalk.name:
-        return EwmaWalk.fit(windows, end)
+        return walk
     return Registry(storage, panel.name).load(panel, decision.version)
 
 
-def write_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision) -> ForecastAddress:
-    """Make a forecast and write it to its folder, without committing it.
+def fit_walk(panel: Panel, storage: Storage, snapshot: Snapshot) -> EwmaWalk:
+    """Fit the EWMA walk to the prices of a panel, or of a sample of its series if it has many.
 
-    Writes the forecasts of both random walks beside it; scoring compares the forecast with them.
+    Raises:
+        ModelError: no price ever moves.
+    """
+    bars = bars_behind(panel, storage, snapshot, sample_series(snapshot.ids))
+    return EwmaWalk.fit(build_windows(panel, bars, panel.calendar), bars.ds.max())
+
+
+def forecast_series(publisher: Publisher, snapshot: Snapshot, windows: Windows) -> pa.Table:
+    """Forecast each series of `windows` from its last bar on.
 
     Returns:
-        The forecast's address.
+        The forecasts, in the contract's columns.
 
     Raises:
         ModelError: the model is not in the store, is damaged, or does not fit the panel.
-        ContractError: the forecast breaks the contract.
+        ContractError: the forecasts break the contract.
     """
-    calendar = panel.calendar
-    windows = build_windows(panel, read_bars(panel, storage, snapshot), calendar)
-    origins = dict(zip(windows.bars.ids, windows.bars.last, strict=True))
-    end = windows.bars.ds.max()
-    forecaster = open_forecaster(panel, storage, decision, windows, end)
-    parts = [
-        _forecast(windows, calendar, forecaster, decision.version, [origins[i] for i in snapshot.network_ids])
-    ]
-    if snapshot.baseline_ids:
-        walk = EwmaWalk.fit(windows, end)
-        parts.append(
-            _forecast(windows, calendar, walk, __version__, [origins[i] for i in snapshot.baseline_ids])
-        )
-    address = address_of(panel, snapshot, decision)
-    table = contract.to_table(parts, address.forecast_id)
-    storage.put(address.path(WALKS), walks_file(windows))
-    storage.put(address.path(FORECAST), contract.to_bytes(table, _metadata(panel, snapshot, calendar)))
-    return address
+    panel, decision = publisher.panel, publisher.decision
+    by_model = np.isin(windows.bars.ids, snapshot.network_ids)
+    parts = []
+    if by_model.any():
+        origins = windows.bars.last[by_model]
+        parts.append(_forecast(windows, publisher.forecaster, decision.version, origins))
+    if not by_model.all():
+        parts.append(_forecast(windows, publisher.walk, __version__, windows.bars.last[~by_model]))
+    return contract.to_table(parts, address_of(panel, snapshot, decision).forecast_id)
+
+
+def forecast_file(panel: Panel, snapshot: Snapshot, table: pa.Table) -> bytes:
+    """Return the rows of a forecast, in the contract's columns, as a Parquet file."""
+    return contract.to_bytes(table, _metadata(panel, snapshot, panel.calendar))
 
 
 def read_written(storage: Storage, address: ForecastAddress) -> pa.Table:
-    """Return the forecast that `write_forecast` wrote, in the contract's columns, committed or not.
+    """Return the forecast that a night wrote, in the contract's columns, committed or not.
 
     Raises:
         StoreError: the forecast is not in the store.
@@ -84,18 +115,15 @@ def read_written(storage: Storage, address: ForecastAddress) -> pa.Table:
     return contract.from_bytes(storage.get(path), path)
 
 
-def _forecast(
-    windows: Windows, calendar: BarCalendar, forecaster: Forecaster, version: str, origins: list[int]
-) -> SeriesForecast:
-    at = np.array(origins, dtype=np.int64)
-    cutoff = windows.bars.ds[at]
-    future = {last: calendar.future(last, windows.horizon) for last in np.unique(cutoff)}
+def _forecast(windows: Windows, forecaster: Forecaster, version: str, origins: np.ndarray) -> SeriesForecast:
+    cutoff = windows.bars.ds[origins]
+    future = {last: windows.calendar.future(last, windows.horizon) for last in np.unique(cutoff)}
     return SeriesForecast(
-        ids=tuple(windows.bars.ids[s] for s in windows.bars.series[at]),
+        ids=tuple(windows.bars.ids[s] for s in windows.bars.series[origins]),
         cutoff=cutoff,
-        y_cutoff=windows.bars.y[at],
-        ds=np.array([future[last] for last in cutoff]).reshape(len(at), windows.horizon),
-        quantiles=windows.to_price(at, forecaster.predict(windows, at)),
+        y_cutoff=windows.bars.y[origins],
+        ds=np.array([future[last] for last in cutoff]).reshape(len(origins), windows.horizon),
+        quantiles=windows.to_price(origins, forecaster.predict(windows, origins)),
         model=forecaster.name,
         version=version,
     )

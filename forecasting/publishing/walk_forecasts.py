@@ -4,6 +4,8 @@ They are stored in the forecast's folder, with the same series and steps row by 
 each series' history again every night, and the prices that the walks were fitted on are certain.
 """
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -18,6 +20,7 @@ from forecasting.prices.snapshot import bars_behind
 from forecasting.publishing.address import WALKS
 from forecasting.publishing.manifest import Published
 from forecasting.quantiles import COLUMNS
+from forecasting.shards import sample_series
 from forecasting.storage import Storage
 
 CHANGE = "in_sample_change"
@@ -27,6 +30,12 @@ def walk_columns(name: str) -> list[str]:
     """Return the names of the columns with a walk's quantiles; `name` is `random_walk` or `ewma_walk`."""
     return [f"{name}_{column}" for column in COLUMNS]
 
+
+# How their file is written.
+FILE_OPTIONS: dict[str, Any] = {
+    "use_dictionary": ["unique_id", CHANGE],
+    "use_byte_stream_split": [*walk_columns(RandomWalk.name), *walk_columns(EwmaWalk.name)],
+}
 
 # Prices in single precision, seven digits: enough for losses, which are differences of prices.
 SCHEMA = pa.schema(
@@ -40,17 +49,13 @@ SCHEMA = pa.schema(
 )
 
 
-def walks_of(windows: Windows) -> pa.Table:
+def walks_of(windows: Windows, ewma_walk: EwmaWalk) -> pa.Table:
     """Forecast each series from its last bar on with both walks.
 
     Returns:
         A table with the columns `SCHEMA`, sorted by `unique_id` and `h`.
-
-    Raises:
-        ModelError: no price ever moves.
     """
     bars, horizon = windows.bars, windows.horizon
-    ewma_walk = EwmaWalk.fit(windows, bars.ds.max())
     walks = {RandomWalk.name: RandomWalk().predict, EwmaWalk.name: ewma_walk.predict}
     columns = {
         "unique_id": np.repeat(np.array(bars.ids, dtype=object), horizon),
@@ -63,17 +68,9 @@ def walks_of(windows: Windows) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def walks_file(windows: Windows) -> bytes:
-    """Return the table of `walks_of` as a Parquet file.
-
-    Raises:
-        ModelError: no price ever moves.
-    """
-    return table_to_bytes(
-        walks_of(windows),
-        use_dictionary=["unique_id", CHANGE],
-        use_byte_stream_split=[*walk_columns(RandomWalk.name), *walk_columns(EwmaWalk.name)],
-    )
+def walks_file(windows: Windows, ewma_walk: EwmaWalk) -> bytes:
+    """Return the table of `walks_of` as a Parquet file."""
+    return table_to_bytes(walks_of(windows, ewma_walk), **FILE_OPTIONS)
 
 
 def read_walks(
@@ -94,8 +91,11 @@ def read_walks(
     horizon = forecast["h"].to_numpy().max()
     settings = panel.forecast.model_copy(update={"horizon": int(horizon)})
     then = panel.model_copy(update={"forecast": settings})
-    bars = bars_behind(then, storage, published, forecast["unique_id"].unique().to_pylist())
-    made = walks_of(build_windows(then, bars, then.calendar))
+    ids = forecast["unique_id"].unique().to_pylist()
+    sample = bars_behind(then, storage, published, sample_series(ids))
+    ewma_walk = EwmaWalk.fit(build_windows(then, sample, then.calendar), sample.ds.max())
+    bars = bars_behind(then, storage, published, ids)
+    made = walks_of(build_windows(then, bars, then.calendar), ewma_walk)
     if not _matches(made, forecast):
         raise StoreError(
             f"the prices in the store are not those that {folder} was made from; "

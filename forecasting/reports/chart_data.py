@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting.calendar import BarCalendar
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.reports.past_forecasts import QUANTILES, PastForecast
 
-SHARD_SERIES = 200
+SCRIPT_SERIES = 200
 # The fan's curves: median and the limits of the 60, 80 and 90% intervals.
 FAN = ("q05", "q10", "q20", "q50", "q80", "q90", "q95")
 
@@ -33,6 +34,39 @@ _LARGEST = 1e9  # the largest packed number, so that a step between two fits int
 _ZLIB_LEVEL = 6
 
 
+@dataclass(frozen=True)
+class ChartGrid:
+    """The bars that all charts of a forecast share.
+
+    Attributes:
+        times: (T + H,) datetime64[us]; T bars up to the `as_of`, and H bars after it.
+        horizon: H.
+        calendar: the calendar of the bars.
+    """
+
+    times: np.ndarray
+    horizon: int
+    calendar: BarCalendar
+
+    @classmethod
+    def of(cls, panel: Panel, as_of: str) -> "ChartGrid":
+        """The grid of a panel's forecast."""
+        calendar, horizon, end = panel.calendar, panel.forecast.horizon, panel.instant(as_of)
+        length = max(_HISTORY_BARS, _HISTORY_HORIZONS * horizon)
+        grid = calendar.bars(calendar.back(end, length - 1), end)
+        return cls(np.concatenate([grid, calendar.future(end, horizon)]), horizon, calendar)
+
+    @property
+    def history(self) -> int:
+        """T, the number of bars up to the `as_of`."""
+        return len(self.times) - self.horizon
+
+    def places(self, ds: np.ndarray) -> np.ndarray:
+        """The place of each bar on the grid; negative before it."""
+        places: np.ndarray = self.calendar.position(ds) - self.calendar.position(self.times[0])
+        return places
+
+
 def shard_name(number: int) -> str:
     """Return the file name of a script of series."""
     return f"series-{number:03}.js"
@@ -40,70 +74,63 @@ def shard_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class ChartData:
-    """The values of all charts of a forecast of S series.
+    """The values of the charts of S series of a forecast.
 
     Attributes:
-        times: (T + H,) datetime64[us]; the grid: T bars up to the `as_of`, and H bars after it.
-        horizon: H.
+        grid: the bars that all charts share: T of them up to the `as_of`, and H after it.
         bars: the S series' prices.
         positions: (N,) the place of each bar of `bars` on the grid; negative before it.
-        cutoffs: (S,) the place of each series' last bar.
         forecast: the forecast, sorted by series and step, H rows for each of the S series.
         past: past forecasts.
         starts: (S, P) the place of each past forecast's cutoff; -1 where it lacks the series.
         relative: whether prices of another time are scaled to today's, rather than shifted.
     """
 
-    times: np.ndarray
-    horizon: int
+    grid: ChartGrid
     bars: Bars
     positions: np.ndarray
-    cutoffs: np.ndarray
     forecast: pa.Table
     past: Sequence[PastForecast]
     starts: np.ndarray
     relative: bool
 
     @property
-    def history(self) -> int:
-        """T, the number of the grid's bars up to the `as_of`."""
-        return len(self.times) - self.horizon
+    def horizon(self) -> int:
+        """H, the number of the grid's bars after the `as_of`."""
+        return self.grid.horizon
 
     @classmethod
     def of(
-        cls, panel: Panel, bars: Bars, as_of: str, forecast: pa.Table, past: Sequence[PastForecast]
+        cls, panel: Panel, grid: ChartGrid, bars: Bars, forecast: pa.Table, past: Sequence[PastForecast]
     ) -> "ChartData":
         """Place prices and forecasts of the same series on one grid."""
-        calendar, horizon, end = panel.calendar, panel.forecast.horizon, panel.instant(as_of)
-        length = max(_HISTORY_BARS, _HISTORY_HORIZONS * horizon)
-        grid = calendar.bars(calendar.back(end, length - 1), end)
-        first = calendar.position(grid[0])
-        positions = calendar.position(bars.ds) - first
         starts = np.full((len(bars.ids), len(past)), -1)
         for number, one in enumerate(past):
             row = _rows(bars, one)
-            start = calendar.position(one.cutoff)[row] - first
+            start = grid.places(one.cutoff)[row]
             starts[:, number] = np.where((row >= 0) & (start >= 0), start, -1)
         return cls(
-            times=np.concatenate([grid, calendar.future(end, horizon)]),
-            horizon=horizon,
+            grid=grid,
             bars=bars,
-            positions=positions,
-            cutoffs=positions[bars.last],
+            positions=grid.places(bars.ds),
             forecast=forecast.select(FAN).combine_chunks(),
             past=past,
             starts=starts,
             relative=panel.forecast.transform == "log",
         )
 
-    def shards(self) -> Iterator[bytes]:
-        """Yield the scripts with the series' values, `SHARD_SERIES` of them in each, in the bars' order."""
-        for number, start in enumerate(range(0, len(self.bars.ids), SHARD_SERIES)):
-            part = slice(start, start + SHARD_SERIES)
+    def scripts(self, first: int = 0) -> Iterator[tuple[str, bytes]]:
+        """Yield the names and scripts of the series' values, `SCRIPT_SERIES` in each, in the bars' order.
+
+        `first` is the number of the first script.
+        """
+        for number, start in enumerate(range(0, len(self.bars.ids), SCRIPT_SERIES), start=first):
+            part = slice(start, start + SCRIPT_SERIES)
             units, data = pack(self._values(part))
             record: dict[str, Any] = {"units": units.tolist(), "starts": self.starts[part].tolist()}
             record["data"] = base64.b64encode(data).decode()
-            yield f"nightcast.addShard({number}, {json.dumps(record, separators=(',', ':'))});\n".encode()
+            script = f"nightcast.addShard({number}, {json.dumps(record, separators=(',', ':'))});\n"
+            yield shard_name(number), script.encode()
 
     def _values(self, part: slice) -> np.ndarray:
         """(s, T + 7H + 3PH) prices, the forecast's curves and the past forecasts' of some series."""
@@ -119,7 +146,7 @@ class ChartData:
         bars = slice(offsets[0], offsets[-1])
         position, series = self.positions[bars], self.bars.series[bars] - part.start
         inside = position >= 0
-        prices = np.full((len(offsets) - 1, self.history), np.nan)
+        prices = np.full((len(offsets) - 1, self.grid.history), np.nan)
         prices[series[inside], position[inside]] = self.bars.y[bars][inside]
         return prices
 

@@ -10,7 +10,7 @@ from forecasting import contract
 from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
 from forecasting.findings import name_some
-from forecasting.models.baselines import RandomWalk
+from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
@@ -105,7 +105,8 @@ def _compare(
     change = in_sample_change(windows.bars.y, windows.bars.series)[origins]
     walk = windows.to_price(origins, RandomWalk().predict(windows, origins))
     walk_loss = scaled_quantile_loss(y, walk, change)
-    forecaster = open_forecaster(panel, storage, decision, windows, windows.bars.ds[origins].min())
+    ewma_walk = EwmaWalk.fit(windows, windows.bars.ds[origins].min())
+    forecaster = open_forecaster(panel, storage, decision, ewma_walk)
     made_now = windows.to_price(origins, forecaster.predict(windows, origins))
     published = {label: _published(panel, storage, label) for label in _labels(panel, windows, origins)}
 

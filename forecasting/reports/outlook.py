@@ -13,16 +13,16 @@ import pyarrow.compute as pc
 
 from forecasting.commands import command
 from forecasting.errors import StoreError
-from forecasting.models.windows import build_windows
+from forecasting.models.windows import Windows
 from forecasting.panel import Panel
-from forecasting.parquet import table_from_bytes, table_to_bytes
-from forecasting.prices.snapshot import Snapshot, read_bars
+from forecasting.parquet import table_from_bytes
+from forecasting.prices.snapshot import Snapshot
 from forecasting.publishing.address import ForecastAddress
-from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import read_written
+from forecasting.publishing.forecast import Publisher
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.odds import odds_below, odds_columns
-from forecasting.reports.past_widths import MIN_ORIGINS, Publisher, past_widths, range_widths
+from forecasting.reports.past_widths import MIN_ORIGINS, past_widths, range_widths
+from forecasting.shards import Shard
 from forecasting.storage import Storage
 
 OUTLOOK = "_outlook.parquet"
@@ -50,47 +50,31 @@ class Outlook:
     odds: dict[str, float] = field(default_factory=dict)
 
 
-def write_outlook(
-    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, address: ForecastAddress
-) -> None:
-    """Compute the outlook of a forecast, and write it to the forecast's folder.
-
-    Raises:
-        StoreError: the forecast is not in the store, or the prices cannot be read.
-        ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
-    """
-    outlook = make_outlook(panel, storage, snapshot, decision, read_written(storage, address))
-    storage.put(address.path(OUTLOOK), table_to_bytes(outlook))
-
-
 def make_outlook(
-    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, forecast: pa.Table
+    publisher: Publisher, snapshot: Snapshot, windows: Windows, forecast: pa.Table, shard: Shard
 ) -> pa.Table:
-    """Compute the outlook of each series of a forecast, in its order.
+    """Compute the outlook of each series of a shard, in the order of its forecast.
 
     Args:
-        panel: the panel.
-        storage: the store with the prices and the publisher.
+        publisher: who publishes.
         snapshot: the prices of the forecast.
-        decision: who publishes.
-        forecast: the forecast, in the contract's columns.
+        windows: the windows of the shard's series.
+        forecast: the forecast of these series, in the contract's columns.
+        shard: the shard.
 
     Returns:
         One row for each series: `unique_id`, `width`, `width_percentile`, `mood`, and the odds' columns.
 
     Raises:
         ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
-        StoreError: the prices cannot be read.
     """
-    relative = panel.forecast.transform == "log"
+    panel = publisher.panel
     ends = forecast.filter(pc.equal(forecast["h"], pc.max(forecast["h"])))
     prices = np.column_stack([ends[column].to_numpy() for column in COLUMNS])
     last = ends["y_cutoff"].to_numpy()
-    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
-    widths = range_widths(prices, last, relative=relative)
-    past = past_widths(Publisher(panel, storage, decision), snapshot, windows)
-    percentiles = _percentiles(widths, past)
+    widths = range_widths(prices, last, relative=panel.forecast.transform == "log")
     # A series' row is the one of its bars: both are sorted by id.
+    percentiles = _percentiles(widths, past_widths(publisher, snapshot, windows, shard))
     return outlook_table(ends["unique_id"], widths, percentiles, _odds(panel, prices, last))
 
 

@@ -6,7 +6,6 @@ kept, a night finds the same widths.
 """
 
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,14 +14,12 @@ import pyarrow as pa
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
 from forecasting.models.windows import Windows
-from forecasting.panel import Panel
 from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.bars import Bars
 from forecasting.prices.snapshot import Snapshot
-from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import open_forecaster
+from forecasting.publishing.forecast import Publisher
 from forecasting.quantiles import COLUMNS, HIGH_80, LOW_80
-from forecasting.storage import Storage
+from forecasting.shards import Shard
 
 # How far back the earlier bars go, and how many of them a width is compared with: every 5th.
 PAST_BARS = 250
@@ -46,46 +43,43 @@ _EMPTY = pa.table(
 _log = logging.getLogger(__name__)
 
 
-class Publisher(NamedTuple):
-    """Who publishes a panel's forecasts."""
-
-    panel: Panel
-    storage: Storage
-    decision: Decision
-
-
-def past_widths(publisher: Publisher, snapshot: Snapshot, windows: Windows) -> np.ndarray:
+def past_widths(publisher: Publisher, snapshot: Snapshot, windows: Windows, shard: Shard) -> np.ndarray:
     """Return (S, n) widths of the 80% ranges at the horizon that were forecast from `past_origins`.
 
     A series' forecaster is the publisher or, if the series is short, the EWMA walk. A width is NaN where the
     forecaster has no context.
 
+    Args:
+        publisher: who publishes.
+        snapshot: the prices of the forecast.
+        windows: the windows of the shard's S series.
+        shard: the shard, whose widths the store keeps in a file of its own.
+
     Raises:
         ModelError: the publisher is not in the store, is damaged, or does not fit the panel.
     """
-    origins = past_origins(windows.bars)
+    origins = past_origins(windows.bars, len(snapshot.ids))
     past = np.full(origins.shape, np.nan)
     if not past.size:
         return past
-    end = windows.bars.ds.max()
     is_short = np.isin(windows.bars.ids, snapshot.baseline_ids)
     decision = publisher.decision
     if not is_short.all() and decision.model != RandomWalk.name:
-        forecaster = open_forecaster(*publisher, windows, end)
-        widths = _widths_from if decision.is_baseline else _Kept(publisher).widths_from
-        past[~is_short] = widths(windows, forecaster, origins[~is_short])
+        widths = _widths_from if decision.is_baseline else _Kept(publisher, shard).widths_from
+        past[~is_short] = widths(windows, publisher.forecaster, origins[~is_short])
     if is_short.any():
-        past[is_short] = _widths_from(windows, EwmaWalk.fit(windows, end), origins[is_short])
+        past[is_short] = _widths_from(windows, publisher.walk, origins[is_short])
     return past
 
 
-def past_origins(bars: Bars) -> np.ndarray:
+def past_origins(bars: Bars, of_all: int) -> np.ndarray:
     """Return (S, n) positions of earlier bars of each series, the newest first; -1 where there is none.
 
     They are bars whose number in their series is divisible by five, the last 50 before its last bar: the same
-    bars night after night. Panels of many series have fewer, and one of more than 10,000 series has none.
+    bars night after night. Panels of many series, `of_all`, have fewer, and one of more than 10,000 series
+    has none.
     """
-    count = min(MAX_ORIGINS, MAX_WINDOWS // len(bars.ids))
+    count = min(MAX_ORIGINS, MAX_WINDOWS // of_all)
     if count < MIN_ORIGINS:
         return np.empty((len(bars.ids), 0), dtype=np.int64)
     step = PAST_BARS // count
@@ -95,11 +89,11 @@ def past_origins(bars: Bars) -> np.ndarray:
 
 
 class _Kept:
-    """The widths of a panel's network that the store keeps."""
+    """The widths of a panel's network that the store keeps, shard by shard."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, shard: Shard) -> None:
         self._storage = publisher.storage
-        self._path = f"widths/{publisher.panel.name}.parquet"
+        self._path = f"widths/{publisher.panel.name}/{shard.number}.parquet"
         # What else the widths depend on. The bars are in the rows.
         forecast = publisher.panel.forecast
         self._network = f"{publisher.decision.version} {forecast.horizon} {forecast.transform}"

@@ -16,21 +16,22 @@ from forecasting.formats import format_percent
 from forecasting.models.baselines import BASELINES
 from forecasting.models.registry import Registry
 from forecasting.panel import Panel
-from forecasting.prices.snapshot import Snapshot, read_bars
+from forecasting.prices.snapshot import Snapshot, bars_behind
 from forecasting.publishing.address import ForecastAddress, chart_name
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import read_written
 from forecasting.reports.chart_choice import pictured
-from forecasting.reports.chart_data import ChartData
+from forecasting.reports.chart_data import SCRIPT_SERIES, ChartData, ChartGrid
 from forecasting.reports.outlook import find_outlooks
 from forecasting.reports.past_forecasts import find_past
 from forecasting.reports.report_contents import Contender, LeftOut, ReportData
-from forecasting.reports.report_files import put_report
+from forecasting.reports.report_files import put_charts, put_report
 from forecasting.reports.report_warnings import Concerns, make_warnings
 from forecasting.reports.score_summary import summarise_scores
 from forecasting.reports.series_table import SeriesResult, series_results
 from forecasting.reports.summary import gate_lines
 from forecasting.scoring.track_record import try_tally
+from forecasting.shards import make_shards
 from forecasting.storage import Storage
 
 
@@ -108,10 +109,16 @@ def write_report(
         StoreError: the forecast is not in the store.
     """
     report = gather_report(panel, storage, snapshot, decision, address, row_findings)
-    past = find_past(panel, storage, snapshot.as_of)
-    bars = read_bars(panel, storage, snapshot)
-    charts = ChartData.of(panel, bars, snapshot.as_of, read_written(storage, address), past)
-    put_report(storage, address, report, charts)
+    grid, past = ChartGrid.of(panel, snapshot.as_of), find_past(panel, storage, snapshot.as_of)
+    forecast = read_written(storage, address)
+    # Every series has a bar since then: staler ones are left out.
+    since = panel.calendar.back(panel.instant(snapshot.as_of), max(grid.history, panel.audit.stale_bars + 1))
+    for shard in make_shards(snapshot.ids):
+        bars = bars_behind(panel, storage, snapshot, shard.ids, since)
+        rows = forecast.slice(shard.start * grid.horizon, len(shard.ids) * grid.horizon)
+        charts = ChartData.of(panel, grid, bars, rows, past)
+        put_charts(storage, address, charts, first=shard.start // SCRIPT_SERIES)
+    put_report(storage, address, report, grid, [one.as_of for one in past])
 
 
 def contenders(decision: Decision) -> list[Contender]:

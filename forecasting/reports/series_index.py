@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from forecasting.reports.chart_data import FAN, SHARD_SERIES, ChartData
+from forecasting.reports.chart_data import FAN, SCRIPT_SERIES, ChartGrid
 from forecasting.reports.odds import odds_heading
 from forecasting.reports.outlook import CALM, NERVOUS
 from forecasting.reports.past_forecasts import QUANTILES
@@ -90,28 +90,32 @@ def _odds_column(column: str) -> SeriesColumn:
     return SeriesColumn(column, odds_heading(column), "odds", note)
 
 
-def index_script(report: ReportData, data: ChartData) -> bytes:
-    """Return the script with the index of the report's series, which are in the order of `data`."""
+def index_script(report: ReportData, grid: ChartGrid, past: Sequence[str]) -> bytes:
+    """Return the script with the index of the report's series, in the order of the scripts of their values.
+
+    `past` are the `as_of`s of the past forecasts in the charts.
+    """
     results = report.series
     odds = list(results[0].outlook.odds) if results else []
     models = sorted({result.model for result in results})
+    cutoffs = np.array([result.cutoff.replace(tzinfo=None) for result in results], "datetime64[us]")
     record = {
         "horizon": report.horizon,
         "daily": report.daily,
         "price": report.target,
-        "shard": SHARD_SERIES,
+        "shard": SCRIPT_SERIES,
         "calm": CALM,
         "nervous": NERVOUS,
         "models": models,
-        "times": data.times.astype("datetime64[s]").astype(np.int64).tolist(),
-        "history": data.history,
+        "times": grid.times.astype("datetime64[s]").astype(np.int64).tolist(),
+        "history": grid.history,
         "fan": FAN,
         "pastCurves": QUANTILES,
-        "past": [one.as_of for one in data.past],
+        "past": list(past),
         "columns": [asdict(column) for column in series_columns(results)],
         "values": {
             "id": [result.unique_id for result in results],
-            "cutoff": data.cutoffs.tolist(),
+            "cutoff": grid.places(cutoffs).tolist(),
             "price": _rounded(result.y_cutoff for result in results),
             "median": _rounded(result.median for result in results),
             "low": _rounded(result.low for result in results),

@@ -20,11 +20,13 @@ from forecasting.models.training import train_network
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
-from forecasting.prices.snapshot import Snapshot, bars_digest, read_bars
+from forecasting.prices.rows_digest import bars_digest
+from forecasting.prices.snapshot import Snapshot, bars_behind
 from forecasting.progress import Progress, silent
 from forecasting.publishing.decisions import Decision, DecisionLog
 from forecasting.scoring.limits import beyond_limits
 from forecasting.selection.gate import Incumbents, judge, training_end, untested
+from forecasting.shards import sample_series
 from forecasting.storage import Storage
 
 # A challenger is due when the training data has grown by this share. A week of bars is less in any panel that
@@ -60,7 +62,7 @@ class WindowPlan:
 def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowPlan:
     """Count the windows, and compute the version that training would make. Trains nothing."""
     calendar = panel.calendar
-    bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
+    bars = _training_bars(panel, storage, snapshot)
     end = training_end(calendar, panel.instant(snapshot.as_of), panel.retrain.holdout)
     windows = build_windows(panel, bars, calendar) if bars.ids else None
     usable = bars.until(end)
@@ -78,6 +80,11 @@ def plan_training(panel: Panel, storage: Storage, snapshot: Snapshot) -> WindowP
         holdout_windows=len(windows.after(end)) if windows else 0,
         version=digest_record(identity),
     )
+
+
+def _training_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
+    """The bars that models are trained and tested on: those of a sample of the series of a large panel."""
+    return bars_behind(panel, storage, snapshot, sample_series(snapshot.network_ids))
 
 
 def settings_digest(panel: Panel) -> str:
@@ -237,7 +244,7 @@ def retrain(
             "model: version %s was already trained on these rows and tested; nothing to train", plan.version
         )
         return standing
-    bars = read_bars(panel, storage, snapshot).select(list(snapshot.network_ids))
+    bars = _training_bars(panel, storage, snapshot)
     if not plan.training_windows and not panel.model.is_pretrained:
         decision = _without_training(panel, snapshot.as_of, plan)
     else:

@@ -12,9 +12,9 @@ from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.publishing import reader
-from forecasting.publishing.forecast import write_forecast
 from forecasting.storage import Storage
 from tests.conftest import write_prices
+from tests.published import write_forecast
 
 
 @pytest.fixture
@@ -53,16 +53,18 @@ def test_a_night_for_a_past_date_is_backfilled(panel: Panel, local_storage: Stor
 def test_each_step_is_run_by_what_the_caller_gives(panel: Panel, local_storage: Storage) -> None:
     steps = []
 
-    def run(step, /, *args, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN202
-        steps.append(step.__name__)
-        return step(*args, **kwargs)
+    class Run(type(night.RUN_DIRECTLY)):
+        def __call__(self, step, /, *args, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN204
+            steps.append(step.__name__)
+            return super().__call__(step, *args, **kwargs)
 
+    run = Run()
     snapshot = take_snapshot(panel, _filled(panel, local_storage), None, datetime.now(UTC))
     decision = night.decide(panel, local_storage, snapshot, run=run)
     night.make_forecast(panel, local_storage, snapshot, decision, run=run)
     assert steps == [
         *("plan_training", "is_training_due", "retrain"),
-        *("find_forecast", "write_forecast", "write_outlook", "draw_charts", "write_report", "publish"),
+        *("find_forecast", "fit_walk", "forecast_shard", "draw_charts", "write_report", "publish"),
     ]
     steps.clear()
     assert not night.make_forecast(panel, local_storage, snapshot, decision, run=run).is_new

@@ -1,7 +1,7 @@
 """The audit of series: which of them can be forecast as of a date, given the bars up to that date."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,6 +37,24 @@ class SeriesAudit:
     baseline: tuple[str, ...]
     left_out: dict[str, str]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the audit found on some series of a panel, each by itself.
+
+    Attributes:
+        forecast, baseline: as in `SeriesAudit`.
+        reasons: id -> the finding that leaves the series out.
+        live: ids of the series that were live not long before `as_of` and have moved.
+        findings: the findings on series that have a forecast.
+    """
+
+    forecast: tuple[str, ...] = ()
+    baseline: tuple[str, ...] = ()
+    reasons: dict[str, Finding] = field(default_factory=dict)
+    live: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,34 +95,63 @@ def audit_series(
     Raises:
         AuditError: no series can be forecast, or more than `max_left_out` of the live ones cannot.
     """
+    return conclude([examine_series(bars, panel, calendar, as_of, volume)], panel, as_of)
+
+
+def examine_series(
+    bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64, volume: np.ndarray | None = None
+) -> Examined:
+    """Audit some series of a panel; `conclude` audits the panel. Takes what `audit_series` takes."""
     volume = np.full(len(bars), np.nan) if volume is None else volume
     volume, bars = volume[bars.ds <= as_of], bars.until(as_of)
-    day = panel.label(as_of)
     if not bars.ids:
-        raise AuditError(
-            f"panel {panel.name} has no prices by {day}; ingest older prices, or give a later as_of"
-        )
+        return Examined()
     facts = _facts(bars, panel, calendar, as_of)
-    reasons = dict(_left_out(bars, facts, panel, day))
-    _check_enough_left(bars, facts, panel, reasons, day)
-
+    reasons = dict(_left_out(bars, facts, panel, panel.label(as_of)))
     kept = ~np.isin(bars.ids, list(reasons))
     short = kept & (facts.unbroken < panel.model.context_bars + 1)
     padded = short & panel.model.is_pretrained
-    findings = [
-        *reasons.values(),
-        *_short_contexts(bars, facts, panel, short),
-        *_gaps(bars, facts, panel, kept & (facts.missing > 0)),
-        *_jumps(bars, panel, volume, kept),
-    ]
-    return SeriesAudit(
+    return Examined(
         forecast=_names(bars, kept & (~short | padded)),
         baseline=_names(bars, short & ~padded),
+        reasons=reasons,
+        # A series that has never moved is new, or pegged. It says nothing of the source, and stops no panel.
+        live=_names(bars, (facts.behind <= LIVE_SPANS * panel.audit.stale_bars) & facts.moved),
+        findings=(
+            *_short_contexts(bars, facts, panel, short),
+            *_gaps(bars, facts, panel, kept & (facts.missing > 0)),
+            *_jumps(bars, panel, volume, kept),
+        ),
+    )
+
+
+def conclude(examined: Sequence[Examined], panel: Panel, as_of: np.datetime64) -> SeriesAudit:
+    """Audit a panel from what was found on its series, group by group.
+
+    Raises:
+        AuditError: no series can be forecast, or more than `max_left_out` of the live ones cannot.
+    """
+    day = panel.label(as_of)
+    reasons = {name: reason for part in examined for name, reason in part.reasons.items()}
+    audit = SeriesAudit(
+        forecast=tuple(sorted(name for part in examined for name in part.forecast)),
+        baseline=tuple(sorted(name for part in examined for name in part.baseline)),
         left_out={
             name: f"{finding.code} {finding.name}: {finding.detail}" for name, finding in reasons.items()
         },
-        findings=tuple(sorted(findings, key=lambda finding: (finding.code, finding.unique_id))),
+        findings=tuple(
+            sorted(
+                [*reasons.values(), *(finding for part in examined for finding in part.findings)],
+                key=lambda finding: (finding.code, finding.unique_id),
+            )
+        ),
     )
+    if not (audit.forecast or audit.baseline or reasons):
+        raise AuditError(
+            f"panel {panel.name} has no prices by {day}; ingest older prices, or give a later as_of"
+        )
+    _check_enough_left(audit, reasons, {name for part in examined for name in part.live}, panel, day)
+    return audit
 
 
 def _facts(bars: Bars, panel: Panel, calendar: BarCalendar, as_of: np.datetime64) -> _Facts:
@@ -237,12 +284,10 @@ def _move(bars: Bars, panel: Panel, place: int) -> str:
 
 
 def _check_enough_left(
-    bars: Bars, facts: _Facts, panel: Panel, reasons: dict[str, Finding], day: str
+    audit: SeriesAudit, reasons: dict[str, Finding], live: set[str], panel: Panel, day: str
 ) -> None:
-    # A series that has never moved is new, or pegged. It says nothing of the source, and stops no panel.
-    live = set(_names(bars, (facts.behind <= LIVE_SPANS * panel.audit.stale_bars) & facts.moved))
     lost = [finding for name, finding in reasons.items() if name in live]
-    if len(reasons) < len(bars.ids) and len(lost) <= panel.audit.max_left_out * len(live):
+    if (audit.forecast or audit.baseline) and len(lost) <= panel.audit.max_left_out * len(live):
         return
     detail = (
         f"{len(lost)} of {len(live)} live series of panel {panel.name} have no "

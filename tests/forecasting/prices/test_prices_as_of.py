@@ -8,7 +8,7 @@ from forecasting.calendar import BarCalendar, bar_calendar
 from forecasting.errors import AuditError
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
-from forecasting.prices.snapshot import resolve_as_of
+from forecasting.prices.newest_bar import resolve_as_of
 
 EVENING = np.datetime64("2020-03-13T18:00", "us")  # a Friday, after the ECB's rates are out
 

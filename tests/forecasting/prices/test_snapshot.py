@@ -7,7 +7,8 @@ import pytest
 from forecasting.errors import AuditError, NightcastError
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
-from forecasting.prices.snapshot import Snapshot, bars_digest, read_bars, take_snapshot
+from forecasting.prices.rows_digest import bars_digest
+from forecasting.prices.snapshot import Snapshot, read_bars, take_snapshot
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 

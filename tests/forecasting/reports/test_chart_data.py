@@ -10,7 +10,7 @@ import pytest
 
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
-from forecasting.reports.chart_data import FAN, SHARD_SERIES, ChartData, pack
+from forecasting.reports.chart_data import FAN, SCRIPT_SERIES, ChartData, ChartGrid, pack
 from forecasting.reports.past_forecasts import PastForecast
 from tests.published import DAY, small_panel
 
@@ -31,10 +31,10 @@ def unpack(units: Sequence[float], data: bytes, width: int) -> np.ndarray:
 
 def shard(data: ChartData, number: int = 0) -> dict[str, Any]:
     """What a script passes to the page, with its values unpacked."""
-    text = list(data.shards())[number].decode()
+    text = list(data.scripts())[number][1].decode()
     assert text.startswith(f"nightcast.addShard({number}, ")
     record: dict[str, Any] = json.loads(text.removeprefix(f"nightcast.addShard({number}, ")[:-3])
-    width = data.history + (len(FAN) + 3 * len(data.past)) * HORIZON
+    width = data.grid.history + (len(FAN) + 3 * len(data.past)) * HORIZON
     return record | {"values": unpack(record["units"], base64.b64decode(record["data"]), width)}
 
 
@@ -64,7 +64,7 @@ def past_of(name: str, cutoff: np.datetime64, y_cutoff: float) -> PastForecast:
 
 
 def make(panel: Panel, bars: Bars, *past: PastForecast) -> ChartData:
-    return ChartData.of(panel, bars, AS_OF, forecast_of(len(bars.ids)), past)
+    return ChartData.of(panel, ChartGrid.of(panel, AS_OF), bars, forecast_of(len(bars.ids)), past)
 
 
 @pytest.fixture
@@ -95,25 +95,34 @@ def test_what_is_packed_is_unpacked_to_five_digits_of_what_is_large(values: list
 def test_prices_and_the_forecast_are_on_one_grid(panel: Panel) -> None:
     data = make(panel, bars_of({"AAA": END, "LATE": END - 3 * DAY}))
     values = shard(data)["values"]
-    assert data.times[data.history - 1] == END
-    assert (data.times[data.history :] == END + np.arange(1, HORIZON + 1) * DAY).all()
-    assert data.cutoffs.tolist() == [data.history - 1, data.history - 4]
-    assert values[:, data.history - 4].tolist() == [116.0, 119.0]
-    assert np.isnan(values[1, data.history - 3 : data.history]).all()
-    assert values[1, data.history :].reshape(len(FAN), HORIZON)[3].tolist() == [2031, 2032, 2033, 2034, 2035]
+    assert data.grid.times[data.grid.history - 1] == END
+    assert (data.grid.times[data.grid.history :] == END + np.arange(1, HORIZON + 1) * DAY).all()
+    assert data.grid.places(data.bars.ds[data.bars.last]).tolist() == [
+        data.grid.history - 1,
+        data.grid.history - 4,
+    ]
+    assert values[:, data.grid.history - 4].tolist() == [116.0, 119.0]
+    assert np.isnan(values[1, data.grid.history - 3 : data.grid.history]).all()
+    assert values[1, data.grid.history :].reshape(len(FAN), HORIZON)[3].tolist() == [
+        2031,
+        2032,
+        2033,
+        2034,
+        2035,
+    ]
 
 
 def test_bars_before_the_grid_are_left_out(panel: Panel) -> None:
     data = make(panel, bars_of({"AAA": END}, count=900))
-    prices = shard(data)["values"][0, : data.history]
-    assert (prices[0], prices[-1]) == (900 + 100 - data.history, 999)
+    prices = shard(data)["values"][0, : data.grid.history]
+    assert (prices[0], prices[-1]) == (900 + 100 - data.grid.history, 999)
 
 
 def test_a_past_forecast_begins_at_its_own_cutoff(panel: Panel) -> None:
     data = make(panel, bars_of({"AAA": END, "BBB": END}), past_of("BBB", END - 4 * DAY, 115.0))
     record = shard(data)
-    assert record["starts"] == [[-1], [data.history - 5]]
-    past = record["values"][:, data.history + len(FAN) * HORIZON :]
+    assert record["starts"] == [[-1], [data.grid.history - 5]]
+    past = record["values"][:, data.grid.history + len(FAN) * HORIZON :]
     assert np.isnan(past[0]).all()
     assert past[1].reshape(3, HORIZON)[:, 0] == pytest.approx([103.5, 115.0, 126.5])
 
@@ -126,7 +135,7 @@ def test_a_past_forecast_follows_prices_that_the_source_has_changed_since(
 ) -> None:
     panel = small_panel(forecast={"horizon": HORIZON, "transform": transform})
     data = make(panel, bars_of({"AAA": END}), past_of("AAA", END - 4 * DAY, 230.0))
-    past = shard(data)["values"][0, data.history + len(FAN) * HORIZON :]
+    past = shard(data)["values"][0, data.grid.history + len(FAN) * HORIZON :]
     assert past.reshape(3, HORIZON)[:, 0] == pytest.approx(expected)
 
 
@@ -134,13 +143,13 @@ def test_a_past_forecast_of_fewer_steps_ends_earlier(panel: Panel) -> None:
     one = past_of("AAA", END - 4 * DAY, 115.0)
     short = PastForecast(one.as_of, one.ids, one.cutoff, one.y_cutoff, one.quantiles[:, :, :2])
     data = make(panel, bars_of({"AAA": END}), short)
-    past = shard(data)["values"][0, data.history + len(FAN) * HORIZON :].reshape(3, HORIZON)
+    past = shard(data)["values"][0, data.grid.history + len(FAN) * HORIZON :].reshape(3, HORIZON)
     assert np.isfinite(past).sum(axis=1).tolist() == [2, 2, 2]
 
 
 def test_many_series_are_in_several_scripts(panel: Panel) -> None:
-    names = [f"S{number:03}" for number in range(SHARD_SERIES + 1)]
+    names = [f"S{number:03}" for number in range(SCRIPT_SERIES + 1)]
     data = make(panel, bars_of(dict.fromkeys(names, END)))
     first, second = shard(data), shard(data, 1)
-    assert (len(first["units"]), len(second["units"])) == (SHARD_SERIES, 1)
-    assert second["values"][0, data.history] == 1000 * (SHARD_SERIES + 1) + 1
+    assert (len(first["units"]), len(second["units"])) == (SCRIPT_SERIES, 1)
+    assert second["values"][0, data.grid.history] == 1000 * (SCRIPT_SERIES + 1) + 1

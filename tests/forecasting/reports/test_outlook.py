@@ -13,13 +13,14 @@ from forecasting.as_of import to_instant
 from forecasting.contract import SeriesForecast
 from forecasting.errors import StoreError
 from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.parquet import table_to_bytes
 from forecasting.prices.ingest import ingest
-from forecasting.prices.snapshot import Snapshot, take_snapshot
+from forecasting.prices.snapshot import Snapshot, bars_behind, take_snapshot
 from forecasting.publishing.address import FORECAST, ForecastAddress
 from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import write_forecast
+from forecasting.publishing.forecast import Publisher, fit_walk
 from forecasting.quantiles import LEVELS
 from forecasting.reports.outlook import (
     OUTLOOK,
@@ -28,8 +29,10 @@ from forecasting.reports.outlook import (
     make_outlook,
 )
 from forecasting.reports.past_widths import MAX_ORIGINS
+from forecasting.shards import make_shards
 from forecasting.storage import Storage
 from tests.conftest import write_prices
+from tests.published import write_forecast
 
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 10, 31, 12, tzinfo=UTC)
@@ -50,12 +53,21 @@ def ingested(panel: Panel, storage: Storage) -> Snapshot:
     return take_snapshot(panel, storage, None, NOW)
 
 
+def outlook_by(
+    panel: Panel, storage: Storage, snapshot: Snapshot, who: Decision, forecast: pa.Table
+) -> pa.Table:
+    """The outlook of a forecast that a publisher made."""
+    publisher = Publisher(panel, storage, who, fit_walk(panel, storage, snapshot))
+    windows = build_windows(panel, bars_behind(panel, storage, snapshot, snapshot.ids), panel.calendar)
+    return make_outlook(publisher, snapshot, windows, forecast, make_shards(snapshot.ids)[0])
+
+
 def outlook_of(panel: Panel, storage: Storage, model: str) -> tuple[pa.Table, pa.Table]:
     """The forecast of a baseline, and its outlook."""
     snapshot, who = ingested(panel, storage), decision(model)
     address = write_forecast(panel, storage, snapshot, who)
     forecast = contract.from_bytes(storage.get(address.path(FORECAST)), FORECAST)
-    return forecast, make_outlook(panel, storage, snapshot, who, forecast)
+    return forecast, outlook_by(panel, storage, snapshot, who, forecast)
 
 
 def normal_forecast(panel: Panel, snapshot: Snapshot, deviation: float, drift: float = 0) -> pa.Table:
@@ -145,7 +157,7 @@ def test_odds_are_those_of_the_published_distribution(tiny_panel: Path, local_st
     panel = panel_of(tiny_panel, odds=[0.01, 0.03, 0.05])
     snapshot = ingested(panel, local_storage)
     forecast = normal_forecast(panel, snapshot, deviation=0.05, drift=0.01)
-    outlook = make_outlook(panel, local_storage, snapshot, decision(EwmaWalk.name), forecast)
+    outlook = outlook_by(panel, local_storage, snapshot, decision(EwmaWalk.name), forecast)
     price = NormalDist(0.01, 0.05)
     expected = {
         **{f"below_{size}pct": price.cdf(np.log(1 - size / 100)) for size in (5, 3, 1)},
@@ -160,7 +172,7 @@ def test_odds_in_price_units_at_levels_of_the_panel(tiny_panel: Path, local_stor
     panel = panel_of(tiny_panel, transform="diff", odds=[0.5, 100])
     snapshot = ingested(panel, local_storage)
     forecast = normal_forecast(panel, snapshot, deviation=75)
-    row = make_outlook(panel, local_storage, snapshot, decision(EwmaWalk.name), forecast).to_pylist()[0]
+    row = outlook_by(panel, local_storage, snapshot, decision(EwmaWalk.name), forecast).to_pylist()[0]
     price = NormalDist(0, 75)
     assert {name: odds for name, odds in row.items() if "_" in name and name[:5] in {"below", "above"}} == (
         pytest.approx(

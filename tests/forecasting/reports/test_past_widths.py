@@ -14,12 +14,16 @@ from forecasting.prices.bars import Bars
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import read_bars, take_snapshot
 from forecasting.publishing.decisions import Decision
-from forecasting.reports.past_widths import Publisher, past_origins, past_widths
+from forecasting.publishing.forecast import Publisher
+from forecasting.reports.past_widths import past_origins, past_widths
+from forecasting.shards import make_shards
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 
 NOW = datetime(2026, 10, 31, 12, tzinfo=UTC)
-KEPT = "widths/tiny.parquet"
+KEPT = "widths/tiny/0.parquet"
+# As wide as the scale at every step.
+WALK = EwmaWalk(np.ones((72, 1)) * np.linspace(-1, 1, 11))
 
 
 class Network:
@@ -40,23 +44,23 @@ class Network:
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     """The network that publishes every panel."""
     made = Network()
-    monkeypatch.setattr("forecasting.reports.past_widths.open_forecaster", lambda *_: made)
+    monkeypatch.setattr("forecasting.publishing.forecast.open_forecaster", lambda *_: made)
     return made
 
 
 @pytest.fixture
 def publisher(tiny_panel: Path, local_storage: Storage) -> Publisher:
     who = Decision("2026-10-30", "", "v1", Network.name, "v1", "s", "because", None)
-    return Publisher(Panel.load(tiny_panel), local_storage, who)
+    return Publisher(Panel.load(tiny_panel), local_storage, who, WALK)
 
 
 def widths_of(publisher: Publisher) -> tuple[np.ndarray, Windows]:
     """The past widths of a night, and its windows."""
-    panel, storage, _ = publisher
+    panel, storage = publisher.panel, publisher.storage
     ingest(panel, storage, to_instant(NOW))
     snapshot = take_snapshot(panel, storage, None, NOW)
     windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
-    return past_widths(publisher, snapshot, windows), windows
+    return past_widths(publisher, snapshot, windows, make_shards(snapshot.ids)[0]), windows
 
 
 def bars_of(*lengths: int) -> Bars:
@@ -70,7 +74,7 @@ def bars_of(*lengths: int) -> Bars:
 
 
 def test_origins_are_the_bars_of_a_series_whose_number_five_divides() -> None:
-    origins = past_origins(bars_of(300, 12, 1))
+    origins = past_origins(bars_of(300, 12, 1), 3)
     assert origins.shape == (3, 50)
     assert origins[0].tolist() == list(range(295, 45, -5))
     assert origins[1].tolist() == [310, 305, 300, *[-1] * 47]
@@ -78,12 +82,12 @@ def test_origins_are_the_bars_of_a_series_whose_number_five_divides() -> None:
 
 
 def test_the_last_bar_itself_is_no_earlier_bar() -> None:
-    assert past_origins(bars_of(301))[0, 0] == 295
+    assert past_origins(bars_of(301), 1)[0, 0] == 295
 
 
 @pytest.mark.parametrize(("series", "origins"), [(4_000, 50), (5_000, 40), (10_000, 20), (10_001, 0)])
 def test_large_panels_have_fewer_origins_a_series(series: int, origins: int) -> None:
-    found = past_origins(bars_of(*[270] * series))
+    found = past_origins(bars_of(*[270] * series), series)
     assert found.shape == (series, origins)
     assert (found >= 0).all()
 
@@ -129,20 +133,20 @@ def test_a_night_with_nothing_new_forecasts_nothing(publisher: Publisher, networ
 def test_another_network_begins_anew(publisher: Publisher, network: Network, change: str) -> None:
     first, _ = widths_of(publisher)
     network.origins = np.empty(0, dtype=np.int64)
-    panel, storage, who = publisher
+    panel, storage, who = publisher.panel, publisher.storage, publisher.decision
     if change == "version":
         who = replace(who, version="v2")
     else:
         forecast = panel.forecast.model_copy(update={"horizon": 6})
         panel = panel.model_copy(update={"forecast": forecast})
-    widths_of(Publisher(panel, storage, who))
+    widths_of(Publisher(panel, storage, who, WALK))
     assert len(network.origins) == np.isfinite(first).sum()
 
 
 def test_a_revised_price_needs_another_forecast(publisher: Publisher, network: Network) -> None:
     prices = Path(publisher.panel.source.uri)
     _, windows = widths_of(publisher)
-    origin = int(past_origins(windows.bars)[1, 3])
+    origin = int(past_origins(windows.bars, len(windows.bars.ids))[1, 3])
     network.origins = np.empty(0, dtype=np.int64)
     day = str(windows.bars.ds[origin])[:10]
     text = re.sub(
@@ -155,10 +159,10 @@ def test_a_revised_price_needs_another_forecast(publisher: Publisher, network: N
 
 def test_a_run_for_a_past_date_leaves_what_later_nights_keep(publisher: Publisher, network: Network) -> None:
     widths_of(publisher)
-    panel, storage, _ = publisher
+    panel, storage = publisher.panel, publisher.storage
     past = take_snapshot(panel, storage, "2026-09-01", NOW)
     windows = build_windows(panel, read_bars(panel, storage, past), panel.calendar)
-    past_widths(publisher, past, windows)
+    past_widths(publisher, past, windows, make_shards(past.ids)[0])
     network.origins = np.empty(0, dtype=np.int64)
     widths_of(publisher)
     kept = len(network.origins)
@@ -177,7 +181,7 @@ def test_a_damaged_file_is_made_again(
 
 
 def test_a_baseline_keeps_nothing(publisher: Publisher) -> None:
-    walk = publisher._replace(decision=replace(publisher.decision, model=EwmaWalk.name, version=""))
+    walk = replace(publisher, decision=replace(publisher.decision, model=EwmaWalk.name, version=""))
     widths, _ = widths_of(walk)
     assert np.isfinite(widths).all()
     assert publisher.storage.find(KEPT) is None

@@ -12,7 +12,8 @@ from tests.big_panel import AS_OF, big_charts, big_report
 
 
 def index_of(report: ReportData) -> dict[str, Any]:
-    text = index_script(report, big_charts(len(report.series))).decode()
+    charts = big_charts(len(report.series))
+    text = index_script(report, charts.grid, [one.as_of for one in charts.past]).decode()
     record: dict[str, Any] = json.loads(text.removeprefix("nightcast.setIndex(")[:-3])
     return record
 

@@ -1,0 +1,137 @@
+"""The engine: where a night's shards and trainings are worked on, this process or a Dask cluster.
+
+A panel's `[engine].dask` names the cluster's scheduler; `NIGHTCAST_DASK` does for panels that name none. What
+is sent are references: the panel, the store's address, names of series. A worker reads the prices itself and
+writes what it makes to the store, so both engines write the same bytes.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from prefect import Task
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.states import Crashed
+
+from forecasting import __version__
+from forecasting.errors import EngineError, first_line
+from forecasting.panel import Panel
+from tasks.processes import run_here
+
+if TYPE_CHECKING:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+DASK = "NIGHTCAST_DASK"
+_SECONDS_TO_CONNECT = 30
+
+
+class Engine:
+    """Works on tasks in this process."""
+
+    def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
+        """Start a task with parameters; return a function that waits for the task's final state."""
+        return run_here(task, **parameters)
+
+    def submit(self, task: Task[..., Any], **parameters: Any) -> PrefectFuture[Any]:
+        """Start a task in the background."""
+        return task.submit(**parameters)
+
+
+class DaskEngine(Engine):
+    """Sends tasks to a Dask cluster.
+
+    Args:
+        address: the address of the scheduler, like `tcp://scheduler.example.org:8786`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._runner: DaskTaskRunner | None = None
+
+    def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
+        """Send a task to the cluster; return a function that waits for the task's final state.
+
+        Raises:
+            EngineError: the cluster cannot be used.
+        """
+        future = self.submit(task, **parameters)
+
+        def final_state() -> State[Any]:
+            future.wait()
+            if not future.state.is_final():  # Dask gave up on the task; Prefect has not heard of it
+                return Crashed(message=f"the Dask cluster {self._address} lost the task {task.name!r}")
+            return future.state
+
+        return final_state
+
+    def submit(self, task: Task[..., Any], **parameters: Any) -> PrefectFuture[Any]:
+        """Send a task to the cluster.
+
+        Raises:
+            EngineError: the cluster cannot be used.
+        """
+        if self._runner is None:
+            self._runner = _connect(self._address)
+        future: PrefectFuture[Any] = self._runner.submit(task, parameters)
+        return future
+
+    def close(self) -> None:
+        """Leave the cluster, which goes on running."""
+        if self._runner is not None:
+            self._runner.__exit__(None, None, None)
+            self._runner = None
+
+
+@contextmanager
+def open_engine(panel: Panel) -> Iterator[Engine]:
+    """Open the engine of a panel. A cluster is connected to when the first task is sent there."""
+    address = panel.engine.dask or os.environ.get(DASK, "")
+    if not address:
+        yield Engine()
+        return
+    engine = DaskEngine(address)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _connect(address: str) -> "DaskTaskRunner":
+    """Connect to a cluster whose workers run this version of the package.
+
+    Raises:
+        EngineError: it does not answer, has no workers, or runs another version.
+    """
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra, and it takes a second
+    except ImportError as error:
+        raise EngineError(
+            f"the engine {address} needs Dask; install it: pip install 'nightcast[dask]'"
+        ) from error
+    runner = DaskTaskRunner(address=address, client_kwargs={"timeout": _SECONDS_TO_CONNECT})
+    runner.__enter__()  # type: ignore[no-untyped-call] # prefect-dask gives it no types
+    try:
+        versions = runner.client.run(_version)
+    except (OSError, TimeoutError, ImportError) as error:
+        runner.__exit__(None, None, None)
+        raise EngineError(
+            f"the Dask scheduler {address} cannot be used ({first_line(error)}): start it and workers with "
+            f"this version of nightcast, or remove [engine].dask and {DASK} to work without it"
+        ) from error
+    wrong = {worker: version for worker, version in versions.items() if version != __version__}
+    if wrong or not versions:
+        runner.__exit__(None, None, None)
+        what = ", ".join(f"{worker} has {version}" for worker, version in sorted(wrong.items()))
+        raise EngineError(
+            f"the Dask cluster {address} has no workers; start some: dask worker {address}"
+            if not versions
+            else f"workers of the Dask cluster {address} run another nightcast than {__version__} ({what}); "
+            "start them again with this version"
+        )
+    return runner
+
+
+def _version() -> str:
+    return __version__

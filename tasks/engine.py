@@ -74,7 +74,9 @@ class DaskEngine(Engine):
         """
         if self._runner is None:
             self._runner = _connect(self._address)
-        future: PrefectFuture[Any] = self._runner.submit(task, parameters)
+        # A worker runs tasks in threads, which Prefect's time limit cannot interrupt.
+        sent = task.with_options(timeout_seconds=0)
+        future: PrefectFuture[Any] = self._runner.submit(sent, parameters)
         return future
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,11 +25,12 @@ from forecasting.store_errors import explain, faults_in_plain_words
 # Format of the tables. An older version refuses tables of a newer format.
 FORMAT = 1
 
+_GROUP_ROWS = 128 * 1024
 # In a sorted file, reading one series touches one row group. With 5,000 series (3.75 million rows, warm
 # process) small groups make that five times as fast as groups of a million rows, and reading everything is
 # no slower. Larger dictionaries do not pay: prices hardly repeat, and they make small groups 50% larger.
 WRITER = WriterProperties(
-    compression="ZSTD", max_row_group_size=128 * 1024, dictionary_page_size_limit=64 * 1024
+    compression="ZSTD", max_row_group_size=_GROUP_ROWS, dictionary_page_size_limit=64 * 1024
 )
 
 _DESCRIPTION = "Nightcast table, format "
@@ -195,20 +197,35 @@ def scan_rows(
         if ids is not None:
             if not ids:
                 return schema.empty_table()
-            data = _narrowed(data, ids[0], ids[-1])
+            data = _narrowed(data, _large_files(table), ids[0], ids[-1])
             of_series = pc.field("unique_id").isin(pa.array(ids, pa.string()))
             condition = of_series if condition is None else condition & of_series
         rows = data.to_table(columns=schema.names, filter=condition)
     return rows.cast(schema)
 
 
-def _narrowed(data: pa.dataset.Dataset, first: str, last: str) -> pa.dataset.Dataset:
+def row_count(table: DeltaTable) -> int:
+    """The number of rows of a table, from the log alone."""
+    return int(sum(pa.table(table.get_add_actions(flatten=True))["num_records"].to_pylist()))
+
+
+def _large_files(table: DeltaTable) -> set[str]:
+    """The names of the files that have more than one row group."""
+    files = pa.table(table.get_add_actions(flatten=True)).select(["path", "num_records"]).to_pylist()
+    return {PurePosixPath(file["path"]).name for file in files if file["num_records"] > _GROUP_ROWS}
+
+
+def _narrowed(data: pa.dataset.Dataset, large: set[str], first: str, last: str) -> pa.dataset.Dataset:
     """The dataset without the row groups whose series all come before `first` or after `last`.
 
-    pyarrow 26 does not look at the statistics of text columns when it filters.
+    pyarrow 26 does not look at the statistics of text columns when it filters. Only `large` files are looked
+    at: each look costs a request to the store.
     """
     kept = []
     for fragment in data.get_fragments():
+        if PurePosixPath(fragment.path).name not in large:
+            kept.append(fragment)
+            continue
         metadata = fragment.metadata
         column = metadata.schema.names.index("unique_id")
         groups = [

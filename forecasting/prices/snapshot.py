@@ -1,6 +1,6 @@
 """Snapshot: the prices that one run uses, decided once and passed from step to step by reference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -22,6 +22,9 @@ from forecasting.prices.table import PriceTable
 from forecasting.records import Record
 from forecasting.shards import make_shards
 from forecasting.storage import Storage
+
+# A table of up to so many rows is read at once: 0.2 GB.
+_ONE_READ = 1_000_000
 
 Origin = Literal["live", "backfill"]
 
@@ -77,8 +80,8 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
     instant = newest if as_of is None else given_bar(panel, table, as_of, now)
     origin: Origin = "live" if instant >= newest else "backfill"
     digest, parts = RowsDigest(), []
-    for shard in make_shards(table.ids):
-        part, used = _examine(panel, table.of(shard.ids), instant, origin)
+    for shard in _in_shards(table):
+        part, used = _examine(panel, shard, instant, origin)
         digest.add(used)
         parts.append(part)
     audit = conclude([part.series for part in parts], panel, instant)
@@ -98,6 +101,15 @@ def take_snapshot(panel: Panel, storage: Storage, as_of: str | None, now: dateti
             *(_behind(panel, newest, now_at) if as_of is None else []),
         ),
     )
+
+
+def _in_shards(table: PriceTable) -> Iterator[PriceTable]:
+    """The table itself if it is small, which takes fewer reads of the store; else its shards."""
+    if table.rows <= _ONE_READ:
+        yield table
+        return
+    for shard in make_shards(table.ids):
+        yield table.of(shard.ids)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from forecasting.prices.delta import (
     instant_scalar,
     last_known_at,
     newest_of,
+    row_count,
     scan_rows,
 )
 from forecasting.prices.order import arrange, encode_ids, order_bars
@@ -106,6 +107,11 @@ class PriceTable:
     def newest_ds(self) -> np.datetime64 | None:
         """The newest bar; None if the table is empty."""
         return newest_of(self._table, "ds")
+
+    @property
+    def rows(self) -> int:
+        """The number of stored rows."""
+        return row_count(self._table)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import WriterProperties
 from deltalake.exceptions import CommitFailedError
 
 from forecasting.errors import StoreError
@@ -83,6 +84,22 @@ def test_a_read_until_a_bar_holds_that_bar_and_no_later_one(table: PriceTable, r
     table.append(prices(("A", "2019-12-31", 1.0), ("A", "2020-03-02", 2.0), ("A", "2020-03-03", 3.0)), NOON)
     rows = getattr(table, read)(until=np.datetime64("2020-03-02"))
     assert closes(rows) == [("A", "2019-12-31", 1.0), ("A", "2020-03-02", 2.0)]
+
+
+def test_a_read_of_some_series_has_their_rows_only(
+    table: PriceTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Small row groups, so that a read of few series skips some.
+    monkeypatch.setattr("forecasting.prices.delta._GROUP_ROWS", 4)
+    monkeypatch.setattr("forecasting.prices.delta.WRITER", WriterProperties(max_row_group_size=4))
+    names = [f"S{number:02}" for number in range(12)]
+    table.append(prices(*((name, f"2020-03-{day:02}", day) for name in names for day in (2, 3, 4))), NOON)
+    table.append(prices(("S05", "2020-03-03", 9.0), ("S11", "2020-03-05", 5.0)), NOON + HOUR)
+    everything = closes(table.newest())
+    for ids in (["S00"], ["S05", "S06"], ["S03", "S11"], ["S05", "X"], ["X"], [], names):
+        assert closes(table.of(ids).newest()) == [row for row in everything if row[0] in ids]
+    assert table.ids == tuple(names)
+    assert table.rows == 38
 
 
 def test_a_read_of_some_values_has_no_others(table: PriceTable) -> None:

@@ -168,3 +168,12 @@ def test_what_restates_the_past_later_does_not_change_a_backfills_bars(
     ingest(panel, local_storage, np.datetime64("2026-11-01T06:00:00", "us"))
     assert bars_digest(read_bars(panel, local_storage, past)) == past.rows_digest
     assert take_snapshot(panel, local_storage, "2026-10-20", NOW).rows_digest != past.rows_digest
+
+
+def test_a_large_table_is_audited_shard_by_shard_with_the_same_result(
+    panel: Panel, local_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = [take_snapshot(panel, local_storage, as_of, NOW) for as_of in (None, "2026-10-20")]
+    monkeypatch.setattr("forecasting.prices.snapshot._ONE_READ", 0)
+    monkeypatch.setattr("forecasting.shards.SHARD_SERIES", 1)
+    assert [take_snapshot(panel, local_storage, as_of, NOW) for as_of in (None, "2026-10-20")] == at_once

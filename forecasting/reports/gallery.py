@@ -22,7 +22,7 @@ from forecasting.publishing.forecast import open_forecaster, read_written
 from forecasting.publishing.publish import find_published
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.chart_choice import pictured
-from forecasting.reports.charts import Comparison, SeriesChart, SeriesChartPainter
+from forecasting.reports.charts import Comparison, SeriesChart, draw_series
 from forecasting.reports.outlook import find_outlooks
 from forecasting.storage import Storage
 
@@ -50,10 +50,9 @@ def draw_gallery(
     chosen = pictured(panel.charts, ids, find_outlooks(storage, address))
     series = np.flatnonzero(np.isin(np.array(ids, dtype=object), chosen))
     comparisons = _compare(panel, storage, windows, decision, series)
-    painter = SeriesChartPainter()
     for number, (at, unique_id) in enumerate(zip(series, chosen, strict=True), start=1):
         chart = _chart(panel, windows, int(at), table, comparisons.get(unique_id))
-        storage.put(address.chart(unique_id), painter.draw(chart), synced=False)
+        storage.put(address.chart(unique_id), draw_series(chart), synced=False)
         on_progress(number, len(chosen), f"{number} of {len(chosen)}, {unique_id}")
     if panel.charts.png != "all" and (unknown := sorted({*panel.charts.png} - {*ids})):
         _log.warning("charts: [charts].png names series without a forecast: %s", name_some(unknown, 5))

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from forecasting.calendar import is_intraday
 from forecasting.errors import NightcastError
 
 _DAILY = "%Y-%m-%d"
@@ -31,7 +30,7 @@ def as_of_label(as_of: np.datetime64, freq: str) -> str:
     >>> as_of_label(np.datetime64("2026-10-30T14:00"), "1h")
     '2026-10-30T1400Z'
     """
-    return to_datetime(as_of).strftime(_INTRADAY if is_intraday(freq) else _DAILY)
+    return to_datetime(as_of).strftime(_INTRADAY if _is_intraday(freq) else _DAILY)
 
 
 def parse_as_of(text: str, freq: str) -> np.datetime64:
@@ -45,12 +44,18 @@ def parse_as_of(text: str, freq: str) -> np.datetime64:
     Raises:
         NightcastError: `text` is neither a date nor, for intraday bars, a UTC time.
     """
-    for form in (_INTRADAY, "%Y-%m-%dT%H:%M", _DAILY) if is_intraday(freq) else (_DAILY,):
+    for form in (_INTRADAY, "%Y-%m-%dT%H:%M", _DAILY) if _is_intraday(freq) else (_DAILY,):
         try:
             parsed = to_instant(datetime.strptime(text, form).replace(tzinfo=UTC))
         except ValueError:
             continue
-        whole_day = is_intraday(freq) and form == _DAILY
+        whole_day = _is_intraday(freq) and form == _DAILY
         return parsed + np.timedelta64(1439, "m") if whole_day else parsed
-    wanted = "a UTC time, YYYY-MM-DDTHHMMZ, or a date" if is_intraday(freq) else "a date, YYYY-MM-DD"
+    wanted = "a UTC time, YYYY-MM-DDTHHMMZ, or a date" if _is_intraday(freq) else "a date, YYYY-MM-DD"
     raise NightcastError(f"as_of {text!r} is not {wanted}")
+
+
+def _is_intraday(freq: str) -> bool:
+    from forecasting.calendar import is_intraday  # noqa: PLC0415 - takes a second; to draw needs none
+
+    return is_intraday(freq)

@@ -66,6 +66,10 @@ class ContractError(NightcastError):
     """A forecast file does not follow the forecast contract."""
 
 
+class DrawingError(NightcastError):
+    """The pictures of a forecast's series cannot be drawn."""
+
+
 class BackfillError(NightcastError):
     """Some dates of a backfill got no forecast. The forecasts of the other dates are published."""
 

@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 SMALL: dict[str, dict[str, object]] = {
     "audit": {"SIZES": ((5, 300),), "REPEATS": 1},
     "big_panel": {"SERIES": 20, "PARTS": ("train", "windows", "gate")},
+    "charts": {"ROUNDS": 1, "MANY": 2},
     "first_night": {"REPEATS": 1, "SCRATCH": {"training_steps": 20}},
     "forecasting": {"WINDOWS": 50, "ROUNDS": 1},
     "nothing_new": {},

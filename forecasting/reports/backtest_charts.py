@@ -15,14 +15,10 @@ from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_number
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.quantiles import HIGH_80, LOW_80, MEDIAN
+from forecasting.reports.colors import BLUE, GREY, INK, MUTED, RED
 from forecasting.reports.drawing import (
-    BLUE,
     DASHES,
     DPI,
-    GREY,
-    INK,
-    MUTED,
-    RED,
     draw_fan,
     frame,
     label_ends,

@@ -1,4 +1,4 @@
-"""Which series of a forecast get a picture: drawing thousands would take most of a night."""
+"""Which series of a forecast get a picture: thousands would be written every night that nobody opens."""
 
 from collections.abc import Mapping, Sequence
 

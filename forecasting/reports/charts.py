@@ -1,15 +1,12 @@
-"""Charts of a series' forecast, beside an earlier forecast and the actual prices, and of a model's loss.
+"""Charts of a series' forecast, beside an earlier forecast and the actual prices.
 
 Pure functions from data to PNG bytes; the same data gives the same bytes.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from forecasting.as_of import to_datetime
 from forecasting.formats import (
@@ -20,32 +17,21 @@ from forecasting.formats import (
     price_size,
 )
 from forecasting.quantiles import HIGH_80, LOW_80, MEDIAN
-from forecasting.reports.drawing import (
-    BLUE,
-    DASHES,
-    DPI,
-    GREY,
-    INK,
-    MUTED,
-    RED,
-    draw_fan,
-    frame,
-    label_ends,
-    mark_steps,
-    new_axes,
-    to_png,
-    wipe,
-    write,
-)
+from forecasting.reports.canvas import Box, Canvas
+from forecasting.reports.colors import BLUE, GREY, INK, MUTED, RED
+from forecasting.reports.plot import Plot
 from forecasting.reports.time_axis import mark_times
 
 RECENT_BARS = 250  # drawn before a forecast of 72 steps; fewer before a shorter one
 
-_INCHES = (12.0, 5.0)
-_LOSS_INCHES = (9.0, 4.0)
-
 _ID_SHORT, _ID_LONGEST = 10, 24  # letters of an id that fit in the large font, and in the small one
-_LEFT, _MIDDLE = 0.015, 0.63  # where the text of the two panels begins, as a share of the width
+
+# All in pixels. Rooms are those of a plot's names of values, and of its labels.
+_SIZE = (1200, 500)
+_LEFT, _MIDDLE = 18, 756  # where the text of the two plots begins
+_LEFT_ROOM, _MIDDLE_ROOM = 720, 432
+_FORECAST_BOX, _FORECAST_ROOMS = Box(86.4, 130, 624, 417.5), (80, 116)
+_COMPARISON_BOX, _COMPARISON_ROOMS = Box(822, 130, 1070.4, 417.5), (66, 124)
 
 
 @dataclass(frozen=True)
@@ -115,71 +101,35 @@ class SeriesChart:
         return bool((times == times.astype("datetime64[D]")).all())
 
 
-class SeriesChartPainter:
-    """Draws series charts on one reused figure, which is faster than a new figure for each.
-
-    A painter is not thread-safe: use one for each thread.
-    """
-
-    def __init__(self) -> None:
-        self._figure = Figure(figsize=_INCHES, dpi=DPI, facecolor="white")
-        self._forecast = new_axes(self._figure, (0.072, 0.165, 0.448, 0.575))
-        self._comparison = new_axes(self._figure, (0.685, 0.165, 0.207, 0.575))
-
-    def draw(self, chart: SeriesChart) -> bytes:
-        """Draw the chart of one series: 1200 x 500 pixels, PNG."""
-        for axes in (self._forecast, self._comparison):
-            wipe(axes)
-        _draw_forecast(self._forecast, chart)
-        _write_forecast_title(self._forecast, chart)
-        self._comparison.set_axis_on()
-        if chart.comparison is None:
-            _draw_absence(self._comparison, chart.no_comparison)
-        else:
-            _draw_comparison(self._comparison, chart, chart.comparison)
-        return to_png(self._figure)
+def draw_series(chart: SeriesChart) -> bytes:
+    """Draw the chart of one series: 1200 x 500 pixels, PNG."""
+    canvas = Canvas(*_SIZE)
+    _draw_forecast(canvas, chart)
+    _write_forecast_title(canvas, chart)
+    if chart.comparison is None:
+        _write_absence(canvas, chart.no_comparison)
+    else:
+        _draw_comparison(canvas, chart, chart.comparison)
+        _write_comparison_title(canvas, chart, chart.comparison)
+    return canvas.png()
 
 
-def draw_loss_curve(history: Mapping[str, Sequence[float]]) -> bytes:
-    """Draw training and validation loss by training step, with the best step marked: 900 x 400 pixels, PNG.
-
-    Args:
-        history: `step`, `loss` and `val_loss`, of equal length and not empty.
-    """
-    figure = Figure(figsize=_LOSS_INCHES, dpi=DPI, facecolor="white")
-    axes = new_axes(figure, (0.085, 0.12, 0.755, 0.66))
-    step, loss, val_loss = (np.asarray(history[key], dtype=float) for key in ("step", "loss", "val_loss"))
-    best = int(np.nanargmin(val_loss))
-    marker = "o" if len(step) == 1 else ""
-    axes.axvline(step[best], color=GREY, linewidth=1, linestyle=DASHES)
-    axes.plot(step, loss, color=BLUE, linewidth=2, marker=marker)
-    axes.plot(step, val_loss, color=RED, linewidth=2, marker=marker)
-    axes.plot(step[best], val_loss[best], "o", color=RED, markersize=8)
-    frame(axes, (step[0], max(step[-1], step[0] + 1)), np.concatenate([loss, val_loss]))
-    mark_steps(axes)
-    label_ends(axes, [(loss[-1], "training", BLUE), (val_loss[-1], "validation", RED)])
-    best_words = f"best at step {step[best]:,.0f}, validation loss {val_loss[best]:.4g}"
-    write(axes, (0.02, 0.9), 15, [("Loss by training step", INK, "bold")])
-    write(axes, (0.02, 0.83), 11, [(best_words, MUTED, "normal")])
-    return to_png(figure)
-
-
-def _draw_forecast(axes: Axes, chart: SeriesChart) -> None:
+def _draw_forecast(canvas: Canvas, chart: SeriesChart) -> None:
     """Draw recent actual prices up to the cutoff, and the forecast after it."""
     recent = min(RECENT_BARS, 40 + 3 * len(chart.forecast_ds))
     y = chart.y[-recent:]
     ds = np.concatenate([chart.ds[-recent:], chart.forecast_ds])
     now = len(y) - 1
-    draw_fan(axes, now, chart.y_cutoff, chart.quantiles)
-    axes.plot(np.arange(len(y)), y, color=BLUE, linewidth=2)
-    axes.plot(now, chart.y_cutoff, "o", color=BLUE, markersize=6)
-    frame(axes, (0, len(ds) - 1), np.concatenate([y, chart.quantiles.ravel()]))
-    axes.set_xticks(*mark_times(ds, daily=chart.daily, at_most=8))
+    values = np.concatenate([y, chart.quantiles.ravel()])
+    plot = Plot(canvas, _FORECAST_BOX, len(ds), values, _FORECAST_ROOMS)
+    plot.fan(now, chart.y_cutoff, chart.quantiles)
+    plot.prices(y, now)
+    plot.mark_times(*mark_times(ds, daily=chart.daily, at_most=8))
     ends = [chart.quantiles[-1][position] for position in (HIGH_80, MEDIAN, LOW_80)]
-    label_ends(axes, [(end, format_price(end, chart.price_size), RED) for end in ends])
+    plot.label_ends([(end, format_price(end, chart.price_size), RED) for end in ends])
 
 
-def _write_forecast_title(axes: Axes, chart: SeriesChart) -> None:
+def _write_forecast_title(canvas: Canvas, chart: SeriesChart) -> None:
     median, low, high = (
         format_price(chart.quantiles[-1][position], chart.price_size)
         for position in (MEDIAN, LOW_80, HIGH_80)
@@ -191,52 +141,51 @@ def _write_forecast_title(axes: Axes, chart: SeriesChart) -> None:
     if len(name) > _ID_LONGEST:
         name = name[: _ID_LONGEST - 1] + "…"
     title = [
-        (name, INK, "bold"),
-        (format_price(chart.y_cutoff, chart.price_size), BLUE, "bold"),
-        ("→", MUTED, "normal"),
-        (median, RED, "bold"),
+        (name, INK, True),
+        (format_price(chart.y_cutoff, chart.price_size), BLUE, True),
+        ("→", MUTED, False),
+        (median, RED, True),
     ]
     outlook = f"median {change} in {_bars(chart.forecast_ds)}, by {until}; 80% range {low} to {high}"
     legend = (
         f"blue: {chart.price_label}, to {since}.  red: {chart.model}, median with 60, 80 and 90% intervals"
     )
-    write(axes, (_LEFT, 0.89), 24 if len(name) <= _ID_SHORT else 15, title)
-    write(axes, (_LEFT, 0.807), 11.5, [(outlook, INK, "normal")])
-    write(axes, (_LEFT, 0.03), 10, [(legend, MUTED, "normal")])
+    size = 24 if len(name) <= _ID_SHORT else 15
+    canvas.write((_LEFT, 55), size, title, room=_LEFT_ROOM)
+    canvas.write((_LEFT, 96), 11.5, [(outlook, INK, False)], room=_LEFT_ROOM)
+    canvas.write((_LEFT, 485), 10, [(legend, MUTED, False)], room=_LEFT_ROOM)
 
 
-def _draw_comparison(axes: Axes, chart: SeriesChart, past: Comparison) -> None:
+def _draw_comparison(canvas: Canvas, chart: SeriesChart, past: Comparison) -> None:
     """Draw the actual prices over the earlier forecast and the random walk's line."""
     before = np.flatnonzero(chart.ds < past.cutoff)[-max(12, len(past.ds) // 2) :]
     y = np.concatenate([chart.y[before], [past.y_cutoff], past.y])
     ds = np.concatenate([chart.ds[before], [past.cutoff], past.ds])
     then = len(before)
-    draw_fan(axes, then, past.y_cutoff, past.quantiles)
-    axes.plot([then, len(ds) - 1], [past.y_cutoff] * 2, color=GREY, linewidth=1.8, linestyle=DASHES)
-    axes.plot(np.arange(len(y)), y, color=BLUE, linewidth=2)
-    axes.plot(then, past.y_cutoff, "o", color=BLUE, markersize=6)
-    frame(axes, (0, len(ds) - 1), np.concatenate([y, past.quantiles.ravel()]))
-    axes.set_xticks(*mark_times(ds, daily=chart.daily, at_most=5))
+    values = np.concatenate([y, past.quantiles.ravel()])
+    plot = Plot(canvas, _COMPARISON_BOX, len(ds), values, _COMPARISON_ROOMS)
+    plot.fan(then, past.y_cutoff, past.quantiles)
+    plot.line(np.array([then, len(ds) - 1]), np.full(2, past.y_cutoff), GREY, 1.8, dashed=True)
+    plot.prices(y, then)
+    plot.mark_times(*mark_times(ds, daily=chart.daily, at_most=5))
     actual, median = y[np.isfinite(y)][-1], past.quantiles[-1][MEDIAN]
     ends = [(actual, "actual", BLUE), (median, "median", RED), (past.y_cutoff, "random walk", GREY)]
-    label_ends(axes, ends)
-    _write_comparison_title(axes, chart, past)
+    plot.label_ends(ends)
 
 
-def _write_comparison_title(axes: Axes, chart: SeriesChart, past: Comparison) -> None:
+def _write_comparison_title(canvas: Canvas, chart: SeriesChart, past: Comparison) -> None:
     made_on = format_date(to_datetime(past.cutoff), daily=chart.daily)
     skill = f"skill {format_percent(past.skill, signed=True)} against the random walk"
-    write(axes, (_MIDDLE, 0.9), 15, [(f"Forecast of {made_on}", INK, "bold")])
-    write(axes, (_MIDDLE, 0.853), 10, [(past.origin, MUTED, "normal")])
-    write(axes, (_MIDDLE, 0.807), 10, [(skill, MUTED, "normal")])
-    write(axes, (_MIDDLE, 0.03), 10, [(f"panel {chart.panel}", MUTED, "normal")])
+    canvas.write((_MIDDLE, 50), 15, [(f"Forecast of {made_on}", INK, True)], room=_MIDDLE_ROOM)
+    canvas.write((_MIDDLE, 73), 10, [(past.origin, MUTED, False)], room=_MIDDLE_ROOM)
+    canvas.write((_MIDDLE, 96), 10, [(skill, MUTED, False)], room=_MIDDLE_ROOM)
+    canvas.write((_MIDDLE, 485), 10, [(f"panel {chart.panel}", MUTED, False)], room=_MIDDLE_ROOM)
 
 
-def _draw_absence(axes: Axes, reason: str) -> None:
-    axes.set_axis_off()
-    write(axes, (_MIDDLE, 0.9), 15, [("No earlier forecast to show", INK, "bold")])
+def _write_absence(canvas: Canvas, reason: str) -> None:
+    canvas.write((_MIDDLE, 50), 15, [("No earlier forecast to show", INK, True)], room=_MIDDLE_ROOM)
     for line, words in enumerate(textwrap.wrap(reason, 50)):
-        write(axes, (_MIDDLE, 0.846 - 0.045 * line), 10.5, [(words, MUTED, "normal")])
+        canvas.write((_MIDDLE, 77 + 22.5 * line), 10.5, [(words, MUTED, False)], room=_MIDDLE_ROOM)
 
 
 def _bars(ds: np.ndarray) -> str:

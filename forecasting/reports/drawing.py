@@ -1,40 +1,32 @@
-"""Drawing helpers for charts: colours, minimal axes, text and PNG output.
+"""Drawing helpers for charts on a matplotlib figure: minimal axes, text and PNG output.
 
-Every property is set here, so that neither pyplot's state nor a user's `matplotlibrc` has an effect. Actual
-prices are blue, predicted ones red.
+Every property is set here, so that neither pyplot's state nor a user's `matplotlibrc` has an effect. Series
+charts, of which there may be thousands, are drawn on a `canvas` instead.
 """
 
 import io
-import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from forecasting.formats import format_number
 from forecasting.quantiles import MEDIAN
+from forecasting.reports import colors
+from forecasting.reports.colors import BANDS, GREY, HAIRLINE, MUTED, RED
+from forecasting.reports.fonts import FAMILY, drawable
+from forecasting.reports.value_axis import label_values, limits, round_values, spread
 
-INK = "#202124"
-MUTED = "#5f6368"
-BLUE = "#1559b3"
-RED = "#c5221f"
-GREY = "#73777c"
-DASHES = (0, (4, 3))
+DASHES = (0, colors.DASHES)
 DPI = 100
 
-_HAIRLINE = "#e3e5e8"
-# For each interval, widest first: the positions of its two quantiles in `forecasting.quantiles`, its tint.
-_BANDS = ((0, 10, "#fce8e6"), (1, 9, "#f8cfcb"), (2, 8, "#f2aca6"))
-_FONT = "DejaVu Sans"  # comes with matplotlib
 # `parse_math` is off, because an id or label may contain dollar signs.
-_TEXT: dict[str, Any] = {"fontfamily": _FONT, "annotation_clip": False, "parse_math": False}
+_TEXT: dict[str, Any] = {"fontfamily": FAMILY, "annotation_clip": False, "parse_math": False}
 _LINE_SHARE = 0.068  # height of a line of text, as a share of the axes' height
 _COLORS = 256
 
@@ -45,7 +37,7 @@ def draw_fan(axes: Axes, start: int, y_start: float, quantiles: np.ndarray) -> N
     """Draw intervals and median, which open from the price `y_start` at the bar `start`."""
     fan = np.vstack([np.full(quantiles.shape[1], y_start), quantiles])
     x = np.arange(start, start + len(fan))
-    for low, high, tint in _BANDS:
+    for low, high, tint in BANDS:
         axes.fill_between(x, fan[:, low], fan[:, high], color=tint, linewidth=0)
     axes.plot(x, fan[:, MEDIAN], color=RED, linewidth=2.4)
 
@@ -60,9 +52,9 @@ def new_axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
         length=0,
         labelsize=10,
         labelcolor=MUTED,
-        labelfontfamily=_FONT,
+        labelfontfamily=FAMILY,
         pad=6,
-        grid_color=_HAIRLINE,
+        grid_color=HAIRLINE,
         grid_linewidth=1,
     )
     axes.tick_params(axis="x", length=4, color=GREY, pad=3)
@@ -71,48 +63,31 @@ def new_axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
     return axes
 
 
-def wipe(axes: Axes) -> None:
-    """Remove everything drawn on the axes. `Axes.clear` would also build ticks and spines again, slowly."""
-    for artist in (*axes.lines, *axes.collections, *axes.texts):
-        artist.remove()
-
-
 def frame(axes: Axes, x_range: tuple[float, float], values: np.ndarray, unit: str = "") -> None:
     """Set the limits around `values`, and mark a few round values with their `unit`."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    margin = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
-    low, high = low - margin, high + margin
-    ticks = _round_values(MaxNLocator(6, steps=[1, 2, 5, 10]), low, high)
-    decimals = max(0, math.ceil(-math.log10(ticks[1] - ticks[0]) - 1e-9))
-    axes.set_yticks(ticks, [f"{format_number(tick, decimals)}{unit}" for tick in ticks])
+    low, high = limits(values)
+    ticks = round_values(low, high)
+    axes.set_yticks(ticks, label_values(ticks, unit))
     axes.set_xlim(*x_range)
     axes.set_ylim(low, high)
 
 
 def mark_steps(axes: Axes) -> None:
     """Mark a few round whole numbers on the x axis."""
-    ticks = _round_values(MaxNLocator(6, integer=True), *axes.get_xlim())
+    low, high = axes.get_xlim()
+    values = np.asarray(MaxNLocator(6, integer=True).tick_values(low, high))
+    ticks = values[(values >= low) & (values <= high)]
     axes.set_xticks(ticks, [format_number(tick, 0) for tick in ticks])
-
-
-def _round_values(locator: MaxNLocator, low: float, high: float) -> np.ndarray:
-    values = np.asarray(locator.tick_values(low, high))
-    return values[(values >= low) & (values <= high)]
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write labels (value, words, colour) right of the axes, each at its value or as near as is legible."""
     low, high = axes.get_ylim()
-    gap = (high - low) * _LINE_SHARE
-    ends = sorted(ends, key=lambda end: end[0])
-    places: list[float] = []
-    for value, _, _ in ends:
-        places.append(max(value, places[-1] + gap) if places else value)
-    excess = float(np.mean(np.array(places) - [value for value, _, _ in ends]))
+    places = spread([value for value, _, _ in ends], (high - low) * _LINE_SHARE)
     for place, (_, words, color) in zip(places, ends, strict=True):
         axes.annotate(
-            _drawable(words),
-            (1, place - excess),
+            drawable(words),
+            (1, place),
             xycoords=axes.get_yaxis_transform(),
             xytext=(6, 0),
             textcoords="offset points",
@@ -130,7 +105,7 @@ def write(axes: Axes, place: tuple[float, float], size: float, words: Sequence[W
     after: Any = "figure fraction"  # later words are placed relative to the words before
     for text, color, weight in words:
         written = axes.annotate(
-            _drawable(text),
+            drawable(text),
             (x, place[1]),
             xycoords=(after, "figure fraction"),
             xytext=(offset, 0),
@@ -141,18 +116,6 @@ def write(axes: Axes, place: tuple[float, float], size: float, words: Sequence[W
             **_TEXT,
         )
         x, offset, after = 1, size * 0.45, written
-
-
-def _drawable(text: str) -> str:
-    """`text` with a question mark in place of every character that the font lacks."""
-    return "".join(letter if ord(letter) in _glyphs() else "?" for letter in text)
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    fonts = [FontProperties(family=_FONT, weight=weight) for weight in ("normal", "bold")]
-    regular, bold = (set(get_font(findfont(font)).get_charmap()) for font in fonts)
-    return frozenset(regular & bold)
 
 
 def to_png(figure: Figure) -> bytes:

@@ -1,6 +1,8 @@
 """The gallery: draw pictures of the series of a forecast into the forecast's folder."""
 
 import logging
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +24,8 @@ from forecasting.publishing.forecast import open_forecaster, read_written
 from forecasting.publishing.publish import find_published
 from forecasting.quantiles import COLUMNS
 from forecasting.reports.chart_choice import pictured
-from forecasting.reports.charts import Comparison, SeriesChart, SeriesChartPainter
+from forecasting.reports.charts import RECENT_BARS, Comparison, SeriesChart
+from forecasting.reports.drawing_processes import draw_charts
 from forecasting.reports.outlook import find_outlooks
 from forecasting.storage import Storage
 
@@ -43,46 +46,81 @@ def draw_gallery(
 
     Raises:
         StoreError: the forecast is not in the store.
+        DrawingError: a process that draws has died.
     """
-    table = read_written(storage, address)
+    fans = _Fans.of(read_written(storage, address))
     windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
     ids = windows.bars.ids
     chosen = pictured(panel.charts, ids, find_outlooks(storage, address))
     series = np.flatnonzero(np.isin(np.array(ids, dtype=object), chosen))
     comparisons = _compare(panel, storage, windows, decision, series)
-    painter = SeriesChartPainter()
-    for number, (at, unique_id) in enumerate(zip(series, chosen, strict=True), start=1):
-        chart = _chart(panel, windows, int(at), table, comparisons.get(unique_id))
-        storage.put(address.chart(unique_id), painter.draw(chart), synced=False)
-        on_progress(number, len(chosen), f"{number} of {len(chosen)}, {unique_id}")
+    charts = [_chart(panel, windows, int(at), fans, comparisons.get(windows.bars.ids[at])) for at in series]
+
+    def keep(unique_id: str, png: bytes) -> None:
+        storage.put(address.chart(unique_id), png, synced=False)
+
+    for number, unique_id in enumerate(draw_charts(charts, keep), start=1):
+        on_progress(number, len(charts), f"{number} of {len(charts)}, {unique_id}")
     if panel.charts.png != "all" and (unknown := sorted({*panel.charts.png} - {*ids})):
         _log.warning("charts: [charts].png names series without a forecast: %s", name_some(unknown, 5))
 
 
+@dataclass(frozen=True)
+class _Fans:
+    """A forecast of S series, H steps each.
+
+    Attributes:
+        row: the row of each series in the arrays below.
+        cutoff: (S,) datetime64; the last bar that the forecast knew.
+        ds: (S, H) datetime64; the bars forecast.
+        quantiles: (S, H, 11) prices.
+        models: (S,) who forecasts.
+    """
+
+    row: dict[str, int]
+    cutoff: np.ndarray
+    ds: np.ndarray
+    quantiles: np.ndarray
+    models: pa.ChunkedArray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Take a forecast apart. By the contract, it has the steps 1 to H of one series after another."""
+        horizon = pc.max(table["h"]).as_py()
+        firsts = table.filter(pc.equal(table["h"], 1))
+        ids = firsts["unique_id"].to_pylist()
+        return cls(
+            row={unique_id: row for row, unique_id in enumerate(ids)},
+            cutoff=firsts["cutoff"].to_numpy(),
+            ds=table["ds"].to_numpy().reshape(len(ids), horizon),
+            quantiles=np.column_stack([table[column].to_numpy() for column in COLUMNS]).reshape(
+                len(ids), horizon, len(COLUMNS)
+            ),
+            models=firsts["model"],
+        )
+
+
 def _chart(
-    panel: Panel, windows: Windows, series: int, table: pa.Table, comparison: Comparison | None
+    panel: Panel, windows: Windows, series: int, fans: _Fans, comparison: Comparison | None
 ) -> SeriesChart:
     bars = windows.bars
     start, stop = bars.offsets[series : series + 2]
-    rows = table.filter(pc.equal(table["unique_id"], bars.ids[series]))
+    recent = slice(max(start, stop - RECENT_BARS), stop)
+    row = fans.row[bars.ids[series]]
     return SeriesChart(
         unique_id=bars.ids[series],
         panel=panel.name,
         price_label=panel.forecast.target,
-        ds=bars.ds[start:stop],
-        y=bars.y[start:stop],
+        ds=bars.ds[recent],
+        y=bars.y[recent],
         cutoff=bars.ds[stop - 1],
         y_cutoff=bars.y[stop - 1],
-        forecast_ds=rows["ds"].to_numpy(),
-        quantiles=_quantiles(rows),
-        model=rows["model"][0].as_py(),
+        forecast_ds=fans.ds[row],
+        quantiles=fans.quantiles[row],
+        model=fans.models[row].as_py(),
         comparison=comparison,
         no_comparison="There are too few bars, or the model was trained on them.",
     )
-
-
-def _quantiles(rows: pa.Table) -> np.ndarray:
-    return np.column_stack([rows[column].to_numpy() for column in COLUMNS])
 
 
 def _compare(
@@ -134,25 +172,26 @@ def _labels(panel: Panel, windows: Windows, origins: np.ndarray) -> list[str]:
     return [panel.label(ds) for ds in np.unique(windows.bars.ds[origins])]
 
 
-def _published(panel: Panel, storage: Storage, label: str) -> pa.Table | None:
+def _published(panel: Panel, storage: Storage, label: str) -> _Fans | None:
     """The newest published forecast for an `as_of`; None if there is none, or it cannot be read."""
     published = find_published(storage, as_of_folder(panel.name, label))
     if not published:
         return None
     path = published[-1][0] + FORECAST
     try:
-        return contract.from_bytes(storage.get(path), path)
+        return _Fans.of(contract.from_bytes(storage.get(path), path))
     except (StoreError, ContractError) as error:
         _log.warning("charts: the forecast as of %s is not shown for comparison: %s", label, error)
         return None
 
 
 def _published_quantiles(
-    table: pa.Table | None, unique_id: str, windows: Windows, origin: int
+    fans: _Fans | None, unique_id: str, windows: Windows, origin: int
 ) -> np.ndarray | None:
     """(H, 11) a published forecast's quantiles of a series; None unless it starts at `origin`."""
-    if table is None:
+    row = fans.row.get(unique_id) if fans is not None else None
+    if fans is None or row is None:
         return None
-    rows = table.filter(pc.equal(table["unique_id"], unique_id))
-    same_start = len(rows) == windows.horizon and rows["cutoff"].to_numpy()[0] == windows.bars.ds[origin]
-    return _quantiles(rows) if same_start else None
+    quantiles: np.ndarray = fans.quantiles[row]
+    same_start = len(quantiles) == windows.horizon and fans.cutoff[row] == windows.bars.ds[origin]
+    return quantiles if same_start else None

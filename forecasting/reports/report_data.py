@@ -157,7 +157,7 @@ def _loss_curve(registry: Registry, version: str) -> bytes | None:
         return None
     if not history.get("step"):
         return None
-    from forecasting.reports.charts import draw_loss_curve  # noqa: PLC0415 - matplotlib takes a second
+    from forecasting.reports.loss_curve import draw_loss_curve  # noqa: PLC0415 - matplotlib takes a second
 
     return draw_loss_curve(history)
 

@@ -13,20 +13,8 @@ from matplotlib.figure import Figure
 
 from forecasting.as_of import to_datetime
 from forecasting.formats import format_date, format_percent
-from forecasting.reports.drawing import (
-    BLUE,
-    DASHES,
-    DPI,
-    GREY,
-    INK,
-    MUTED,
-    RED,
-    frame,
-    label_ends,
-    new_axes,
-    to_png,
-    write,
-)
+from forecasting.reports.colors import BLUE, GREY, INK, MUTED, RED
+from forecasting.reports.drawing import DASHES, DPI, frame, label_ends, new_axes, to_png, write
 from forecasting.reports.time_axis import mark_times
 from forecasting.scoring.track_record import Estimate, Realised
 

@@ -6,53 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forecasting.quantiles import LEVELS
-from forecasting.reports.charts import Comparison, SeriesChart, SeriesChartPainter, draw_loss_curve
+from forecasting.reports.charts import draw_series
+from tests.series_charts import series_chart
 
 BLUE, RED, GREY = (21, 89, 179), (197, 34, 31), (115, 119, 124)
 ROWS = slice(140, 410)  # the height that both panels draw in
 PAST, FUTURE, COMPARISON = slice(90, 430), slice(520, 615), slice(890, 1065)
 BYTES_AT_MOST = 90_000
-
-
-def _fan(start: float, horizon: int, scale: float) -> np.ndarray:
-    spread = np.linspace(-1.6, 1.6, len(LEVELS))
-    return start + scale * np.sqrt(np.arange(1, horizon + 1))[:, None] * spread
-
-
-def _comparison(ds: np.ndarray, y: np.ndarray, horizon: int, scale: float) -> Comparison:
-    return Comparison(
-        cutoff=ds[-horizon - 1],
-        y_cutoff=y[-horizon - 1],
-        ds=ds[-horizon:],
-        y=y[-horizon:].copy(),
-        quantiles=_fan(y[-horizon - 1] + scale, horizon, scale),
-        origin="made on holdout bars the model did not train on",
-        skill=0.012,
-    )
-
-
-def _chart(level: float = 1.1, scale: float = 0.004, horizon: int = 72, unit: str = "D") -> SeriesChart:
-    ds = np.datetime64("2025-11-20", unit) + np.arange(400 + horizon)
-    y = level + scale * 5 * np.sin(np.arange(400) / 15)
-    return SeriesChart(
-        unique_id="EURUSD",
-        panel="ecb_fx",
-        price_label="USD per EUR",
-        ds=ds[:400],
-        y=y,
-        cutoff=ds[399],
-        y_cutoff=y[399],
-        forecast_ds=ds[400:],
-        quantiles=_fan(y[399], horizon, scale),
-        model="stacked_lstm",
-        comparison=_comparison(ds[:400], y, horizon, scale),
-    )
-
-
-@pytest.fixture(scope="module")
-def painter() -> SeriesChartPainter:
-    return SeriesChartPainter()
 
 
 def _pixels(png: bytes) -> np.ndarray:
@@ -73,12 +33,12 @@ def _chunks(png: bytes) -> set[bytes]:
     return found
 
 
-def test_a_chart_is_a_png_of_its_size(painter: SeriesChartPainter) -> None:
-    assert _pixels(painter.draw(_chart())).shape == (500, 1200, 3)
+def test_a_chart_is_a_png_of_its_size() -> None:
+    assert _pixels(draw_series(series_chart())).shape == (500, 1200, 3)
 
 
-def test_the_past_is_blue_and_the_future_red(painter: SeriesChartPainter) -> None:
-    pixels = _pixels(painter.draw(_chart()))
+def test_the_past_is_blue_and_the_future_red() -> None:
+    pixels = _pixels(draw_series(series_chart()))
     past, future = pixels[ROWS, PAST], pixels[ROWS, FUTURE]
     assert _count(past, BLUE) > 300
     assert _count(past, RED) == 0
@@ -86,29 +46,27 @@ def test_the_past_is_blue_and_the_future_red(painter: SeriesChartPainter) -> Non
     assert _count(future, BLUE) == 0
 
 
-def test_the_comparison_shows_forecast_actual_prices_and_random_walk(
-    painter: SeriesChartPainter,
-) -> None:
-    pixels = _pixels(painter.draw(_chart()))[ROWS, COMPARISON]
+def test_the_comparison_shows_forecast_actual_prices_and_random_walk() -> None:
+    pixels = _pixels(draw_series(series_chart()))[ROWS, COMPARISON]
     assert min(_count(pixels, BLUE), _count(pixels, RED), _count(pixels, GREY)) > 50
 
 
-def test_without_a_comparison_there_is_only_text_in_its_place(painter: SeriesChartPainter) -> None:
-    chart = replace(_chart(), comparison=None, no_comparison="The series is too short to look back on.")
-    pixels = _pixels(painter.draw(chart))
+def test_without_a_comparison_there_is_only_text_in_its_place() -> None:
+    chart = replace(series_chart(), comparison=None, no_comparison="The series is too short to look back on.")
+    pixels = _pixels(draw_series(chart))
     assert (_count(pixels[ROWS, COMPARISON], BLUE), _count(pixels[ROWS, COMPARISON], RED)) == (0, 0)
     assert (pixels[: ROWS.start, 755:].min(axis=2) < 128).any()
 
 
-def test_a_chart_does_not_depend_on_those_drawn_before(painter: SeriesChartPainter) -> None:
-    fresh = SeriesChartPainter().draw(_chart())
-    painter.draw(replace(_chart(), comparison=None, no_comparison="None yet."))
-    painter.draw(_chart(level=40_000, scale=900, unit="h"))
-    assert painter.draw(_chart()) == fresh
+def test_a_chart_does_not_depend_on_those_drawn_before() -> None:
+    fresh = draw_series(series_chart())
+    draw_series(replace(series_chart(), comparison=None, no_comparison="None yet."))
+    draw_series(series_chart(level=40_000, scale=900, unit="h"))
+    assert draw_series(series_chart()) == fresh
 
 
-def test_a_png_holds_no_date_and_no_program_name(painter: SeriesChartPainter) -> None:
-    assert _chunks(painter.draw(_chart())) == {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+def test_a_png_holds_no_date_and_no_program_name() -> None:
+    assert _chunks(draw_series(series_chart())) == {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 
 
 @pytest.mark.parametrize(
@@ -116,48 +74,32 @@ def test_a_png_holds_no_date_and_no_program_name(painter: SeriesChartPainter) ->
     [(0.0005, 1e-6), (1_000_000, 4_000), (-36.98, 3.0), (0.0, 1.0), (15.6466, 0.0)],
     ids=["tiny", "huge", "negative", "zero", "flat"],
 )
-def test_prices_of_every_size_are_drawn_in_a_small_file(
-    painter: SeriesChartPainter, level: float, scale: float
-) -> None:
-    assert len(painter.draw(_chart(level, scale))) < BYTES_AT_MOST
+def test_prices_of_every_size_are_drawn_in_a_small_file(level: float, scale: float) -> None:
+    assert len(draw_series(series_chart(level, scale))) < BYTES_AT_MOST
 
 
-def test_one_step_ahead_is_drawn(painter: SeriesChartPainter) -> None:
-    pixels = _pixels(painter.draw(_chart(horizon=1)))
+def test_one_step_ahead_is_drawn() -> None:
+    pixels = _pixels(draw_series(series_chart(horizon=1)))
     assert _count(pixels[ROWS, 90:640], RED) > 20
 
 
-def test_bars_that_never_came_leave_a_gap(painter: SeriesChartPainter) -> None:
-    chart = _chart()
-    whole = _count(_pixels(painter.draw(chart))[ROWS, COMPARISON], BLUE)
+def test_bars_that_never_came_leave_a_gap() -> None:
+    chart = series_chart()
+    whole = _count(_pixels(draw_series(chart))[ROWS, COMPARISON], BLUE)
     chart.comparison.y[20:] = np.nan
-    assert 0 < _count(_pixels(painter.draw(chart))[ROWS, COMPARISON], BLUE) < whole
+    assert 0 < _count(_pixels(draw_series(chart))[ROWS, COMPARISON], BLUE) < whole
 
 
 @pytest.mark.parametrize(
     "unique_id",
     ["BRK/B", "$\\frac{$", "<script>", "\N{CJK UNIFIED IDEOGRAPH-4E2D}", "a\nb\tc", "x" * 300, ""],
 )
-def test_any_id_is_drawn_without_a_warning(painter: SeriesChartPainter, unique_id: str) -> None:
-    assert painter.draw(replace(_chart(), unique_id=unique_id))
+def test_any_id_is_drawn_without_a_warning(unique_id: str) -> None:
+    assert draw_series(replace(series_chart(), unique_id=unique_id))
 
 
-def test_a_loss_curve_shows_training_in_blue_and_validation_in_red() -> None:
-    history = {"step": [100, 200, 300], "loss": [0.9, 0.8, 0.7], "val_loss": [0.95, 0.85, 0.9]}
-    png = draw_loss_curve(history)
-    pixels = _pixels(png)
-    assert pixels.shape == (400, 900, 3)
-    assert min(_count(pixels, BLUE), _count(pixels, RED)) > 100
-    assert draw_loss_curve(history) == png
-
-
-def test_the_best_step_of_a_loss_curve_is_marked_where_it_is() -> None:
-    history = {"step": [0, 100, 200], "loss": [0.5, 0.5, 0.5], "val_loss": [0.9, 0.8, 0.9]}
-    red = np.abs(_pixels(draw_loss_curve(history)) - RED).max(axis=2) < 25
-    rows, columns = np.nonzero(red[90:340, 76:756])
-    lowest = columns[rows == rows.max()]
-    assert abs(lowest.mean() - (756 - 76) / 2) < 5
-
-
-def test_a_single_evaluation_is_drawn() -> None:
-    assert draw_loss_curve({"step": [100], "loss": [0.9], "val_loss": [0.8]})
+@pytest.mark.parametrize(("level", "scale"), [(4e-8, 1e-9), (9e8, 2e7)], ids=["tiny", "huge"])
+def test_long_prices_stay_in_their_columns(level: float, scale: float) -> None:
+    pixels = _pixels(draw_series(replace(series_chart(level, scale), price_label="adjusted_close_" * 5)))
+    assert (pixels[:, 742:752] == 255).all()
+    assert (pixels[:, :4] == 255).all()

@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,7 +12,10 @@ from forecasting.parquet import table_to_bytes
 from forecasting.prices.snapshot import take_snapshot
 from forecasting.publishing.address import CHARTS, ForecastAddress
 from forecasting.publishing.decisions import Decision
-from forecasting.reports import chart_choice
+from forecasting.publishing.forecast import read_written
+from forecasting.quantiles import COLUMNS
+from forecasting.reports import chart_choice, gallery
+from forecasting.reports.charts import SeriesChart
 from forecasting.reports.gallery import draw_gallery
 from forecasting.reports.outlook import OUTLOOK, outlook_table
 from forecasting.storage import Storage
@@ -65,3 +69,32 @@ def test_the_panel_names_further_series(
     with caplog.at_level(logging.WARNING):
         assert drawn(panel, local_storage, address) == ("B%2FB.png", "CCC.png")
     assert "[charts].png names series without a forecast: gone" in caplog.text
+
+
+def quantiles(storage: Storage, address: ForecastAddress, unique_id: str) -> np.ndarray:
+    rows = read_written(storage, address).to_pandas().set_index("unique_id").loc[unique_id]
+    return rows[list(COLUMNS)].to_numpy()
+
+
+def test_a_chart_has_its_series_forecast_and_the_one_published_a_horizon_ago(
+    local_storage: Storage, address: ForecastAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = publish_walk(small_panel(), local_storage, "2026-04-05")
+    seen: list[SeriesChart] = []
+
+    def draw(charts: list[SeriesChart], keep: Callable[[str, bytes], None]) -> list[str]:
+        seen.extend(charts)
+        keep("CCC", b"")
+        return ["CCC"]
+
+    monkeypatch.setattr(gallery, "draw_charts", draw)
+    assert drawn(small_panel(), local_storage, address) == ("CCC.png",)
+    assert [chart.unique_id for chart in seen] == ["AAA", "B/B", "CCC"]
+    for chart in seen:
+        past = chart.comparison
+        assert past is not None
+        assert past.origin == "published for 2026-04-05"
+        assert (chart.quantiles == quantiles(local_storage, address, chart.unique_id)).all()
+        assert (past.quantiles == quantiles(local_storage, earlier, chart.unique_id)).all()
+        assert (past.y == chart.y[-5:]).all()
+        assert chart.forecast_ds[0] - chart.cutoff == np.timedelta64(1, "D")

@@ -22,6 +22,7 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import address_of, fit_walk
 from forecasting.publishing.manifest import Manifest, describe_forecast
 from forecasting.publishing.publish import commit, find_whole, point_latest
+from forecasting.reports.chart_choice import choose_pictures
 from forecasting.reports.report_data import write_report
 from forecasting.selection.challenger import (
     Mode,
@@ -139,7 +140,8 @@ def make_forecast(
     run.each(forecast_shard, shards, panel, storage, snapshot, decision, walk)
     if len(shards) > 1:
         run(join_shards, storage, address, len(shards))
-    run(draw_charts, panel, storage, snapshot, decision, address)
+    pictures = make_shards(choose_pictures(panel, storage, snapshot, address))
+    run.each(draw_charts, pictures, panel, storage, snapshot, decision)
     run(write_report, panel, storage, snapshot, decision, address, row_findings)
     return NightResult(run(publish, panel, storage, address, snapshot, decision, row_findings), is_new=True)
 
@@ -155,13 +157,11 @@ def find_forecast(panel: Panel, storage: Storage, snapshot: Snapshot, decision: 
     return manifest
 
 
-def draw_charts(
-    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, address: ForecastAddress
-) -> None:
-    """Draw pictures of series into the forecast's folder: `reports.chart_choice` says of which."""
+def draw_charts(panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, shard: Shard) -> None:
+    """Draw the pictures of a shard of the series that get one into the forecast's folder."""
     from forecasting.reports.gallery import draw_gallery  # noqa: PLC0415 - matplotlib takes a second
 
-    draw_gallery(panel, storage, snapshot, decision, address)
+    draw_gallery(panel, storage, snapshot, decision, shard)
 
 
 def publish(

@@ -37,19 +37,18 @@ _TASKS: dict[Callable[..., Any], Task[..., Any]] = {
     write_report: write_report_task,
     night.publish: publish,
 }
-# The steps that take long enough to be worth sending elsewhere.
-_SENT = (retrain, night.draw_charts)
 
 
 class Tasks:
-    """Runs each step of a night as a Prefect task of its own, and the long ones with an engine."""
+    """Runs each step of a night as a Prefect task of its own; shards and trainings with an engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a step."""
-        if step in _SENT:
+        is_training = step is retrain
+        if is_training:
             return cast("T", self._start(step, *args, **kwargs)().result())
         return cast("T", _TASKS[step](*map(_reference, args), **kwargs))
 

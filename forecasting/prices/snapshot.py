@@ -154,11 +154,6 @@ def newest_as_of(panel: Panel, storage: Storage, now: datetime) -> str:
     return panel.label(newest_bar(panel, PriceTable(storage, panel), to_instant(now)))
 
 
-def read_bars(panel: Panel, storage: Storage, snapshot: Snapshot) -> Bars:
-    """The bars of all series of a snapshot that get a forecast."""
-    return bars_behind(panel, storage, snapshot, snapshot.ids)
-
-
 class PricesUsed(Protocol):
     """Which prices a forecast was made from; a snapshot and a manifest both say so."""
 

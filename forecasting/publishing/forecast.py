@@ -1,5 +1,6 @@
 """Make a forecast from a snapshot of prices and a decision about who publishes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,11 +53,13 @@ class Publisher:
         Raises:
             ModelError: the network is not in the store, is damaged, or does not fit the panel.
         """
-        return open_forecaster(self.panel, self.storage, self.decision, self.walk)
+        return open_forecaster(self.panel, self.storage, self.decision, lambda: self.walk)
 
 
-def open_forecaster(panel: Panel, storage: Storage, decision: Decision, walk: EwmaWalk) -> Forecaster:
-    """Return the decision's publisher: its network, or its baseline; `walk` if that is the EWMA walk.
+def open_forecaster(
+    panel: Panel, storage: Storage, decision: Decision, fit_ewma_walk: Callable[[], EwmaWalk]
+) -> Forecaster:
+    """Return the decision's publisher: its network, or its baseline.
 
     Raises:
         ModelError: the network is not in the store, is damaged, or does not fit the panel.
@@ -64,18 +67,20 @@ def open_forecaster(panel: Panel, storage: Storage, decision: Decision, walk: Ew
     if decision.model == RandomWalk.name:
         return RandomWalk()
     if decision.model == EwmaWalk.name:
-        return walk
+        return fit_ewma_walk()
     return Registry(storage, panel.name).load(panel, decision.version)
 
 
-def fit_walk(panel: Panel, storage: Storage, snapshot: Snapshot) -> EwmaWalk:
-    """Fit the EWMA walk to the prices of a panel, or of a sample of its series if it has many.
+def fit_walk(
+    panel: Panel, storage: Storage, snapshot: Snapshot, end: np.datetime64 | None = None
+) -> EwmaWalk:
+    """Fit the EWMA walk to the prices of a panel up to `end`, or of a sample of its series if it has many.
 
     Raises:
         ModelError: no price ever moves.
     """
     bars = bars_behind(panel, storage, snapshot, sample_series(snapshot.ids))
-    return EwmaWalk.fit(build_windows(panel, bars, panel.calendar), bars.ds.max())
+    return EwmaWalk.fit(build_windows(panel, bars, panel.calendar), bars.ds.max() if end is None else end)
 
 
 def forecast_series(publisher: Publisher, snapshot: Snapshot, windows: Windows) -> pa.Table:

@@ -11,22 +11,20 @@ import pyarrow.compute as pc
 from forecasting import contract
 from forecasting.errors import ContractError, StoreError
 from forecasting.evaluation.metrics import in_sample_change, scaled_quantile_loss
-from forecasting.findings import name_some
-from forecasting.models.baselines import EwmaWalk, RandomWalk
+from forecasting.models.baselines import RandomWalk
 from forecasting.models.registry import Registry
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
-from forecasting.prices.snapshot import Snapshot, read_bars
+from forecasting.prices.snapshot import Snapshot, bars_behind
 from forecasting.progress import Progress, silent
-from forecasting.publishing.address import FORECAST, ForecastAddress, as_of_folder
+from forecasting.publishing.address import FORECAST, as_of_folder
 from forecasting.publishing.decisions import Decision
-from forecasting.publishing.forecast import open_forecaster, read_written
+from forecasting.publishing.forecast import address_of, fit_walk, open_forecaster, read_written
 from forecasting.publishing.publish import find_published
 from forecasting.quantiles import COLUMNS
-from forecasting.reports.chart_choice import pictured
 from forecasting.reports.charts import RECENT_BARS, Comparison, SeriesChart
 from forecasting.reports.drawing_processes import draw_charts
-from forecasting.reports.outlook import find_outlooks
+from forecasting.shards import Shard
 from forecasting.storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -37,32 +35,32 @@ def draw_gallery(
     storage: Storage,
     snapshot: Snapshot,
     decision: Decision,
-    address: ForecastAddress,
+    shard: Shard,
     on_progress: Progress = silent,
 ) -> None:
-    """Draw the series that get a picture (`chart_choice`), and write these to the forecast's folder.
+    """Draw the pictures of a shard of the series that get one, and write these to the forecast's folder.
 
-    The outlook is read from there.
+    `chart_choice` says which series get a picture.
 
     Raises:
         StoreError: the forecast is not in the store.
         DrawingError: a process that draws has died.
     """
+    address = address_of(panel, snapshot, decision)
     fans = _Fans.of(read_written(storage, address))
-    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
-    ids = windows.bars.ids
-    chosen = pictured(panel.charts, ids, find_outlooks(storage, address))
-    series = np.flatnonzero(np.isin(np.array(ids, dtype=object), chosen))
-    comparisons = _compare(panel, storage, windows, decision, series)
-    charts = [_chart(panel, windows, int(at), fans, comparisons.get(windows.bars.ids[at])) for at in series]
+    bars = bars_behind(panel, storage, snapshot, shard.ids)
+    windows = build_windows(panel, bars, panel.calendar)
+    comparisons = _compare(panel, storage, snapshot, decision, windows)
+    charts = [
+        _chart(panel, windows, series, fans, comparisons.get(unique_id))
+        for series, unique_id in enumerate(windows.bars.ids)
+    ]
 
     def keep(unique_id: str, png: bytes) -> None:
         storage.put(address.chart(unique_id), png, synced=False)
 
     for number, unique_id in enumerate(draw_charts(charts, keep), start=1):
         on_progress(number, len(charts), f"{number} of {len(charts)}, {unique_id}")
-    if panel.charts.png != "all" and (unknown := sorted({*panel.charts.png} - {*ids})):
-        _log.warning("charts: [charts].png names series without a forecast: %s", name_some(unknown, 5))
 
 
 @dataclass(frozen=True)
@@ -124,14 +122,11 @@ def _chart(
 
 
 def _compare(
-    panel: Panel, storage: Storage, windows: Windows, decision: Decision, series: np.ndarray
+    panel: Panel, storage: Storage, snapshot: Snapshot, decision: Decision, windows: Windows
 ) -> dict[str, Comparison]:
-    """By series, the forecast from one horizon ago, published then or made now, and the actual prices.
-
-    `series` are the positions of those that are compared.
-    """
-    enough = windows.bars.lengths[series] > windows.horizon
-    origins = windows.bars.last[series][enough] - windows.horizon
+    """By series, the forecast from one horizon ago, published then or made now, and the actual prices."""
+    enough = windows.bars.lengths > windows.horizon
+    origins = windows.bars.last[enough] - windows.horizon
     origins = origins[windows.has_context[origins] & windows.has_target[origins]]
     # A network's output on bars that it trained on is no forecast. A baseline is fitted before the origins.
     if not decision.is_baseline:
@@ -143,8 +138,8 @@ def _compare(
     change = in_sample_change(windows.bars.y, windows.bars.series)[origins]
     walk = windows.to_price(origins, RandomWalk().predict(windows, origins))
     walk_loss = scaled_quantile_loss(y, walk, change)
-    ewma_walk = EwmaWalk.fit(windows, windows.bars.ds[origins].min())
-    forecaster = open_forecaster(panel, storage, decision, ewma_walk)
+    end = windows.bars.ds[origins].min()
+    forecaster = open_forecaster(panel, storage, decision, lambda: fit_walk(panel, storage, snapshot, end))
     made_now = windows.to_price(origins, forecaster.predict(windows, origins))
     published = {label: _published(panel, storage, label) for label in _labels(panel, windows, origins)}
 

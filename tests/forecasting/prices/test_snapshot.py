@@ -8,7 +8,7 @@ from forecasting.errors import AuditError, NightcastError
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
 from forecasting.prices.rows_digest import bars_digest
-from forecasting.prices.snapshot import Snapshot, read_bars, take_snapshot
+from forecasting.prices.snapshot import Snapshot, bars_behind, take_snapshot
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 
@@ -40,7 +40,7 @@ def test_a_run_uses_the_newest_bar_by_default(panel: Panel, local_storage: Stora
 
 def test_a_given_as_of_bounds_the_bars(panel: Panel, local_storage: Storage) -> None:
     snapshot = take_snapshot(panel, local_storage, "2026-10-20", NOW)
-    assert read_bars(panel, local_storage, snapshot).ds.max() == np.datetime64("2026-10-20")
+    assert bars_behind(panel, local_storage, snapshot, snapshot.ids).ds.max() == np.datetime64("2026-10-20")
 
 
 def test_a_date_without_bars_stands_for_the_last_one_that_has_some(
@@ -70,7 +70,7 @@ def test_what_is_ingested_later_does_not_change_a_snapshots_bars(
 ) -> None:
     snapshot = take_snapshot(panel, local_storage, None, NOW)
     revise(panel, local_storage, tiny_panel.parent)
-    assert bars_digest(read_bars(panel, local_storage, snapshot)) == snapshot.rows_digest
+    assert bars_digest(bars_behind(panel, local_storage, snapshot, snapshot.ids)) == snapshot.rows_digest
 
 
 def test_a_revision_makes_another_snapshot(panel: Panel, local_storage: Storage, tiny_panel: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_revision_makes_another_snapshot(panel: Panel, local_storage: Storage,
 def test_stored_bars_that_the_panel_now_refuses_are_not_used(panel: Panel, local_storage: Storage) -> None:
     weekdays = panel.model_copy(update={"bars": panel.bars.model_copy(update={"calendar": "ECB"})})
     snapshot = take_snapshot(weekdays, local_storage, None, NOW)
-    bars = read_bars(weekdays, local_storage, snapshot)
+    bars = bars_behind(weekdays, local_storage, snapshot, snapshot.ids)
     assert weekdays.calendar.contains(bars.ds).all()
     assert bars_digest(bars) == snapshot.rows_digest
     found = [finding for finding in snapshot.findings if finding.code == "P110"]
@@ -103,7 +103,7 @@ def test_a_run_reads_the_bars_that_were_audited_though_newer_ones_lack_its_targe
     ingest(panel, local_storage, np.datetime64("2026-10-31T07:00:00", "us"))
     opens = panel.model_copy(update={"forecast": panel.forecast.model_copy(update={"target": "open"})})
     snapshot = take_snapshot(opens, local_storage, None, NOW)
-    bars = read_bars(opens, local_storage, snapshot)
+    bars = bars_behind(opens, local_storage, snapshot, snapshot.ids)
     assert len(bars) == 20
     assert bars_digest(bars) == snapshot.rows_digest
 
@@ -148,7 +148,7 @@ def test_a_date_before_the_newest_is_a_backfill_with_the_first_values(
     past = take_snapshot(panel, local_storage, "2026-10-30", later)
     assert (first.origin, past.origin) == ("live", "backfill")
     assert past.rows_digest == first.rows_digest
-    assert bars_digest(read_bars(panel, local_storage, past)) == past.rows_digest
+    assert bars_digest(bars_behind(panel, local_storage, past, past.ids)) == past.rows_digest
 
 
 def test_the_newest_date_is_live_though_it_is_given(panel: Panel, local_storage: Storage) -> None:
@@ -166,7 +166,7 @@ def test_what_restates_the_past_later_does_not_change_a_backfills_bars(
     halved = [f"{row.rsplit(',', 1)[0]},{float(row.rsplit(',', 1)[1]) / 2:.6f}" for row in rows]
     source.write_text("\n".join([header, *halved]) + "\n")
     ingest(panel, local_storage, np.datetime64("2026-11-01T06:00:00", "us"))
-    assert bars_digest(read_bars(panel, local_storage, past)) == past.rows_digest
+    assert bars_digest(bars_behind(panel, local_storage, past, past.ids)) == past.rows_digest
     assert take_snapshot(panel, local_storage, "2026-10-20", NOW).rows_digest != past.rows_digest
 
 

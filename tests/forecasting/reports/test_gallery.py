@@ -15,9 +15,11 @@ from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import read_written
 from forecasting.quantiles import COLUMNS
 from forecasting.reports import chart_choice, gallery
+from forecasting.reports.chart_choice import choose_pictures
 from forecasting.reports.charts import SeriesChart
 from forecasting.reports.gallery import draw_gallery
 from forecasting.reports.outlook import OUTLOOK, outlook_table
+from forecasting.shards import make_shards
 from forecasting.storage import Storage
 from tests.published import add_prices, publish_walk, small_panel, walks
 
@@ -39,7 +41,8 @@ def address(local_storage: Storage) -> ForecastAddress:
 
 def drawn(panel: Panel, storage: Storage, address: ForecastAddress) -> tuple[str, ...]:
     snapshot = take_snapshot(panel, storage, AS_OF, datetime(2026, 11, 20, 6, tzinfo=UTC))
-    draw_gallery(panel, storage, snapshot, DECISION, address)
+    chosen = choose_pictures(panel, storage, snapshot, address)
+    draw_gallery(panel, storage, snapshot, DECISION, make_shards(chosen)[0])
     return storage.names(address.path(CHARTS))
 
 

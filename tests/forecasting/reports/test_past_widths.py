@@ -12,7 +12,7 @@ from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
 from forecasting.prices.ingest import ingest
-from forecasting.prices.snapshot import read_bars, take_snapshot
+from forecasting.prices.snapshot import bars_behind, take_snapshot
 from forecasting.publishing.decisions import Decision
 from forecasting.publishing.forecast import Publisher
 from forecasting.reports.past_widths import past_origins, past_widths
@@ -59,7 +59,7 @@ def widths_of(publisher: Publisher) -> tuple[np.ndarray, Windows]:
     panel, storage = publisher.panel, publisher.storage
     ingest(panel, storage, to_instant(NOW))
     snapshot = take_snapshot(panel, storage, None, NOW)
-    windows = build_windows(panel, read_bars(panel, storage, snapshot), panel.calendar)
+    windows = build_windows(panel, bars_behind(panel, storage, snapshot, snapshot.ids), panel.calendar)
     return past_widths(publisher, snapshot, windows, make_shards(snapshot.ids)[0]), windows
 
 
@@ -161,7 +161,7 @@ def test_a_run_for_a_past_date_leaves_what_later_nights_keep(publisher: Publishe
     widths_of(publisher)
     panel, storage = publisher.panel, publisher.storage
     past = take_snapshot(panel, storage, "2026-09-01", NOW)
-    windows = build_windows(panel, read_bars(panel, storage, past), panel.calendar)
+    windows = build_windows(panel, bars_behind(panel, storage, past, past.ids), panel.calendar)
     past_widths(publisher, past, windows, make_shards(past.ids)[0])
     network.origins = np.empty(0, dtype=np.int64)
     widths_of(publisher)

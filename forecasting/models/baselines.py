@@ -4,6 +4,7 @@ Both forecast that the price stays where it is. They differ in the width of thei
 the whole past of the series, the other from the volatility of the last weeks.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,8 +20,8 @@ from forecasting.quantiles import LEVELS, MEDIAN
 MIN_CHANGES = 20
 # More origins than this change a pooled quantile by less than it varies from year to year.
 MAX_POOLED = 200_000
-# The most changes of one series in memory at a time: 32 MB.
-BLOCK = 4_000_000
+# The most changes in memory at a time: 4 MB, which a processor keeps near.
+BLOCK = 500_000
 
 
 class RandomWalk:
@@ -38,15 +39,9 @@ class RandomWalk:
         """(W, horizon, 11) quantiles of the change of level; origins may have a short context."""
         quantiles = np.zeros((len(origins), windows.horizon, len(LEVELS)))
         counts = np.zeros((len(origins), windows.horizon), dtype=np.int64)
-        series = windows.bars.series[origins]
-        age = windows.bars.age[origins]
-        for one in np.unique(series):
-            of_series = np.flatnonzero(series == one)
-            for steps in _step_blocks(windows, one):
-                changes = _past_changes(windows, one, steps)
-                for which in of_series:
-                    past = changes[:, : age[which] + 1]
-                    quantiles[which, steps - 1], counts[which, steps - 1] = _empirical_quantiles(past)
+        for which, steps in _blocks(windows, origins):
+            at = np.ix_(which, steps - 1)
+            quantiles[at], counts[at] = _empirical_quantiles(_past_changes(windows, origins[which], steps))
         return _extrapolated(quantiles, counts)
 
 
@@ -115,32 +110,51 @@ def point_change(forecaster: Forecaster, quantiles: np.ndarray) -> np.ndarray:
     return median
 
 
-def _step_blocks(windows: Windows, series: int) -> list[np.ndarray]:
-    """Split the steps 1..horizon into blocks whose changes fit into memory together."""
-    blocks = -(-windows.horizon * windows.bars.lengths[series] // BLOCK)
-    return np.array_split(np.arange(1, windows.horizon + 1), min(blocks, windows.horizon))
+def _blocks(windows: Windows, origins: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield positions in `origins` and steps whose past changes fit into memory together.
+
+    Origins of similar age come together: a block is as wide as its oldest one.
+    """
+    steps = np.arange(1, windows.horizon + 1)
+    age = windows.bars.age[origins] + 1
+    order = np.argsort(age, kind="stable")
+    stop = len(order)
+    while stop:
+        longest = age[order[stop - 1]]
+        count = max(BLOCK // (windows.horizon * longest), 1)
+        which = order[max(stop - count, 0) : stop]
+        parts = -(-windows.horizon * longest // BLOCK) if count == 1 else 1
+        for some in np.array_split(steps, min(parts, windows.horizon)):
+            yield which, some
+        stop -= len(which)
 
 
-def _past_changes(windows: Windows, series: int, steps: np.ndarray) -> np.ndarray:
-    """(steps, n) changes over that many bars, ending at each of the series' n bars; NaN if there is none."""
-    start, stop = windows.bars.offsets[series : series + 2]
-    level = windows.level[start:stop]
-    padded = np.concatenate([np.full(windows.horizon, np.nan), level])
-    earlier = sliding_window_view(padded, len(level))[windows.horizon - steps]
-    return np.where(windows.run[start:stop] >= steps[:, None], level - earlier, np.nan)
+def _past_changes(windows: Windows, origins: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """(W, steps, n) changes over so many bars, ending at each of the n bars up to each origin; NaN if none.
+
+    n is the number of bars up to the oldest origin; younger ones have NaN before their series begins.
+    """
+    longest = int(windows.bars.age[origins].max()) + 1
+    back = np.arange(longest)[::-1]
+    there = back <= windows.bars.age[origins][:, None]
+    bars = np.where(there, origins[:, None] - back, 0)
+    level, run = windows.level[bars], np.where(there, windows.run[bars], -1)
+    padded = np.pad(level, ((0, 0), (windows.horizon, 0)))
+    earlier = sliding_window_view(padded, longest, axis=1)[:, windows.horizon - steps]
+    return np.where(run[:, None, :] >= steps[:, None], level[:, None, :] - earlier, np.nan)
 
 
 def _empirical_quantiles(changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, 11) quantiles of the finite values in each row of `changes`, and their counts (steps,)."""
-    ordered = np.sort(changes, axis=1)  # puts NaN last
-    counts = np.isfinite(changes).sum(axis=1)
-    last = np.maximum(counts - 1, 0)[:, None]
+    """(..., 11) quantiles of the finite values along the last axis of `changes`, and their counts (...)."""
+    ordered = np.sort(changes, axis=-1)  # puts NaN last
+    counts = np.isfinite(changes).sum(axis=-1)
+    last = np.maximum(counts - 1, 0)[..., None]
     place = LEVELS * last
     below = np.floor(place).astype(np.int64)
-    low, high = (np.take_along_axis(ordered, at, 1) for at in (below, np.minimum(below + 1, last)))
-    quantiles = np.where(counts[:, None] > 0, low + (high - low) * (place - below), 0.0)
+    low, high = (np.take_along_axis(ordered, at, -1) for at in (below, np.minimum(below + 1, last)))
+    quantiles = np.where(counts[..., None] > 0, low + (high - low) * (place - below), 0.0)
     # Rounding can make an interpolated value larger than the next by one last digit.
-    return np.maximum.accumulate(quantiles, axis=1), counts
+    return np.maximum.accumulate(quantiles, axis=-1), counts
 
 
 def _extrapolated(quantiles: np.ndarray, counts: np.ndarray) -> np.ndarray:

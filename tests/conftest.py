@@ -19,6 +19,9 @@ from tests.chromium import CHROMIUM, NO_CHROMIUM
 from tests.postgresql import missing_postgresql
 from tests.prefect_server import PrefectServer, prefect_server
 
+# Trainings of tests wait for nobody else's on this machine. The tests of waiting set the number themselves.
+os.environ["NIGHTCAST_TRAININGS"] = "64"
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 

@@ -14,6 +14,7 @@ import pytest
 from deployments.interrupt import MESSAGE
 from forecasting.models.training_places import training_place
 from tests.conftest import TINY_PANEL
+from tests.prefect_home import used_home
 from tests.processes import have_ended, kill_all
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -25,7 +26,7 @@ class Command:
 
     def __init__(self, folder: Path, *words: str | Path) -> None:
         self.out, self.err = folder / "out.txt", folder / "err.txt"
-        self.home = str(folder / "prefect")
+        self.home = used_home(folder / "prefect")
         environment = {**os.environ, "PREFECT_HOME": self.home, "HOME": str(folder)}
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(

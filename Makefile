@@ -26,9 +26,9 @@ install: .venv/installed
 demo: install
 	@$(BIN)/nightcast demo
 
-# A module's tests stay in one process: they share its servers.
+# A module's tests stay in one process: they share its servers. Modules start in the order of collection.
 test: install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from forecasting.digests import digest_bytes
 from forecasting.storage import Storage
@@ -19,7 +20,17 @@ from tests.chromium import CHROMIUM, NO_CHROMIUM
 from tests.postgresql import missing_postgresql
 from tests.prefect_server import PrefectServer, prefect_server
 
+# Trainings of tests wait for nobody else's on this machine. The tests of waiting set the number themselves.
+os.environ["NIGHTCAST_TRAININGS"] = "64"
+
+# The same examples in every run, however busy the machine is: a test that fails is to fail again.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+
 SAMPLES = Path(__file__).parent.parent / "samples"
+LIBRARY = Path(__file__).parent / "forecasting"
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -34,6 +45,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
     duration = "all tests: about a quarter of an hour on two cores, in two processes"
     return missing if config.args != config.getini("testpaths") else [duration, *missing]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The library's files come last: they are many and short, so both processes end at about one time."""
+    items.sort(key=lambda item: LIBRARY in item.path.parents)
 
 
 @pytest.hookimpl(wrapper=True)

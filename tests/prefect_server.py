@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.prefect_home import used_home
+
 _BIN = Path(sys.executable).parent
 
 
@@ -45,7 +47,7 @@ def prefect_server(folder: Path, port: int | None = None, **settings: str) -> It
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     shared = {
-        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_HOME": used_home(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_API_URL": f"{address}/api",
         **settings,

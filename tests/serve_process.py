@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.hostile import write_hostile_modules
+from tests.prefect_home import used_home
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
 SECONDS = 240  # far more than any step needs, on a busy machine too
@@ -67,7 +68,7 @@ def serve(folder: Path, port: int, number: int) -> Iterator[Serve]:
         process = subprocess.Popen(
             [NIGHTCAST, "serve", "--panels", "panels", "--store", "store", "--port", str(port)],
             cwd=folder,
-            env={**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)},
+            env={**os.environ, "PREFECT_HOME": used_home(folder / "prefect"), "HOME": str(folder)},
             stdout=lines,
             stderr=lines,
         )

@@ -2,9 +2,15 @@
 
 import importlib
 import re
+import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from deployments.environment import BUNDLED_PANELS
+from forecasting.models.pretraining import Recipe
+from tests.conftest import SAMPLES
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 # What makes a benchmark's case small.
@@ -15,7 +21,7 @@ SMALL: dict[str, dict[str, object]] = {
     "first_night": {"REPEATS": 1, "SCRATCH": {"training_steps": 20}},
     "forecasting": {"WINDOWS": 50, "ROUNDS": 1},
     "nothing_new": {},
-    "pretraining": {"REPEATS": 1, "ROUNDS": 2},
+    "pretraining": {"REPEATS": 1, "ROUNDS": 2, "Recipe": partial(Recipe, series=20)},
     "prices_ingest": {"SERIES": 5, "BARS": 100, "MANY_SERIES": 10, "FEW_BARS": 20, "REPEATS": 1},
     "prices_nightly": {"SERIES": 5, "YEAR": 20, "REPEATS": 1},
     "prices_read": {"SERIES": 5, "BARS": 100, "REPEATS": 1, "TIMES": 1},
@@ -26,10 +32,32 @@ SMALL: dict[str, dict[str, object]] = {
 }
 
 
+SERIES, BARS = 6, 1500
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the bundled panel over the last bars of a few of its series."""
+    folder = tmp_path_factory.mktemp("panels")
+    with zipfile.ZipFile(SAMPLES / "eurofxref-hist.zip") as archive:
+        lines = archive.read("eurofxref-hist.csv").decode().splitlines()
+    header, *rows = [line.split(",") for line in lines[: BARS + 1]]
+    whole = [column for column in range(1, len(header) - 1) if "N/A" not in [row[column] for row in rows]]
+    kept = [0, *whole[:SERIES]]
+    few = [",".join(row[column] for column in kept) for row in (header, *rows)]
+    (folder / "few.csv").write_text("\n".join(few) + "\n", encoding="utf-8")
+    text = (BUNDLED_PANELS / "ecb_fx.toml").read_text(encoding="utf-8")
+    assert "../../samples/eurofxref-hist.zip" in text
+    text = text.replace("../../samples/eurofxref-hist.zip", "few.csv")
+    (folder / "ecb_fx.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("[a-z]*.py")))
 def test_a_small_case_prints_what_was_measured(
-    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    name: str, panels: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("NIGHTCAST_PANELS", str(panels))
     module = importlib.import_module(f"benchmarks.{name}")
     for constant, value in SMALL[name].items():
         monkeypatch.setattr(module, constant, value)

@@ -25,6 +25,7 @@ from forecasting.models.network import Network
 from forecasting.models.presets import preset_of
 from forecasting.models.pretrained_lstm import PanelFit, PretrainedLstm
 from forecasting.models.shipped import shipped_bytes, shipped_network
+from forecasting.models.training_places import training_place
 from forecasting.models.windows import build_windows
 from forecasting.panel import Panel
 from forecasting.prices.bars import Bars
@@ -69,7 +70,8 @@ def train_network(
     """Train the panel's network on the bars up to `training_end` only.
 
     With the settings of the network that the package ships, this fits what the panel adds to it: seconds, in
-    this process, without TensorFlow. With other settings it trains a network from scratch in a new process.
+    this process, without TensorFlow. With other settings it trains a network from scratch in a new process,
+    as soon as this machine has a place for it.
 
     Raises:
         ModelError: there are too few bars to train on, training takes longer than the panel allows, or the
@@ -79,7 +81,8 @@ def train_network(
         return _fit_pretrained(panel, bars.until(training_end), training_end, on_progress)
     with temporary_folder("training") as folder:
         _write_request(folder, panel, bars.until(training_end), training_end)
-        _run(folder, panel, on_progress)
+        with training_place(panel.name) as place:
+            _run(folder, panel, on_progress, place)
         result = json.loads((folder / RESULT).read_text())
         return TrainedNetwork(model_bytes=(folder / NETWORK).read_bytes(), **result)
 
@@ -142,8 +145,8 @@ def _write_request(folder: Path, panel: Panel, bars: Bars, training_end: np.date
     np.savez(folder / BARS, offsets=bars.offsets, ds=bars.ds, y=bars.y)
 
 
-def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
-    """Run the training process until it ends, and pass on its progress."""
+def _run(folder: Path, panel: Panel, on_progress: Progress, place: int) -> None:
+    """Run the training process until it ends, and pass on its progress. It holds the place, too."""
     command = [sys.executable, SAFE_PATH, "-m", "forecasting.models.training_process", str(folder)]
     environment = {**os.environ, "TMPDIR": str(folder)}  # so that TensorFlow's files go with the folder
     limit = panel.retrain.time_limit_minutes
@@ -157,7 +160,12 @@ def _run(folder: Path, panel: Panel, on_progress: Progress) -> None:
         (folder / _ERRORS).open("wb") as errors,
         # The child watches its standard input, which stays open and empty as long as this process lives.
         subprocess.Popen(  # noqa: S603
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            pass_fds=(place,),
         ) as process,
     ):
         timer = threading.Timer(60 * limit, stop)

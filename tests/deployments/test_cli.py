@@ -21,6 +21,7 @@ from forecasting.selection.challenger import settings_digest
 from forecasting.storage import Storage
 from tests.conftest import TINY_PANEL, write_prices
 from tests.hostile import write_hostile_modules
+from tests.prefect_home import used_home
 from tests.published import DAY, FIRST_DAY, add_prices, publish_walk, small_panel, walks
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -35,7 +36,7 @@ def call(*words: str) -> int:
 
 
 def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would, on a machine that has never run Prefect."""
+    """Run a command as a user would; on a machine that has never run Prefect, unless the test made a home."""
     environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "HOME": str(folder)}
     process = subprocess.Popen(
         [NIGHTCAST, *words],
@@ -64,6 +65,7 @@ def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
 
 
 def test_the_demo_ends_with_a_command_that_shows_what_it_made(tmp_path: Path) -> None:
+    used_home(tmp_path / "prefect")
     done = start(tmp_path, "demo", "--store", "a store")
     assert (done.returncode, done.stderr) == (0, "")
     explained, last = done.stdout.splitlines()[-1].split(": ", 1)
@@ -76,6 +78,7 @@ def test_the_demo_ends_with_a_command_that_shows_what_it_made(tmp_path: Path) ->
 
 def test_a_run_that_fails_says_why_in_one_line(tiny_panel: Path) -> None:
     (tiny_panel.parent / "prices.csv").unlink()
+    used_home(tiny_panel.parent / "prefect")
     done = start(tiny_panel.parent, "run", "tiny.toml")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

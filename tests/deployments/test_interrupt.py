@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from deployments.interrupt import MESSAGE
+from forecasting.models.training_places import training_place
 from tests.conftest import TINY_PANEL
+from tests.prefect_home import used_home
 from tests.processes import have_ended, kill_all
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -23,7 +26,7 @@ class Command:
 
     def __init__(self, folder: Path, *words: str | Path) -> None:
         self.out, self.err = folder / "out.txt", folder / "err.txt"
-        self.home = str(folder / "prefect")
+        self.home = used_home(folder / "prefect")
         environment = {**os.environ, "PREFECT_HOME": self.home, "HOME": str(folder)}
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -75,6 +78,22 @@ def test_a_command_ends_with_one_line_and_leaves_no_process(
     command.wait_for(moment)
     command.interrupt()
     assert command.process.wait(SECONDS) == 130
+    assert command.err.read_text() == f"{MESSAGE}\n"
+    assert not command.has_left_processes()
+
+
+def test_a_training_that_waits_for_its_place_ends_too(
+    tiny_panel: Path, commands: list[Command], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tiny_panel.parent))
+    monkeypatch.setenv("TMPDIR", str(tiny_panel.parent))
+    monkeypatch.setenv("NIGHTCAST_TRAININGS", "1")
+    with training_place("other"):
+        command = Command(tiny_panel.parent, NIGHTCAST, "backtest", "--cutoffs", "2", "tiny.toml")
+        commands.append(command)
+        command.wait_for("training: waits for the only place on this machine; training now: other (process ")
+        command.interrupt()
+        assert command.process.wait(SECONDS) == 130
     assert command.err.read_text() == f"{MESSAGE}\n"
     assert not command.has_left_processes()
 

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from deployments.local_server import prefect_server
 from forecasting.errors import ServerError
 from tests.hostile import write_hostile_modules
+from tests.prefect_home import used_home
 from tests.prefect_server import PrefectServer, free_port
 
 
@@ -73,7 +74,8 @@ def test_a_server_that_is_started_here_does_not_import_from_the_working_director
 ) -> None:
     write_hostile_modules(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with temporary_settings({PREFECT_HOME: tmp_path / "prefect"}), prefect_server(free_port()) as server:
+    home = used_home(tmp_path / "prefect")
+    with temporary_settings({PREFECT_HOME: home}), prefect_server(free_port()) as server:
         assert server.is_ours
         assert not server.has_ended
 

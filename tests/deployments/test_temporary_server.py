@@ -15,11 +15,13 @@ from prefect.settings import temporary_settings as settings
 from deployments.temporary_server import TemporaryServer
 from forecasting.errors import ServerError
 from tasks.server_kind import has_lasting_server
+from tests.prefect_home import used_home
 
 
 def test_it_answers_until_the_end_and_counts_as_no_lasting_server(tmp_path: Path) -> None:
     slow_machine = {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120}
-    with settings({PREFECT_HOME: tmp_path, **slow_machine}, restore_defaults={PREFECT_API_URL}):
+    home = used_home(tmp_path / "prefect")
+    with settings({PREFECT_HOME: home, **slow_machine}, restore_defaults={PREFECT_API_URL}):
         assert not has_lasting_server()
         with TemporaryServer().running():
             address = PREFECT_API_URL.value()

@@ -5,8 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +30,7 @@ from flows.retrain import retrain
 from forecasting.as_of import to_instant
 from forecasting.digests import digest_bytes
 from forecasting.errors import AuditError, SourceError
+from forecasting.models.training_places import training_place
 from forecasting.night import NightResult
 from forecasting.panel import Panel
 from forecasting.prices.ingest import ingest
@@ -70,11 +75,41 @@ def late_night(
     tmp_path_factory: pytest.TempPathFactory,
     prefect_server: None,  # noqa: ARG001 - it must be there before
 ) -> tuple[Path, Manifest]:
-    """The folder of a panel whose first run started weeks late, after its deadline; the run's manifest."""
+    """The folder of a panel whose first run started weeks late, after its deadline; the run's manifest.
+
+    Its training had to wait for a place, which must not keep the early forecast back.
+    """
     folder = tmp_path_factory.mktemp("late")
     prices_to(folder, "2026-10-30")
     (folder / "tiny.toml").write_text(f"{TINY_PANEL}[schedule]\ndeadline_minutes = 60\n", encoding="utf-8")
-    return folder, run(folder, FIRST_DUE).manifest
+    with the_only_place_taken(folder):
+        return folder, run(folder, FIRST_DUE).manifest
+
+
+@contextmanager
+def the_only_place_taken(folder: Path) -> Iterator[None]:
+    """Another training has the only place on this machine until an early forecast is published."""
+    taken = threading.Event()
+
+    def hold() -> bool:
+        with training_place("other"):
+            taken.set()
+            for _ in range(1200):
+                if published(folder, "2026-10-29"):
+                    return True
+                time.sleep(0.1)
+        return False
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ThreadPoolExecutor(1) as another,
+    ):
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setenv("NIGHTCAST_TRAININGS", "1")
+        waited = another.submit(hold)
+        assert taken.wait(timeout=60)
+        yield
+        assert waited.result(), "no early forecast came while the training waited for its place"
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_random_walk_is_the_same_whatever_part_of_it_is_held_in_memory(
     np.testing.assert_array_equal(RandomWalk().predict(windows, origins), whole)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(arrays(np.float64, st.integers(2, 60), elements=st.floats(-1e6, 1e6)))
 def test_random_walk_quantiles_never_cross(level: np.ndarray) -> None:
     quantiles = RandomWalk().predict(make_windows(level), np.array([len(level) - 1]))

@@ -24,7 +24,7 @@ def panel(transform: str) -> Panel:
 
 
 @pytest.mark.parametrize("transform", ["log", "diff"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_accepted_price_has_a_finite_forecast(transform: str, data: st.DataObject) -> None:
     prices = data.draw(st.lists(POSITIVE if transform == "log" else ANY, min_size=2, max_size=6))

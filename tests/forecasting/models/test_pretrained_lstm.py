@@ -66,7 +66,7 @@ def test_quantiles_never_cross_at_any_horizon(horizon: int) -> None:
     assert np.isfinite(quantiles).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(60, 200),
     st.floats(1e-6, 0.5),

@@ -200,7 +200,7 @@ class Slow:
 PRICES = st.lists(st.floats(0.5, 2.0), min_size=14, max_size=40).filter(lambda y: y[0] != y[1])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(PRICES, PRICES)
 def test_every_context_is_the_obvious_one(one: list[float], two: list[float]) -> None:
     windows = build(make_bars(one, two))
@@ -213,7 +213,7 @@ def test_every_context_is_the_obvious_one(one: list[float], two: list[float]) ->
         assert row == pytest.approx(expected, abs=2e-3)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(PRICES, st.floats(0.1, 10.0), st.data())
 def test_no_price_moves_anything_before_it(y: list[float], price: float, data: st.DataObject) -> None:
     at = data.draw(st.integers(1, len(y) - 1))

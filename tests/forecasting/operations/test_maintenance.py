@@ -94,7 +94,7 @@ RETENTION = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(RETENTION, FORECASTS, DECISIONS, st.tuples(DAYS, DAYS, DAYS, DAYS))
 def test_after_any_maintenance_the_kept_forecasts_and_versions_are_usable(
     retention: dict[str, int],

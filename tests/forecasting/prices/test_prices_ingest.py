@@ -222,7 +222,7 @@ def _all_pending(batch: list[Row]) -> bool:
     return all(day == "2020-03-10" for _, day, close in batch if close)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches=st.lists(ROWS, min_size=1, max_size=4))
 def test_any_rows_in_any_batches_leave_the_obvious_newest_values(
     batches: list[list[Row]], make_panel: Callable[..., Panel]

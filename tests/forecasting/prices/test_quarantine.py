@@ -71,7 +71,7 @@ BATCH = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(batch=BATCH)
 def test_each_row_offered_is_in_one_of_the_tables_or_counted(
     batch: list[tuple[str, ...]], make_panel: Callable[..., Panel]

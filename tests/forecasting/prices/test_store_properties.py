@@ -232,7 +232,7 @@ def total(report: IngestReport) -> int:
     return report.appended + report.identical + report.repaired + report.quarantined + report.pending
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(steps=STEPS)
 def test_every_read_is_the_obvious_answer_after_any_steps(
     steps: list[tuple[list[Row], int] | None], make_panel: Callable[..., Panel]
@@ -261,7 +261,7 @@ def test_every_read_is_the_obvious_answer_after_any_steps(
         assert case.instants == sorted(set(case.instants))
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 @given(steps=st.lists(OFFERS, min_size=2, max_size=4))
 @example(steps=[("split", 1, 3), ("late revisions", 0, 0), ("dividend", 1, 2)])
 @example(steps=[("mistake", 1, 3), ("mended", 1, 3), ("shift", 1, 2), ("no volumes", 0, 0), ("split", 0, 3)])
@@ -285,7 +285,7 @@ def test_every_read_is_the_obvious_answer_whatever_a_source_does_to_its_past(
         case.check_reads()
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 @given(
     rows=st.lists(
         st.tuples(

@@ -8,7 +8,8 @@ import os
 import sqlite3
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,28 @@ class _Moved(datetime, metaclass=_Like):
         return cls.at.astimezone(tz)
 
 
-def set_clock(at: datetime) -> None:
-    """Set the clock of all our modules that are imported by now; call it again after others are."""
-    _Moved.at = at
-    for name, module in list(sys.modules.items()):
-        ours = name.partition(".")[0] in _FLOORS and name != _REAL
-        if ours and getattr(module, "datetime", None) is datetime:
-            module.datetime = _Moved  # type: ignore[attr-defined]
-    # `deltalake` takes the real time: a file that was replaced "a week ago" is one that was replaced before.
+@contextmanager
+def movable_clock() -> Iterator[Callable[[datetime], None]]:
+    """Yield what sets the clock of all our modules that are imported by then."""
+    moved: list[Any] = []
+
+    def set_clock(at: datetime) -> None:
+        _Moved.at = at
+        for name, module in list(sys.modules.items()):
+            ours = name.partition(".")[0] in _FLOORS and name != _REAL
+            if ours and getattr(module, "datetime", None) is datetime:
+                moved.append(module)
+                module.datetime = _Moved  # type: ignore[attr-defined]
+
+    vacuum = compaction._vacuum  # noqa: SLF001
+    # `deltalake` takes the real time: what was replaced a week ago is here what was replaced before.
     compaction._vacuum = _vacuum  # noqa: SLF001
+    try:
+        yield set_clock
+    finally:
+        compaction._vacuum = vacuum  # noqa: SLF001
+        for module in moved:
+            module.datetime = datetime
 
 
 def _vacuum(table: Any) -> int:
@@ -69,7 +83,5 @@ def age_server(database: Path) -> None:
             ("events", "occurred"),
             ("event_resources", "occurred"),
         ):
-            db.execute(
-                f"UPDATE {table} SET {column} = strftime('%Y-%m-%d %H:%M:%f000', {column}, '-1 day')"
-                f" WHERE {column} IS NOT NULL"
-            )
+            earlier = f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-1 day')"
+            db.execute(f"UPDATE {table} SET {column} = {earlier} WHERE {column} IS NOT NULL")  # noqa: S608

@@ -1,7 +1,7 @@
 """Kills: SIGKILL in every stage of a night, at its writes and at random moments; then look what is left.
 
-Run it all with `make soak`. After each kill, the store is read as a downstream job reads it, the same night
-runs again, and the next night runs. No row may be lost or doubled against nights that nobody disturbed.
+Run it all with `make soak`. After each kill, the store is read as a downstream job reads it, and the same
+night or the next one runs. No row may be lost or doubled against nights that nobody disturbed.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -29,11 +29,18 @@ from forecasting.storage import Storage
 from tests.soak.forks import Ended, run_fork
 from tests.soak.kill_table import Kill, print_kills
 from tests.soak.moments import count_moments, kill_at_moment
-from tests.soak.small_nights import STAGES, rows_of, make_nights_cheap, whole_night, write_panel, write_source
+from tests.soak.small_nights import (
+    FIRST,
+    STAGES,
+    make_nights_cheap,
+    rows_of,
+    whole_night,
+    write_panel,
+    write_source,
+)
 from tests.soak.whole_kills import kill_whole_night, make_whole_ground
 
 SEED = 20261129
-NIGHTS = 4  # before the one that is killed
 LANES = 2
 
 
@@ -43,47 +50,49 @@ class Ground:
 
     Attributes:
         folder: has a folder for each stage, as it is before that stage.
-        moments: how many writes each stage makes.
+        nights: how many there are before the one that is killed.
+        moments: how many writes each stage makes, of those stages that are killed.
         seconds: how long each stage takes, in a fork.
     """
 
     folder: Path
+    nights: int
     moments: dict[str, int]
     seconds: dict[str, float]
 
 
-def make_ground(folder: Path) -> Ground:
-    """Run the undisturbed nights."""
-    _must(run_fork(partial(_undisturbed, folder)))
+def make_ground(folder: Path, nights: int, stages: Sequence[str]) -> Ground:
+    """Run the undisturbed nights: so many, the one in which these stages will be killed, and the next."""
+    _must(run_fork(partial(_undisturbed, folder, nights)))
     moments, seconds = {}, {}
-    for stage in STAGES:
+    for stage in stages:
         counted = Path(shutil.copytree(folder / stage, folder / "counted"))
         ended = run_fork(partial(_count, counted, stage))
         _must(ended)
         moments[stage] = int((counted / "moments").read_text())
         seconds[stage] = ended.seconds
         shutil.rmtree(counted)
-    return Ground(folder, moments, seconds)
+    return Ground(folder, nights, moments, seconds)
 
 
 def _must(ended: Ended) -> None:
     assert ended.code == 0, ended
 
 
-def _undisturbed(folder: Path) -> None:
+def _undisturbed(folder: Path, nights: int) -> None:
     work = folder / "work"
     work.mkdir()
     panel, storage = write_panel(work), Storage(str(work / "store"))
-    for number in range(NIGHTS):
+    for number in range(nights):
         write_source(work, number)
         whole_night(panel, storage)
-    write_source(work, NIGHTS, later_split=True)
+    write_source(work, nights, later_split=True)
     for stage, run in STAGES.items():
         (work / "before.json").write_text(json.dumps(rows_of(storage)))
         shutil.copytree(work, folder / stage)
         run(panel, storage)
     _keep(folder / "rows.json", storage)
-    write_source(work, NIGHTS + 1, later_split=True)
+    write_source(work, nights + 1, later_split=True)
     whole_night(panel, storage)
     _keep(folder / "next_rows.json", storage)
 
@@ -118,8 +127,8 @@ def _stage(folder: Path, stage: str) -> None:
 
 def kill_once(ground: Ground, number: int) -> Kill:
     """Kill the stage and at the moment that this number stands for, and see what is left."""
-    stage = list(STAGES)[number % len(STAGES)]
-    turn = number // len(STAGES)
+    turn, which = divmod(number, len(ground.moments))
+    stage = list(ground.moments)[which]
     with tempfile.TemporaryDirectory(dir=ground.folder) as temporary:
         folder = Path(shutil.copytree(ground.folder / stage, Path(temporary) / "case"))
         if turn % 2:
@@ -131,7 +140,8 @@ def kill_once(ground: Ground, number: int) -> Kill:
             orphans = len(ended.left)
         left = _folders_in(folder)
         after = _ask(folder, partial(_look, folder))
-        again = _ask(folder, partial(_run_on, folder, ground.folder))
+        same = bool(np.random.default_rng([SEED, number, 1]).integers(2))
+        again = _ask(folder, partial(_run_on, folder, ground, again=same))
         return Kill(
             stage,
             lost=after.get("lost", 0) + again.get("lost", 0),
@@ -192,36 +202,55 @@ def _look(folder: Path) -> dict[str, Any]:
     return {"lost": (before - rows_of(storage)).total()}
 
 
-def _run_on(folder: Path, ground: Path) -> dict[str, Any]:
-    """Run the same night again, then the next one, and count what is lost or doubled."""
+def _run_on(folder: Path, ground: Ground, *, again: bool) -> dict[str, Any]:
+    """Run the same night again, or the next one, and count what is lost or doubled.
+
+    Where the killed night is not run again, nobody knows whether its own forecast has scores.
+    """
+    nights = ground.nights
+    number, kept = (nights, "rows.json") if again else (nights + 1, "next_rows.json")
     panel, storage = Panel.load(folder / "tiny.toml"), Storage(str(folder / "store"))
-    lost = doubled = 0
-    for number, kept in ((NIGHTS, "rows.json"), (NIGHTS + 1, "next_rows.json")):
-        write_source(folder, number, later_split=True)
-        whole_night(panel, storage)
-        wanted = json.loads((ground / kept).read_text())
-        assert _shown(storage) == wanted["as_of"]
-        rows = rows_of(storage)
-        lost += (Counter(wanted["rows"]) - rows).total()
-        doubled += (rows - Counter(wanted["rows"])).total()
-    return {"lost": lost, "doubled": doubled}
+    write_source(folder, number, later_split=True)
+    whole_night(panel, storage)
+    wanted = json.loads((ground.folder / kept).read_text())
+    assert _shown(storage) == wanted["as_of"]
+    killed = "" if again else f"as_of={FIRST + nights} "
+    rows, expected = (_without_scores_of(killed, one) for one in (rows_of(storage), wanted["rows"]))
+    return {"lost": (expected - rows).total(), "doubled": (rows - expected).total()}
+
+
+def _without_scores_of(killed: str, rows: Mapping[str, int]) -> Counter[str]:
+    kept = {row: n for row, n in rows.items() if not (killed and row.startswith("scores ") and killed in row)}
+    return Counter(kept)
+
+
+def _all(coming: Iterator[Kill]) -> list[Kill]:
+    """All of them; tells now and then how far they are."""
+    kills: list[Kill] = []
+    for one in coming:
+        kills.append(one)
+        if len(kills) % 50 == 0 or not one.is_clean:
+            print(f"{len(kills)} kills: {one}", file=sys.stderr, flush=True)
+    return kills
 
 
 def main() -> None:
-    """Kill stages, then whole nights, in two processes; print a table, and exit with 1 if anything is wrong."""
+    """Kill stages, then whole nights, in two processes; print a table. Exit with 1 if anything is wrong."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--kills", type=int, default=500, help="of stages of a night")
-    options.add_argument("--nights", type=int, default=20, help="of whole runs with a network")
+    options.add_argument("--whole", type=int, default=20, help="of whole runs with a network")
+    options.add_argument("--before", type=int, default=4, help="nights before the one that is killed")
+    options.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
     given = options.parse_args()
     print(f"seed {SEED}", flush=True)
     make_nights_cheap()
     with tempfile.TemporaryDirectory() as temporary, get_context("fork").Pool(LANES) as lanes:
         folder = Path(temporary)
-        kill = partial(kill_once, make_ground(folder))
-        kills = list(lanes.imap(kill, range(given.kills)))
-        if given.nights:
+        kill = partial(kill_once, make_ground(folder, given.before, given.stages))
+        kills = _all(lanes.imap(kill, range(given.kills)))
+        if given.whole:
             whole = partial(kill_whole_night, folder, make_whole_ground(folder))
-            kills += lanes.map(whole, [(SEED, number) for number in range(given.nights)], chunksize=1)
+            kills += _all(lanes.imap(whole, [(SEED, number) for number in range(given.whole)]))
     print_kills(kills)
     sys.exit(not all(one.is_clean for one in kills))
 

@@ -23,7 +23,7 @@ from deployments import environment
 from tests.conftest import write_prices
 from tests.prefect_server import PrefectServer, free_port, prefect_server
 from tests.serve_process import serve
-from tests.soak.clock import age_server, age_store, set_clock
+from tests.soak.clock import age_server, age_store, movable_clock
 
 SEED = 0  # of the prices: see `write_prices`
 NIGHTS = 100
@@ -44,9 +44,11 @@ model_days = 14
 KEEP_RUNS_DAYS = 14
 # From which nights on the slopes are taken: caches are full; retention removes as much as is added.
 STEADY = (20, 50)
-_BARS = 400
+BARS = 400
 _WEEK = 7
-_EVERY = 10
+EVERY = 10
+# `deltalake` and `obstore` end their idle threads after ten seconds. Nights are further apart than these.
+_IDLE_SECONDS = 12
 
 
 @dataclass(frozen=True)
@@ -73,32 +75,34 @@ class Size:
 
 
 def run_nights(
-    folder: Path, count: int, night: Callable[[int], object], server: PrefectServer | None = None
+    folder: Path,
+    count: int,
+    night: Callable[[int], object],
+    server: PrefectServer | None = None,
+    bars: int = BARS,
 ) -> Iterator[Size]:
-    """Run so many nights, the last of them the night before today, and yield the size after each."""
-    (folder / "tiny.toml").write_text(PANEL, encoding="utf-8")
-    for number in range(count):
-        at = _move_to(folder, left=count - 1 - number)
-        began = time.time()
-        night(number)
-        age_store(folder / "store", began, at)
-        if server is not None:
-            age_server(folder / "prefect" / "prefect.db")
-        yield _measure(folder, server)
+    """Run so many nights of the panel in the folder, the last of them yesterday's; yield the size after each.
 
-
-def _move_to(folder: Path, left: int) -> datetime:
-    """Write the source as it is so many nights before the last one, set the clock to then; return the time."""
+    The source has `bars` bars of each series in the last night.
+    """
     today = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
-    at = today - timedelta(days=left + 1)
-    _write_source(folder, left, at - timedelta(days=1))
-    set_clock(at)
-    return at
+    with movable_clock() as set_clock:
+        for number in range(count):
+            left = count - 1 - number
+            at, began = today - timedelta(days=left + 1), time.time()
+            _write_source(folder, bars - left, at - timedelta(days=1))
+            set_clock(at)
+            night(number)
+            age_store(folder / "store", began, at)
+            if server is not None:
+                age_server(folder / "prefect" / "prefect.db")
+                if number % EVERY == EVERY - 1:
+                    time.sleep(_IDLE_SECONDS)
+            yield _measure(folder, server)
 
 
-def _write_source(folder: Path, left: int, last: datetime) -> None:
-    bars = dict.fromkeys(("AAA", "BBB", "C/C"), _BARS - left)
-    write_prices(folder / "prices.csv", bars, last=f"{last:%Y-%m-%d}")
+def _write_source(folder: Path, bars: int, last: datetime) -> None:
+    write_prices(folder / "prices.csv", dict.fromkeys(("AAA", "BBB", "C/C"), bars), last=f"{last:%Y-%m-%d}")
 
 
 def _measure(folder: Path, server: PrefectServer | None) -> Size:
@@ -114,7 +118,7 @@ def process_size(process: int | str = "self") -> tuple[float, int, int]:
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines)
     memory, threads = (int(status[name].split()[0]) for name in ("VmRSS", "Threads"))
-    return memory / 1024, threads, len(os.listdir(f"/proc/{process}/fd"))
+    return memory / 1024, threads, len([*Path(f"/proc/{process}/fd").iterdir()])
 
 
 def _database_size(folder: Path) -> float:
@@ -138,16 +142,16 @@ def flow_night(folder: Path) -> Callable[[int], None]:
 
 
 def serve_nights(folder: Path, count: int) -> Iterator[tuple[float, int, int, float]]:
-    """Run nights in `nightcast serve`; yield memory, threads and open files of it, and its server's memory."""
+    """Run nights in `nightcast serve`; yield its memory, threads and open files, and its server's memory."""
     panels = folder / "panels"
     panels.mkdir()
     (panels / "tiny.toml").write_text(PANEL, encoding="utf-8")
-    _write_source(panels, count, datetime.now(UTC) - timedelta(days=count + 1))
+    _write_source(panels, BARS - count, datetime.now(UTC) - timedelta(days=count + 1))
     with serve(folder, free_port(), 1) as serving:
         serving.wait_for("serving ")
         deployment = serving.nightly()
         for left in reversed(range(count)):
-            _write_source(panels, left, datetime.now(UTC) - timedelta(days=left + 1))
+            _write_source(panels, BARS - left, datetime.now(UTC) - timedelta(days=left + 1))
             serving.ask(f"deployments/{deployment['id']}/create_flow_run")
             serving.wait_for(": completed after", times=count - left)
             own = serving.process.pid
@@ -156,9 +160,10 @@ def serve_nights(folder: Path, count: int) -> Iterator[tuple[float, int, int, fl
 
 
 def slopes(sizes: Sequence[Size], since: int) -> list[float]:
-    """By how much each figure grows a night from that night on."""
-    figures = np.array([astuple(one) for one in sizes[since:]])
-    return [float(one) for one in np.polyfit(np.arange(len(figures)), figures, 1)[0]]
+    """By how much each figure grows a night from that night on, by every tenth night."""
+    nights = np.arange(since, len(sizes) + 1, EVERY)
+    figures = np.array([astuple(sizes[night - 1]) for night in nights])
+    return [float(one) for one in np.polyfit(nights, figures, 1)[0]]
 
 
 def print_sizes(sizes: Sequence[Size]) -> None:
@@ -167,9 +172,9 @@ def print_sizes(sizes: Sequence[Size]) -> None:
     rows: dict[str, Sequence[float]] = {
         str(number): astuple(size)
         for number, size in enumerate(sizes, start=1)
-        if number % _EVERY == 0 or number == 1
+        if number % EVERY == 0 or number == 1
     }
-    rows |= {f"a night from {since}": slopes(sizes, since) for since in STEADY if len(sizes) > since + 1}
+    rows |= {f"a night from {since}": slopes(sizes, since) for since in STEADY if len(sizes) >= since + EVERY}
     for head, row in rows.items():
         print(f"{head:>16}  " + "  ".join(f"{figure:10.3f}" for figure in row))
 
@@ -188,11 +193,15 @@ def main() -> None:
         # The server looks each hour for old events; here an hour lasts less than a night.
         with prefect_server(folder, PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS="5") as server:
             os.environ.update(server.environment)
+            (folder / "tiny.toml").write_text(PANEL, encoding="utf-8")
             sizes = []
             for size in run_nights(folder, given.nights, flow_night(folder), server):
                 sizes.append(size)
-                print(f"night {len(sizes)}: {size}", file=sys.stderr, flush=True)
+                if len(sizes) % EVERY == 0:
+                    print(f"night {len(sizes)} of {given.nights}", file=sys.stderr, flush=True)
         print_sizes(sizes)
+    for name in server.environment:
+        del os.environ[name]
     with tempfile.TemporaryDirectory() as temporary:
         print("nightcast serve:    memory  threads  open files  memory of its server")
         for number, found in enumerate(serve_nights(Path(temporary), given.served), start=1):

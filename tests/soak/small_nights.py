@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from deltalake import DeltaTable
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from forecasting import night
 from forecasting.as_of import to_instant
@@ -28,8 +27,7 @@ from forecasting.prices.bars import Bars
 from forecasting.prices.compaction import compact
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import take_snapshot
-from forecasting.reports import gallery, score_charts  # noqa: F401 - forks need not import them
-from forecasting.reports.charts import draw_loss_curve
+from forecasting.reports import gallery, score_charts
 from forecasting.scoring.scorer import score_forecasts
 from forecasting.selection import challenger
 from forecasting.selection.challenger import load_decision, plan_training
@@ -62,6 +60,8 @@ _SPLIT, _LATER_SPLIT = np.datetime64("2026-07-01"), np.datetime64("2026-08-15")
 # So late that retention finds something to remove, and no folder that a run may still be writing.
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
+_BLANK = b"a picture"
+
 Stage = Callable[[Panel, Storage], object]
 
 
@@ -84,8 +84,8 @@ def make_nights_cheap() -> None:
         return TrainedNetwork(b"a network", {"training_end": str(end)}, history, {})
 
     challenger.train_network = train
-    FigureCanvasAgg.draw = lambda self: self.get_renderer()
-    draw_loss_curve({"step": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.0, 1.0]})
+    gallery.SeriesChartPainter.draw = lambda _self, _chart: _BLANK
+    score_charts.draw_realised = lambda *_given, **_named: _BLANK
     gc.freeze()  # forks share what is here by now
     registry.load_network = lambda _panel, _data, state: _Sham(**state)
 
@@ -95,8 +95,8 @@ def write_panel(folder: Path) -> Panel:
     return Panel.load(folder / "tiny.toml")
 
 
-def write_source(folder: Path, number: int, later_split: bool = False) -> None:
-    """The source of a night: one bar more than the night before, a refused row, and one or two splits."""
+def write_source(folder: Path, number: int, *, later_split: bool = False) -> None:
+    """The source of a night: a bar and a refused row more than the night before, and one or two splits."""
     source = folder / "prices.csv"
     count = BARS + number
     write_prices(source, {"AAA": count, "BBB": count, "C/C": count}, last=str(FIRST + number))
@@ -106,7 +106,8 @@ def write_source(folder: Path, number: int, later_split: bool = False) -> None:
         name, day, price = line.split(",")
         at = splits.get(name)
         rows.append(f"{name},{day},{float(price) / 2:.6f}" if at and np.datetime64(day) >= at else line)
-    source.write_text("\n".join([*rows, f"AAA,2026-08-{number % 20 + 1:02},nonsense\n"]))
+    refused = [f"AAA,2026-08-{day + 1:02},nonsense" for day in range(number + 1)]
+    source.write_text("\n".join([*rows, *refused, ""]))
 
 
 def _ingest(panel: Panel, storage: Storage) -> object:
@@ -166,5 +167,6 @@ def rows_of(storage: Storage, kinds: Sequence[str] = KINDS) -> Counter[str]:
             continue
         table = DeltaTable(uri).to_pyarrow_table()
         kept = [name for name in table.column_names if not name.endswith("_at") and name != "forecast_id"]
-        found.update(f"{kind}: {sorted(row.items())}" for row in table.select(sorted(kept)).to_pylist())
+        for row in table.select(sorted(kept)).to_pylist():
+            found[" ".join([kind, *(f"{name}={value}" for name, value in row.items())])] += 1
     return found

@@ -94,7 +94,7 @@ def _write_source(folder: Path, number: int) -> None:
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
     (folder / "tmp").mkdir(exist_ok=True)
-    environment = {**os.environ, "PREFECT_HOME": f"{folder}/prefect", "TMPDIR": f"{folder}/tmp"}
+    environment = {**os.environ, "PREFECT_HOME": f"{folder}/prefect", "TMPDIR": str(folder / "tmp")}
     environment.pop("PREFECT_API_URL", None)
     with (folder / "lines.txt").open("wb") as lines:
         return subprocess.Popen(

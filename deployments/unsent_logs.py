@@ -33,7 +33,7 @@ def unsent_logs_as_warning() -> Iterator[None]:
         else:
             is_told = False
 
-    APILogWorker._handle_batch = send_or_warn  # type: ignore[method-assign] # noqa: SLF001
+    APILogWorker._handle_batch = send_or_warn  # type: ignore[assignment, method-assign] # noqa: SLF001
     try:
         yield
     finally:

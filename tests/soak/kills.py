@@ -224,12 +224,12 @@ def _without_scores_of(killed: str, rows: Mapping[str, int]) -> Counter[str]:
     return Counter(kept)
 
 
-def _all(coming: Iterator[Kill]) -> list[Kill]:
+def _all(coming: Iterator[Kill], tell_every: int) -> list[Kill]:
     """All of them; tells now and then how far they are."""
     kills: list[Kill] = []
     for one in coming:
         kills.append(one)
-        if len(kills) % 50 == 0 or not one.is_clean:
+        if len(kills) % tell_every == 0 or not one.is_clean:
             print(f"{len(kills)} kills: {one}", file=sys.stderr, flush=True)
     return kills
 
@@ -247,10 +247,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, get_context("fork").Pool(LANES) as lanes:
         folder = Path(temporary)
         kill = partial(kill_once, make_ground(folder, given.before, given.stages))
-        kills = _all(lanes.imap(kill, range(given.kills)))
+        kills = _all(lanes.imap(kill, range(given.kills)), 50)
         if given.whole:
             whole = partial(kill_whole_night, folder, make_whole_ground(folder))
-            kills += _all(lanes.imap(whole, [(SEED, number) for number in range(given.whole)]))
+            kills += _all(lanes.imap(whole, [(SEED, number) for number in range(given.whole)]), 5)
     print_kills(kills)
     sys.exit(not all(one.is_clean for one in kills))
 

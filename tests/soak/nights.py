@@ -46,6 +46,10 @@ KEEP_RUNS_DAYS = 14
 STEADY = (20, 50)
 BARS = 400
 _WEEK = 7
+_EXPLAINED = """\
+threads: every tenth night 12 s later, since deltalake and obstore keep idle threads for ten seconds
+files: forecasts and models are kept 14 days, and up to a week more; a commit of a table is a file of its log
+  until 30 days after the table's next hundredth commit; decisions are never removed"""
 EVERY = 10
 # `deltalake` and `obstore` end their idle threads after ten seconds. Nights are further apart than these.
 _IDLE_SECONDS = 12
@@ -200,6 +204,7 @@ def main() -> None:
                 if len(sizes) % EVERY == 0:
                     print(f"night {len(sizes)} of {given.nights}", file=sys.stderr, flush=True)
         print_sizes(sizes)
+        print(_EXPLAINED, flush=True)
     for name in server.environment:
         del os.environ[name]
     with tempfile.TemporaryDirectory() as temporary:

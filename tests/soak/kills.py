@@ -181,8 +181,13 @@ def _folders_in(folder: Path) -> int:
 def _ask(folder: Path, question: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The answer of a fork; `failed` has the last line of one that did not end well."""
     answer = folder / "answer.json"
+
+    def write() -> None:
+        _in(folder)
+        answer.write_text(json.dumps(question()))
+
     answer.unlink(missing_ok=True)
-    ended = run_fork(lambda: (_in(folder), answer.write_text(json.dumps(question())))[0])
+    ended = run_fork(write)
     if ended.code:
         return {"failed": (folder / "lines.txt").read_text().strip().splitlines()[-1]}
     found: dict[str, Any] = json.loads(answer.read_text())

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,14 @@ def _keep(folder: Path, file: Path) -> None:
     file.write_text(json.dumps(rows_of(Storage(str(folder / "store")), ("prices", "quarantine"))))
 
 
-def _ask(folder: Path, question: Any) -> dict[str, Any]:
+def _ask(folder: Path, question: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     answer = folder / "answer.json"
+
+    def write() -> None:
+        answer.write_text(json.dumps(question()))
+
     answer.unlink(missing_ok=True)
-    ended = run_fork(lambda: print(answer.write_text(json.dumps(question()))))
+    ended = run_fork(write)
     if ended.code:
         return {"failed": f"exit code {ended.code}"}
     found: dict[str, Any] = json.loads(answer.read_text())

@@ -116,7 +116,7 @@ def watch(clock: Clock) -> None:
         with clock.inside(SERVER):
             context.__exit__(None, None, None)
 
-    TemporaryServer.running = counted  # type: ignore[method-assign]  # this process only measures
+    TemporaryServer.running = counted  # type: ignore[assignment,method-assign]  # this process only measures
 
 
 def main() -> None:

@@ -38,17 +38,18 @@ def live_bars(panel: Panel) -> Bars:
 def train_scratch(windows: Windows, end: np.datetime64, file: WindowFile) -> dict[str, object]:
     """Train from scratch, with looks at the loss on the held-out windows."""
     from forecasting.models import stacked_lstm  # noqa: PLC0415 - takes seconds to import
+    from forecasting.models.fitting import fit, forward  # noqa: PLC0415 - as above
 
-    fit, watch = stacked_lstm.fit, Watch()
+    watch = Watch()
     began = now()
 
     def watched(network: Any, recipe: Any, split: Any, _: Any) -> Any:
         def look(step: int) -> None:
             asked = now()
-            quantiles = stacked_lstm.forward(network, windows.contexts, file.held_out)
+            quantiles = forward(network, windows.contexts, file.held_out)
             watch.look(step, file.loss(quantiles), asked)
 
-        def progress(done: int, *_: object) -> None:
+        def progress(done: int, total: int, message: str) -> None:  # noqa: ARG001 - a `Progress`
             nonlocal began
             if done % LOOK:  # otherwise the training has just looked at its own validation windows
                 watch.pace(STRETCH * BATCH, began)
@@ -60,11 +61,11 @@ def train_scratch(windows: Windows, end: np.datetime64, file: WindowFile) -> dic
         began = now()
         return fit(network, recipe, split, progress)
 
-    stacked_lstm.fit = watched  # this process only measures
+    vars(stacked_lstm)["fit"] = watched  # this process only measures
     started = now()
     network, *_ = stacked_lstm.train(windows, end, scratch_panel(), lambda *_: None)
     began = now()
-    quantiles = stacked_lstm.forward(network, windows.contexts, file.held_out)
+    quantiles = forward(network, windows.contexts, file.held_out)
     spent = np.subtract(now(), began)
     name = f"nightcast from scratch, {CONTEXT // stacked_lstm.PATCH} steps, batch {BATCH}, {STEPS} steps"
     pace = (len(file.held_out) / spent).tolist()

@@ -63,7 +63,7 @@ def draw(prices: pd.DataFrame, forecasts: pd.DataFrame, folder: Path) -> None:
         for level in (90, 80):
             low, high = ahead[f"model-lo-{level}"], ahead[f"model-hi-{level}"]
             axes.fill_between(ahead["ds"], low, high, alpha=0.2, label=f"{level}%")
-        axes.set_title(unique_id)
+        axes.set_title(str(unique_id))
         axes.legend()
         figure.savefig(folder / f"{unique_id}.png")
         plt.close(figure)

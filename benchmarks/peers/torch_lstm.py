@@ -20,7 +20,7 @@ STRETCH = 10  # steps of which the pace is measured
 FORECAST_BATCH = 1024
 
 
-class Network(torch.nn.Module):
+class Network(torch.nn.Module):  # type: ignore[misc]  # the checker has no PyTorch
     """From contexts (B, CONTEXT, F) to quantiles (B, HORIZON, 11), in scales."""
 
     def __init__(self, features: int, patch: int) -> None:

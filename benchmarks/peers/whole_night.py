@@ -21,6 +21,7 @@ OURS, DRAWN = "nightcast run", ("charts", "no charts")
 # As `straight_night.py` names them; a thousand steps are the default of neuralforecast.
 STRAIGHT = {
     "statsforecast, walk with drift": "RandomWalkWithDrift",
+    "statsforecast, Theta": "Theta",
     "statsforecast, AutoETS": "AutoETS",
     "neuralforecast, LSTM": "steps:1000",
 }

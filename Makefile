@@ -9,7 +9,7 @@ help:
 	@echo "make test      install, then run the tests"
 	@echo "make check     lint, format, types, and the ladder of imports"
 	@echo "make bench     the benchmarks, each a ratio within one run"
-	@echo "make bench-peers  the same work with peer libraries, and the parts of a night; takes an hour"
+	@echo "make bench-peers  the same work with peer libraries, and the parts of a night; an hour or so"
 	@echo "make soak      damages every file that some nights leave, and sees what the next night does"
 	@echo "make pretrain  train the network that the package ships, on simulated markets"
 
@@ -44,7 +44,7 @@ format: install
 bench: install
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
-# The peers have an environment of their own, with Python 3.11, 2 GB large. Takes an hour.
+# The peers have an environment of their own, with Python 3.11, 2 GB large. Takes about an hour on idle cores (an estimate).
 bench-peers: install .venv-peers/installed
 	@for name in training whole_night night_parts; do $(BIN)/python -m benchmarks.peers.$$name || exit 1; done
 

@@ -27,7 +27,7 @@ from forecasting.prices.bars import Bars
 from forecasting.prices.compaction import compact
 from forecasting.prices.ingest import ingest
 from forecasting.prices.snapshot import take_snapshot
-from forecasting.reports import gallery, score_charts
+from forecasting.reports import drawing_processes, score_charts
 from forecasting.scoring.scorer import score_forecasts
 from forecasting.selection import challenger
 from forecasting.selection.challenger import load_decision, plan_training
@@ -84,7 +84,7 @@ def make_nights_cheap() -> None:
         return TrainedNetwork(b"a network", {"training_end": str(end)}, history, {})
 
     challenger.train_network = train
-    gallery.SeriesChartPainter.draw = lambda _self, _chart: _BLANK
+    drawing_processes.draw_series = lambda _chart: _BLANK
     score_charts.draw_realised = lambda *_given, **_named: _BLANK
     gc.freeze()  # forks share what is here by now
     registry.load_network = lambda _panel, _data, state: _Sham(**state)

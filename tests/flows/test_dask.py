@@ -86,6 +86,19 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     assert found == local
 
 
+def test_a_cluster_that_has_lost_all_workers_is_named(
+    cluster: DaskCluster, panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.engine._SECONDS_BETWEEN_LOOKS", 0.2)
+    monkeypatch.setattr("tasks.engine._SECONDS_WITHOUT_WORKERS", 1)
+    cluster.workers["worker-0"].kill()
+    killer = threading.Thread(target=lambda: cluster.kill_when_busy("worker-1", "retrain"))
+    killer.start()
+    with pytest.raises(EngineError, match=f"the Dask cluster {cluster.address} has had no workers for 1 s"):
+        objects_of(panels, tmp_path / "store")
+    killer.join()
+
+
 def test_a_scheduler_that_does_not_answer_is_named(
     panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

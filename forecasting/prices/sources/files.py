@@ -1,6 +1,7 @@
 """Prices in local files: one file, a folder, a glob or a zip."""
 
 import glob
+import hashlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,20 @@ from forecasting.prices.sources.reading import read_files
 _TEXTS = (".txt", ".tsv", ".tab", ".dat", ".asc", ".prn")
 
 
-class FileSource:
-    """The files at the panel's URI, in the order of their names. All files are read every time."""
+# Files of fewer bytes together are read every time, which takes a second or two.
+LARGE = 32_000_000
 
-    def __init__(self, panel: Panel, _read_before: Mapping[str, str]) -> None:
+
+class FileSource:
+    """The files at the panel's URI, in the order of their names.
+
+    Of large files, those with the same content as before are not read again. Their digests tell: the times of
+    files do not, because programs that copy files set them as they like.
+    """
+
+    def __init__(self, panel: Panel, read_before: Mapping[str, str]) -> None:
         self._panel = panel
+        self._read_before = read_before
         self.tags: dict[str, str] = {}
         self.read_all = True
 
@@ -33,16 +43,36 @@ class FileSource:
         """Read the files; see `Source.read`."""
         place = _local_path(self._panel.source.uri)
         if is_delta(place):
-            return self._read_delta(place)
-        with self.files() as files:
-            return read_files(files, self._panel)
+            yield from self._read_delta(place)
+            return
+        paths = self._paths()
+        new = self._changed(paths)
+        self.read_all = len(new) == len(paths)
+        if not new:
+            return
+        files, names = [File.on_disk(str(path), path) for path in new], [str(path) for path in paths]
+        yield from read_files(files, self._panel, names=names, may_be_empty=not self.read_all)
 
     @contextmanager
     def files(self) -> Iterator[list[File]]:
         """The files, in order; see `Source.files`."""
+        yield [File.on_disk(str(path), path) for path in self._paths()]
+
+    def _paths(self) -> list[Path]:
         paths = _find(_local_path(self._panel.source.uri))
         refuse_table_files(paths)
-        yield [File.on_disk(str(path), path) for path in paths]
+        return paths
+
+    def _changed(self, paths: list[Path]) -> list[Path]:
+        """The files to read: those that are new or changed, or all where one is gone or they are small."""
+        if sum(path.stat().st_size for path in paths) < LARGE:
+            return paths
+        for path in paths:
+            with path.open("rb") as file:
+                self.tags[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        if not self._read_before.keys() <= self.tags.keys():
+            return paths  # some files are gone: read all others to find out which bars were lost
+        return [path for path in paths if self._read_before.get(str(path)) != self.tags[str(path)]]
 
     def _read_delta(self, folder: Path) -> Generator[pa.Table]:
         origin = Origin(str(folder))

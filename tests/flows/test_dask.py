@@ -1,11 +1,13 @@
 """The nightly flow on a Dask cluster: a scheduler and two workers as processes of their own."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from flows.backtest import backtest
 from flows.nightly import nightly
 from forecasting import shards
 from forecasting.errors import EngineError
@@ -49,11 +51,16 @@ def local(panels: Path, prefect_server: None) -> dict[str, bytes]:  # noqa: ARG0
     return objects_of(panels, panels / "local")
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaskCluster]:
-    with dask_cluster(tmp_path) as made:
-        monkeypatch.setenv("NIGHTCAST_DASK", made.address)
+@pytest.fixture(scope="module")
+def whole_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as made:
         yield made
+
+
+@pytest.fixture
+def cluster(whole_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> DaskCluster:
+    monkeypatch.setenv("NIGHTCAST_DASK", whole_cluster.address)
+    return whole_cluster
 
 
 def objects_of(panels: Path, store: Path) -> dict[str, bytes]:
@@ -65,15 +72,47 @@ def objects_of(panels: Path, store: Path) -> dict[str, bytes]:
     return {name: storage.get(address.path(name)) for name in names if name not in timed}
 
 
-@pytest.mark.usefixtures("cluster")
-def test_a_cluster_writes_the_same_bytes(local: dict[str, bytes], panels: Path, tmp_path: Path) -> None:
+def backtest_objects(panels: Path, store: Path) -> dict[str, bytes]:
+    """The objects of a backtest with two trainings, without the summary, which names the time."""
+    folder = backtest("tiny", cutoffs=3, stride=5, refit=2, store=str(store), panels=str(panels))
+    storage = Storage(str(store))
+    assert storage.folders("backtests/tiny") == [folder]  # no working folder stays
+    return {path: storage.get(path) for path in storage.list(folder) if not path.endswith("_summary.json")}
+
+
+def runs_on(cluster: DaskCluster) -> set[str]:
+    """The names of the task runs that the workers logged."""
+    lines = cluster.log.read_text().splitlines()
+    return {line.partition("Task run '")[2].partition("'")[0] for line in lines}
+
+
+def test_a_cluster_writes_the_same_bytes(
+    cluster: DaskCluster, local: dict[str, bytes], panels: Path, tmp_path: Path
+) -> None:
     assert objects_of(panels, tmp_path / "store") == local
-    log = (tmp_path / "dask.log").read_text()
-    assert {f"forecast {number} of 5" for number in range(1, 6)} <= {
-        line.partition("Task run '")[2].partition("'")[0] for line in log.splitlines()
-    }
+    assert {f"forecast {number} of 5" for number in range(1, 6)} <= runs_on(cluster)
 
 
+def test_a_cluster_shares_a_backtest(
+    cluster: DaskCluster, panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = backtest_objects(panels, tmp_path / "store")
+    kinds = Counter(name.partition(" 2")[0] for name in runs_on(cluster))
+    assert (kinds["train: cutoff 1 of 3,"], kinds["forecast from"]) == (1, 3)
+    monkeypatch.delenv("NIGHTCAST_DASK")
+    assert found == backtest_objects(panels, tmp_path / "alone")
+
+
+def test_a_scheduler_that_does_not_answer_is_named(
+    panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTCAST_DASK", "tcp://127.0.0.1:1")
+    monkeypatch.setattr("tasks.engine._SECONDS_TO_CONNECT", 1)
+    with pytest.raises(EngineError, match=r"the Dask scheduler tcp://127\.0\.0\.1:1 cannot be used"):
+        objects_of(panels, tmp_path / "store")
+
+
+# The last test: its worker does not come back.
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     cluster: DaskCluster, local: dict[str, bytes], panels: Path, tmp_path: Path
 ) -> None:
@@ -84,12 +123,3 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     killer.join()
     assert killed == [True]
     assert found == local
-
-
-def test_a_scheduler_that_does_not_answer_is_named(
-    panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NIGHTCAST_DASK", "tcp://127.0.0.1:1")
-    monkeypatch.setattr("tasks.engine._SECONDS_TO_CONNECT", 1)
-    with pytest.raises(EngineError, match=r"the Dask scheduler tcp://127\.0\.0\.1:1 cannot be used"):
-        objects_of(panels, tmp_path / "store")

@@ -1,9 +1,9 @@
 """The engine: where pieces of the work are done, this process or a Dask cluster.
 
-Pieces are the shards of a night, trainings, and the cutoffs of a backtest. A panel's `[engine].dask` names
-the cluster's scheduler; `NIGHTCAST_DASK` does for panels that name none. What is sent are references: the
-panel, the store's address, names of series. A worker reads the prices itself and writes what it makes to the
-store, so both engines write the same bytes.
+Pieces are the shards of a night, trainings, the cutoffs of a backtest, and groups of forecasts to score. A
+panel's `[engine].dask` names the cluster's scheduler; `NIGHTCAST_DASK` does for panels that name none. What
+is sent are references: the panel, the store's address, names of series. A worker reads the prices itself and
+writes what it makes to the store, so both engines write the same bytes.
 """
 
 import os

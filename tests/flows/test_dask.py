@@ -1,19 +1,26 @@
 """The nightly flow on a Dask cluster: a scheduler and two workers as processes of their own."""
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.backtest import backtest
 from flows.nightly import nightly
+from flows.score import score
 from forecasting import shards
 from forecasting.errors import EngineError
+from forecasting.panel import Panel
+from forecasting.scoring import score_pieces
 from forecasting.storage import Storage
 from tests.conftest import write_prices
 from tests.dask_cluster import DaskCluster, dask_cluster
+from tests.published import add_prices, publish_walk, walks
 
 BARS = {"AAA": 300, "BBB": 310, "CCC": 320, "DDD": 330, "SHORT": 70}
 PANEL = """\
@@ -110,6 +117,29 @@ def test_a_scheduler_that_does_not_answer_is_named(
     monkeypatch.setattr("tasks.engine._SECONDS_TO_CONNECT", 1)
     with pytest.raises(EngineError, match=r"the Dask scheduler tcp://127\.0\.0\.1:1 cannot be used"):
         objects_of(panels, tmp_path / "store")
+
+
+def score_objects(panels: Path, store: Path) -> tuple[object, dict[str, pa.Table]]:
+    """What scoring reports, and the rows that it adds to each month, without when they were scored."""
+    report = score("tiny", store=str(store), panels=str(panels))
+    files = (store / "scores").rglob("*.parquet")
+    return report, {path.parent.name: pq.read_table(path).drop_columns("scored_at") for path in files}
+
+
+def test_a_cluster_shares_the_scoring(
+    cluster: DaskCluster, panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, storage = Panel.load("tiny", str(panels)), Storage(str(tmp_path / "store"))
+    add_prices(panel, storage, walks(304))
+    for day in (28, 29, 30):
+        publish_walk(panel, storage, f"2026-10-{day}")
+    alone = shutil.copytree(tmp_path / "store", tmp_path / "alone")
+    monkeypatch.setattr(score_pieces, "PIECE_FORECASTS", 1)
+    found = score_objects(panels, tmp_path / "store")
+    assert {f"score forecasts {number} to {number}" for number in (1, 2, 3)} <= runs_on(cluster)
+    assert storage.list("scoring") == []
+    monkeypatch.delenv("NIGHTCAST_DASK")
+    assert found == score_objects(panels, alone)
 
 
 # The last test: its worker does not come back.

@@ -2,14 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check format bench soak pretrain lock
+.PHONY: help install demo test check format bench bench-peers soak pretrain lock
 
 help:
 	@echo "make demo      install, then forecast the bundled panel and say where to look"
 	@echo "make test      install, then run the tests"
 	@echo "make check     lint, format, types, and the ladder of imports"
 	@echo "make bench     the benchmarks, each a ratio within one run"
-	@echo "make soak      damages every file that some nights leave, and sees what the next night does"
+	@echo "make bench-peers  the same work with peer libraries, and the parts of a night; an hour or so"
+	@echo "make soak      kills, rot, faults and a hundred nights, and what became of the store"
 	@echo "make pretrain  train the network that the package ships, on simulated markets"
 
 install: .venv/installed
@@ -43,9 +44,22 @@ format: install
 bench: install
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
-# Takes a quarter of an hour.
+# The peers have an environment of their own, with Python 3.11, 2 GB large. Takes about an hour.
+bench-peers: install .venv-peers/installed
+	@for name in training whole_night night_parts; do $(BIN)/python -m benchmarks.peers.$$name || exit 1; done
+
+# PyTorch first: a CPU build satisfies what the others need.
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check $$(grep ^torch== $<)
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Takes about half an hour on two cores. Every part runs, also after one that has failed.
 soak: install
-	@$(BIN)/python -m tests.soak.rot
+	@failed=0; for part in kills rot faults nights; do \
+		echo "== $$part"; $(BIN)/python -m tests.soak.$$part || failed=1; \
+	done; exit $$failed
 
 # Rewrites forecasting/models/pretrained/. Takes some ten minutes on two cores.
 pretrain: install

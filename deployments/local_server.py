@@ -106,7 +106,7 @@ def _version(port: int) -> str | None:
 
 @contextmanager
 def _started(port: int) -> Iterator[Server]:
-    home = Path(PREFECT_HOME.value())
+    home = Path(PREFECT_HOME.value()).resolve()
     home.mkdir(parents=True, exist_ok=True)
     log = home / "nightcast-server.log"
     address = f"http://{_HOST}:{port}"
@@ -114,6 +114,7 @@ def _started(port: int) -> Iterator[Server]:
     environment = {
         **os.environ,
         SAFE_PATH_VARIABLE: "1",
+        "PREFECT_HOME": str(home),
         "PREFECT_SERVER_UI_API_URL": f"{address}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
@@ -124,6 +125,7 @@ def _started(port: int) -> Iterator[Server]:
         subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
             command,
             env=environment,
+            cwd=home,  # Prefect's migrations let the server import from its working directory
             stdin=subprocess.PIPE,
             stdout=lines,
             stderr=lines,

@@ -15,6 +15,7 @@ from deployments.interrupt import ending_at_interrupt
 from deployments.server_errors import check_answers, clear_server_errors
 from deployments.server_watch import ending_without_server
 from deployments.temporary_server import TemporaryServer
+from deployments.unsent_logs import unsent_logs_as_warning
 from flows.backfill import BackfillResult, backfill
 from flows.nightly import nightly
 from forecasting.as_of import to_datetime
@@ -70,6 +71,7 @@ def _served() -> Iterator[None]:
         ending_at_interrupt(temporary.kill),
         ending_without_server(lambda: configured or temporary.api, fix, temporary.kill),
         clear_server_errors(configured or "that was started for this run"),
+        unsent_logs_as_warning(),
         nullcontext() if configured else temporary.running(),
     ):
         try:

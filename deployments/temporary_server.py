@@ -11,11 +11,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import httpx
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
     temporary_settings,
@@ -99,10 +101,13 @@ def _reason(lines: IO[bytes]) -> str:
 
 
 def _start(listening: socket.socket, lines: IO[bytes]) -> subprocess.Popen[bytes]:
+    home = Path(PREFECT_HOME.value()).resolve()
+    home.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
         **get_current_settings().to_environment_variables(exclude_unset=True),
         SAFE_PATH_VARIABLE: "1",
+        "PREFECT_HOME": str(home),
         # What Prefect sets for a server that it starts for one process: fewer services, and no UI.
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
@@ -113,6 +118,7 @@ def _start(listening: socket.socket, lines: IO[bytes]) -> subprocess.Popen[bytes
     return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
         [sys.executable, SAFE_PATH, "-m", "deployments.temporary_server_process", str(listening.fileno())],
         env=environment,
+        cwd=home,  # Prefect's migrations let the server import from its working directory
         pass_fds=(listening.fileno(),),
         stdin=subprocess.PIPE,
         stdout=lines,

@@ -104,7 +104,7 @@ def _number(error: BaseException) -> int | None:
 
 def _brief(error: BaseException) -> str:
     """The error's own words in one line, without the dump of its state."""
-    text = _ARROW.sub(": ", one_line(str(error).partition(_DEBUG)[0] or error))
+    text = _ARROW.sub(": ", one_line(str(error).partition(_DEBUG)[0] or error)).rstrip(": ")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

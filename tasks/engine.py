@@ -7,9 +7,10 @@ writes what it makes to the store, so both engines write the same bytes.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import Task
 from prefect.client.schemas.objects import State
@@ -22,10 +23,12 @@ from forecasting.panel import Panel
 from tasks.processes import run_here
 
 if TYPE_CHECKING:
-    from prefect_dask.task_runners import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 DASK = "NIGHTCAST_DASK"
 _SECONDS_TO_CONNECT = 30
+_SECONDS_BETWEEN_LOOKS = 10
+_SECONDS_WITHOUT_WORKERS = 600
 
 
 class Engine:
@@ -65,9 +68,10 @@ class DaskEngine(Engine):
         future = self.submit(task, **parameters)
 
         def final_state() -> State[Any]:
-            future.wait()
+            self._wait(future)
             if not future.state.is_final():  # Dask gave up on the task; Prefect has not heard of it
-                return Crashed(message=f"the Dask cluster {self._address} lost the task {task.name!r}")
+                lost = f"the Dask cluster {self._address} lost the task {task.name!r}"
+                return Crashed(message=f"{lost}; see the logs of its workers, then run the same again")
             return future.state
 
         return final_state
@@ -84,6 +88,25 @@ class DaskEngine(Engine):
         sent = task.with_options(timeout_seconds=0)
         future: PrefectFuture[Any] = self._runner.submit(sent, parameters)
         return future
+
+    def _wait(self, future: PrefectFuture[Any]) -> None:
+        """Wait until Dask has ended a task, or given up on it.
+
+        Raises:
+            EngineError: the cluster has had no workers for some minutes.
+        """
+        with_workers = time.monotonic()
+        work = cast("PrefectDaskFuture[Any]", future).wrapped_future
+        while not work.done():  # type: ignore[no-untyped-call] # Dask gives it no types
+            future.wait(timeout=_SECONDS_BETWEEN_LOOKS)
+            if cast("DaskTaskRunner", self._runner).client.scheduler_info(n_workers=1)["workers"]:
+                with_workers = time.monotonic()
+            elif time.monotonic() - with_workers > _SECONDS_WITHOUT_WORKERS:
+                raise EngineError(
+                    f"the Dask cluster {self._address} has had no workers for "
+                    f"{_SECONDS_WITHOUT_WORKERS} s; start some: dask worker {self._address}"
+                )
+        future.wait()
 
     def close(self) -> None:
         """Leave the cluster, which goes on running."""

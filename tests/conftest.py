@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,14 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """A real S3 protocol server on loopback; its endpoint.
+    """A real S3 protocol server on loopback; its endpoint."""
+    with serve_s3() as endpoint:
+        yield endpoint
 
-    In a process of its own: deltalake holds this one's lock while it waits for an answer.
-    """
+
+@contextmanager
+def serve_s3() -> Iterator[str]:
+    """Run such a server, in a process of its own: deltalake holds this one's lock while it waits."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

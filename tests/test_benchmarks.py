@@ -20,6 +20,8 @@ SMALL: dict[str, dict[str, object]] = {
     "charts": {"ROUNDS": 1, "MANY": 2},
     "first_night": {"REPEATS": 1, "SCRATCH": {"training_steps": 20}},
     "forecasting": {"WINDOWS": 50, "ROUNDS": 1},
+    # Without the nights themselves: one takes twenty seconds of processor time.
+    "growth": {"SERIES": (3,), "BARS": 5, "PROGRAM": ""},
     "nothing_new": {},
     "pretraining": {"REPEATS": 1, "ROUNDS": 2, "Recipe": partial(Recipe, series=20)},
     "prices_ingest": {"SERIES": 5, "BARS": 100, "MANY_SERIES": 10, "FEW_BARS": 20, "REPEATS": 1},

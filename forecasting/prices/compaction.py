@@ -23,8 +23,8 @@ from forecasting.store_errors import faults_in_plain_words
 # long for every night. A month of intraday bars has about 21 nights, so it is compacted before it ends.
 SPARE_FILES = 10
 
-# Folders of the tables that nightly runs append to.
-KINDS = ("prices", "quarantine", "scores")
+# Folders of a panel's tables.
+KINDS = ("prices", "quarantine", "splits", "scores")
 
 _RETENTION_HOURS = 7 * 24
 # Target size of the files that a compaction writes.

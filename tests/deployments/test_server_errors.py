@@ -1,5 +1,6 @@
 """A Prefect server that is not there, or goes away: one line, with what to do."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,10 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import cli
 from deployments.server_errors import clear_server_errors
+from deployments.unsent_logs import unsent_logs_as_warning
 from forecasting.errors import ServerError
 
 NIGHTCAST = Path(sys.executable).parent / "nightcast"
@@ -85,3 +88,22 @@ def test_an_error_of_the_server_is_one_line_with_its_address(error: Exception, r
 def test_other_errors_pass() -> None:
     with pytest.raises(ZeroDivisionError), clear_server_errors(DEAD):
         raise ZeroDivisionError
+
+
+class _Away:
+    async def create_logs(self, items: list[dict[str, str]]) -> None:
+        raise httpx.ConnectError(f"no connection for {len(items)}")
+
+
+def test_log_lines_that_cannot_be_sent_are_one_warning_and_nothing_else_is_printed(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = APILogWorker("settings")
+    worker._client = _Away()  # noqa: SLF001 - there is no other way to a batch
+    with unsent_logs_as_warning():
+        for _ in range(2):
+            asyncio.run(worker._handle_batch([{}]))  # noqa: SLF001
+    assert [one.getMessage() for one in caplog.records] == [
+        "prefect: the server does not take log lines (no connection for 1)"
+    ]
+    assert capsys.readouterr().err == ""

@@ -142,7 +142,7 @@ def test_a_cluster_shares_the_scoring(
     assert found == score_objects(panels, alone)
 
 
-# The last test: its worker does not come back.
+# This test and the next one are the last: their workers do not come back.
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     cluster: DaskCluster, local: dict[str, bytes], panels: Path, tmp_path: Path
 ) -> None:
@@ -153,3 +153,16 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     killer.join()
     assert killed == [True]
     assert found == local
+
+
+def test_a_cluster_that_has_lost_all_workers_is_named(
+    cluster: DaskCluster, panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.engine._SECONDS_BETWEEN_LOOKS", 0.2)
+    monkeypatch.setattr("tasks.engine._SECONDS_WITHOUT_WORKERS", 1)
+    cluster.workers["worker-1"].kill()
+    killer = threading.Thread(target=lambda: cluster.kill_when_busy("worker-0", "retrain"))
+    killer.start()
+    with pytest.raises(EngineError, match=f"the Dask cluster {cluster.address} has had no workers for 1 s"):
+        objects_of(panels, tmp_path / "store")
+    killer.join()

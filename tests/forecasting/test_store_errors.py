@@ -38,6 +38,10 @@ COLOURED = "Generic S3 error\n \x1b[31m\u21b3\x1b[0m Error performing GET x, aft
         (GenericError(NO_BUCKET), "there is no such bucket"),
         (GenericError(FORBIDDEN), "access is denied"),
         (OSError(COLOURED), "does not answer: Generic S3 error: Error performing GET x"),
+        (
+            OSError("after 5 retries - 503 Service Unavailable: "),
+            "503 Service Unavailable; check the network",
+        ),
         (TimeoutError(), "does not answer: TimeoutError"),
     ],
 )

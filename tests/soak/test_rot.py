@@ -4,26 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from forecasting.panel import Panel
 from tests.soak.rot import DAMAGES, damage_and_run, files_of, kind_of, make_nights
 
-KINDS = 44
+KINDS = 47
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Panel, Path]:
-    folder = tmp_path_factory.mktemp("rot")
-    return make_nights(folder), folder
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rot") / "nights"
+    make_nights(folder)
+    return folder
 
 
-def test_there_is_no_other_kind_of_file(nights: tuple[Panel, Path]) -> None:
-    assert len({kind_of(file) for file in files_of(nights[1])}) == KINDS
+def test_there_is_no_other_kind_of_file(nights: Path) -> None:
+    assert len({kind_of(file) for file in files_of(nights)}) == KINDS
 
 
 @pytest.mark.parametrize("number", range(KINDS))
-def test_what_rots_is_mended_or_named(nights: tuple[Panel, Path], number: int) -> None:
-    panel, folder = nights
-    newest = {kind_of(file): file for file in files_of(folder)}
+def test_what_rots_is_mended_or_named(nights: Path, number: int) -> None:
+    newest = {kind_of(file): file for file in files_of(nights)}
     kind = sorted(newest)[number]
-    outcome = damage_and_run(panel, folder, newest[kind], DAMAGES[number % len(DAMAGES)])
+    outcome = damage_and_run(nights, newest[kind], DAMAGES[number % len(DAMAGES)])
     assert outcome.result != "silent", outcome

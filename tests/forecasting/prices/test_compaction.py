@@ -13,9 +13,11 @@ import pytest
 from deltalake import DeltaTable
 
 from forecasting.panel import Panel
+from forecasting.prices.audit.splits import Split
 from forecasting.prices.compaction import SPARE_FILES, Compaction, compact, sweep
 from forecasting.prices.quarantine import Quarantine
 from forecasting.prices.schema import GOOD, REFUSED
+from forecasting.prices.split_table import SplitTable
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
 
@@ -186,3 +188,11 @@ def test_what_was_replaced_a_week_ago_is_swept_without_a_compaction(storage: Sto
     assert not orphan.exists()
     assert reads(storage) == before
     assert sweep(storage, "tiny") == {}
+
+
+def test_the_digests_of_every_table_are_taken_again(local_storage: Storage) -> None:
+    SplitTable(local_storage, "tiny").add([Split("S", NOON, 0.5)], NOON)
+    record = local_storage.get("checksums/splits/tiny.json")
+    local_storage.delete(["checksums/splits/tiny.json"])
+    sweep(local_storage, "tiny")
+    assert local_storage.find("checksums/splits/tiny.json") == record

@@ -12,7 +12,8 @@ from forecasting.evaluation.backtest import BacktestPlan
 from forecasting.panel import Panel
 from forecasting.prices.table import PriceTable
 from forecasting.storage import Storage
-from tasks.backtest import run_backtest
+from tasks.backtest import backtest_on
+from tasks.engine import open_engine
 from tasks.ingest import ingest_prices
 
 
@@ -46,4 +47,5 @@ def backtest(
     storage = Storage(store)
     if not PriceTable.exists(storage, settings.name):
         ingest_prices(settings, storage.uri)
-    return run_backtest(settings, storage.uri, BacktestPlan(cutoffs, stride, refit))
+    with open_engine(settings) as engine:
+        return backtest_on(engine, settings, storage.uri, BacktestPlan(cutoffs, stride, refit))

@@ -1,6 +1,7 @@
-"""The engine: where a night's shards and trainings are worked on, this process or a Dask cluster.
+"""The engine: where pieces of the work are done, this process or a Dask cluster.
 
-A panel's `[engine].dask` names the cluster's scheduler; `NIGHTCAST_DASK` does for panels that name none. What
+Pieces are the shards of a night, trainings, the cutoffs of a backtest, and groups of forecasts to score. A
+panel's `[engine].dask` names the cluster's scheduler; `NIGHTCAST_DASK` does for panels that name none. What
 is sent are references: the panel, the store's address, names of series. A worker reads the prices itself and
 writes what it makes to the store, so both engines write the same bytes.
 """
@@ -33,6 +34,9 @@ _SECONDS_WITHOUT_WORKERS = 600
 class Engine:
     """Works on tasks in this process."""
 
+    # Whether other machines share the work, so that it pays to split it.
+    is_cluster = False
+
     def start(self, task: Task[..., Any], **parameters: Any) -> Callable[[], State[Any]]:
         """Start a task with parameters; return a function that waits for the task's final state."""
         return run_here(task, **parameters)
@@ -48,6 +52,8 @@ class DaskEngine(Engine):
     Args:
         address: the address of the scheduler, like `tcp://scheduler.example.org:8786`.
     """
+
+    is_cluster = True
 
     def __init__(self, address: str) -> None:
         self._address = address

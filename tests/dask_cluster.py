@@ -14,13 +14,15 @@ from tests.prefect_server import free_port
 
 _DASK = str(Path(sys.executable).parent / "dask")
 _SECONDS = 120
+_LOG = "dask.log"
 
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """Where the scheduler answers, and the workers by name."""
+    """Where the scheduler answers, what all processes log, and the workers by name."""
 
     address: str
+    log: Path
     workers: dict[str, "subprocess.Popen[bytes]"]
 
     def kill_when_busy(self, name: str, work: str) -> bool:
@@ -52,7 +54,7 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[DaskCluster]:
             started[name] = _start(folder, "worker", address, "--local-directory", str(folder), *words)
         with Client(address, timeout=_SECONDS, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=_SECONDS)
-        yield DaskCluster(address, started)
+        yield DaskCluster(address, folder / _LOG, started)
     finally:
         for process in (*started.values(), scheduler):
             process.kill()
@@ -60,5 +62,5 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[DaskCluster]:
 
 
 def _start(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
-    with (folder / "dask.log").open("ab") as log:
+    with (folder / _LOG).open("ab") as log:
         return subprocess.Popen([_DASK, *words], stdout=log, stderr=log, cwd=folder)

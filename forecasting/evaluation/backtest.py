@@ -4,9 +4,10 @@ At each cutoff, all later bars are removed first. Audit, features, baselines and
 night would have seen.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from forecasting.evaluation.predictions import KEY, SCHEMA, ScoredWindows
 from forecasting.evaluation.scores import Score, compare, following, forecast_prices
 from forecasting.models.baselines import EwmaWalk, RandomWalk
 from forecasting.models.forecaster import Forecaster
-from forecasting.models.training import load_network, train_network
+from forecasting.models.training import TrainedNetwork, load_network, train_network
 from forecasting.models.windows import Windows, build_windows
 from forecasting.panel import Panel
 from forecasting.prices.audit.series import audit_series
@@ -149,26 +150,31 @@ def backtest(
         ContractError: a model's forecast is not finite, or its quantiles cross.
     """
     cutoffs = common_cutoffs(panel, bars, plan)
-    outcome = build_windows(panel, bars, calendar)
-    identity = _identity(panel, bars, plan)
-    tables: list[pa.Table] = []
-    unscored = 0
+    past = Past.of(panel, bars, calendar, backtest_identity(panel, bars, plan))
+    parts: list[CutoffPart] = []
     for done, cutoff in enumerate(cutoffs):
-        on_progress(done, len(cutoffs), _place(panel, plan, cutoffs, done))
-        night = _night(panel, bars, calendar, cutoff)
+        on_progress(done, len(cutoffs), place_of(panel, plan, cutoffs, done))
+        night = past.night(cutoff)
         if plan.refits(done):
-            fitted = _fit(panel, night, fit_model)
-        origins, at = _scored(night, outcome)
-        unscored += len(night.windows.bars.ids) - len(origins)
-        if len(origins):
-            labels = {"model_version": fitted.version, "forecast_id": identity}
-            common = _common_columns(night, outcome, origins, at, labels)
-            tables += [_table(common, *forecast) for forecast in _forecasts(fitted, night, origins)]
+            fitted = past.fit(night, fit_model)
+        parts.append(past.forecast(night, fitted))
     on_progress(len(cutoffs), len(cutoffs), "scored")
+    return join_cutoffs(panel, plan, cutoffs, parts)
+
+
+def join_cutoffs(
+    panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, parts: Sequence["CutoffPart"]
+) -> BacktestResult:
+    """Make a backtest's result of the predictions at each of its cutoffs, in their order.
+
+    Raises:
+        AuditError: no series has a complete target after any cutoff.
+    """
+    tables = [part.predictions for part in parts if part.predictions.num_rows]
     if not tables:
         raise AuditError(f"no series of panel {panel.name} has a complete target after any cutoff; add bars")
     predictions = pa.concat_tables(tables).sort_by([(column, "ascending") for column in KEY])
-    return BacktestResult(plan, cutoffs, fitted.model.name, predictions, unscored)
+    return BacktestResult(plan, cutoffs, parts[-1].model, predictions, sum(part.unscored for part in parts))
 
 
 def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
@@ -190,7 +196,7 @@ def common_cutoffs(panel: Panel, bars: Bars, plan: BacktestPlan) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Night:
+class Night:
     """The data of a run at one cutoff.
 
     Attributes:
@@ -203,9 +209,14 @@ class _Night:
     network_ids: tuple[str, ...]
     windows: Windows
 
+    @property
+    def network_bars(self) -> Bars:
+        """The bars that a model is trained on."""
+        return self.windows.bars.select(list(self.network_ids))
+
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """The models that were fitted at one cutoff; the version is the label of that cutoff."""
 
     model: Forecaster
@@ -213,14 +224,83 @@ class _Fitted:
     version: str
 
 
-def _identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
+@dataclass(frozen=True)
+class CutoffPart:
+    """What a backtest finds at one cutoff.
+
+    Attributes:
+        predictions: those of the cutoff, like those of `BacktestResult`; they may have no rows.
+        model: the name of the candidate that is not a random walk.
+        unscored: the number of forecasts without a complete target to score.
+    """
+
+    predictions: pa.Table
+    model: str
+    unscored: int
+
+
+@dataclass(frozen=True)
+class Past:
+    """The bars that a backtest looks back on.
+
+    Attributes:
+        panel: the settings.
+        bars: all bars.
+        calendar: their calendar.
+        outcome: the windows of all bars, with what followed each.
+        identity: the backtest's `forecast_id`.
+    """
+
+    panel: Panel
+    bars: Bars
+    calendar: BarCalendar
+    outcome: Windows
+    identity: str
+
+    @classmethod
+    def of(cls, panel: Panel, bars: Bars, calendar: BarCalendar, identity: str) -> Self:
+        """Look back on bars."""
+        return cls(panel, bars, calendar, build_windows(panel, bars, calendar), identity)
+
+    def night(self, cutoff: np.datetime64) -> Night:
+        """Return what a run at a cutoff would have seen."""
+        known = self.bars.until(cutoff)
+        audit = audit_series(known, self.panel, self.calendar, cutoff)
+        used = known.select([*audit.forecast, *audit.baseline])
+        return Night(cutoff, audit.forecast, build_windows(self.panel, used, self.calendar))
+
+    def fit(self, night: Night, fit_model: FitModel) -> Fitted:
+        """Fit the models at a cutoff."""
+        return Fitted(
+            model=fit_model(night.network_bars, night.cutoff),
+            walk=EwmaWalk.fit(night.windows, night.cutoff),
+            version=self.panel.label(night.cutoff),
+        )
+
+    def forecast(self, night: Night, fitted: Fitted) -> CutoffPart:
+        """Forecast with each candidate the series of a cutoff whose outcome is known.
+
+        Raises:
+            ContractError: a forecast is not finite, or its quantiles cross.
+        """
+        origins, at = _scored(night, self.outcome)
+        unscored = len(night.windows.bars.ids) - len(origins)
+        if not len(origins):
+            return CutoffPart(SCHEMA.empty_table(), fitted.model.name, unscored)
+        labels = {"model_version": fitted.version, "forecast_id": self.identity}
+        common = _common_columns(night, self.outcome, origins, at, labels)
+        tables = [_table(common, *forecast) for forecast in _forecasts(fitted, night, origins)]
+        return CutoffPart(pa.concat_tables(tables), fitted.model.name, unscored)
+
+
+def backtest_identity(panel: Panel, bars: Bars, plan: BacktestPlan) -> str:
     """Return a digest of all inputs of a backtest."""
     prices = digest_arrays(bars.offsets, bars.ds, bars.y)
     record = {"panel": panel.digest, "ids": bars.ids, "prices": prices, "plan": asdict(plan)}
     return digest_record(record | {"package_version": __version__})
 
 
-def _place(panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, done: int) -> str:
+def place_of(panel: Panel, plan: BacktestPlan, cutoffs: np.ndarray, done: int) -> str:
     """Describe the progress of a backtest."""
     place = f"cutoff {done + 1} of {plan.cutoffs}, {panel.label(cutoffs[done])}"
     if not plan.refits(done):
@@ -234,23 +314,7 @@ def _names(bars: Bars, positions: np.ndarray) -> np.ndarray:
     return names
 
 
-def _night(panel: Panel, bars: Bars, calendar: BarCalendar, cutoff: np.datetime64) -> _Night:
-    known = bars.until(cutoff)
-    audit = audit_series(known, panel, calendar, cutoff)
-    used = known.select([*audit.forecast, *audit.baseline])
-    return _Night(cutoff, audit.forecast, build_windows(panel, used, calendar))
-
-
-def _fit(panel: Panel, night: _Night, fit_model: FitModel) -> _Fitted:
-    bars = night.windows.bars.select(list(night.network_ids))
-    return _Fitted(
-        model=fit_model(bars, night.cutoff),
-        walk=EwmaWalk.fit(night.windows, night.cutoff),
-        version=panel.label(night.cutoff),
-    )
-
-
-def _scored(night: _Night, outcome: Windows) -> tuple[np.ndarray, np.ndarray]:
+def _scored(night: Night, outcome: Windows) -> tuple[np.ndarray, np.ndarray]:
     """Return the night's origins that can be scored, and the positions of the same bars in `outcome`."""
     place = dict(zip(outcome.bars.ids, outcome.bars.offsets, strict=False))
     bars = night.windows.bars
@@ -261,7 +325,7 @@ def _scored(night: _Night, outcome: Windows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _forecasts(
-    fitted: _Fitted, night: _Night, origins: np.ndarray
+    fitted: Fitted, night: Night, origins: np.ndarray
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield each candidate's name and forecast columns (W x horizon,), sorted by window and step."""
     by_model = np.isin(_names(night.windows.bars, origins), night.network_ids)
@@ -297,7 +361,7 @@ def _table(common: dict[str, np.ndarray], candidate: str, forecast: dict[str, np
 
 
 def _common_columns(
-    night: _Night, outcome: Windows, origins: np.ndarray, at: np.ndarray, labels: dict[str, str]
+    night: Night, outcome: Windows, origins: np.ndarray, at: np.ndarray, labels: dict[str, str]
 ) -> dict[str, np.ndarray]:
     """Return the columns that all candidates share, (W x horizon,) each, sorted by window and step."""
     bars, horizon = night.windows.bars, outcome.horizon
@@ -325,23 +389,35 @@ def backtest_panel(
         StoreError: the panel has no prices yet.
         AuditError, ModelError, ContractError: see `backtest`.
     """
-    rows = PriceTable(storage, panel).first_vintage(values=[panel.forecast.target])
-    bars = usable_bars(rows, panel)
-
+    bars = first_values(panel, PriceTable(storage, panel))
     cutoffs = common_cutoffs(panel, bars, plan)
 
     def train(known: Bars, end: np.datetime64) -> Forecaster:
-        if not known.ids:
-            day = panel.label(end)
-            raise ModelError(
-                f"no series of panel {panel.name} has a complete context by {day}; ask for fewer --cutoffs"
-            )
-        place = _place(panel, plan, cutoffs, int(np.searchsorted(cutoffs, end)))
+        place = place_of(panel, plan, cutoffs, int(np.searchsorted(cutoffs, end)))
 
         def tell(done: int, total: int, message: str) -> None:
             on_progress(done, total, f"{place}: {message}")
 
-        network = train_network(panel, known, end, tell)
+        network = train_at(panel, known, end, tell)
         return load_network(panel, network.model_bytes, network.state)
 
     return backtest(panel, bars, panel.calendar, plan, train, on_progress)
+
+
+def first_values(panel: Panel, prices: PriceTable, known_by: np.datetime64 | None = None) -> Bars:
+    """Return the first value of each bar that the panel accepts, of those known by an instant."""
+    return usable_bars(prices.first_vintage(values=[panel.forecast.target], known_by=known_by), panel)
+
+
+def train_at(panel: Panel, known: Bars, end: np.datetime64, on_progress: Progress) -> TrainedNetwork:
+    """Train the panel's network on the bars known at a cutoff.
+
+    Raises:
+        ModelError: no series has a complete context, or the training fails.
+    """
+    if not known.ids:
+        day = panel.label(end)
+        raise ModelError(
+            f"no series of panel {panel.name} has a complete context by {day}; ask for fewer --cutoffs"
+        )
+    return train_network(panel, known, end, on_progress)

@@ -99,6 +99,11 @@ class ScoreTable:
         table = find_table(storage, _path(panel))
         return cls(table or create_table(storage, _path(panel), _TABLE, list(_PARTS)), storage, panel)
 
+    @property
+    def version(self) -> int:
+        """The number of the table's last commit."""
+        return self._table.version()
+
     def is_settled(self, forecast_id: str) -> bool:
         """Whether a forecast has nothing left to score."""
         return has_mark(self._table, _mark(forecast_id))

@@ -8,7 +8,7 @@ to the forecast's units by the ratio of the cutoff's price then and now (by thei
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -66,8 +66,14 @@ class ScoreReport(Record):
 
 
 @dataclass(frozen=True)
-class _Published:
-    """A committed forecast: its folder (with a trailing `/`), its manifest, and the manifest's instants."""
+class OpenForecast:
+    """A committed forecast that waits for bars.
+
+    Attributes:
+        folder: its folder, with a trailing `/`.
+        manifest: its manifest.
+        as_of: the manifest's `as_of`, as an instant; likewise `known_at` and `published_at`.
+    """
 
     folder: str
     manifest: Published
@@ -77,6 +83,7 @@ class _Published:
 
     @property
     def id(self) -> str:
+        """The forecast's id."""
         return self.manifest.forecast_id
 
 
@@ -95,6 +102,27 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
     Raises:
         StoreError: the store has no prices of the panel, or other writers kept changing the score table.
     """
+    found = find_open(panel, storage)
+    return report_scores(panel, found, score_open(panel, storage, found.waiting, now))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The forecasts of a panel that scoring found.
+
+    Attributes:
+        committed: the number of published ones.
+        waiting: those that wait for bars, sorted by `as_of`.
+        skipped: one sentence for each that cannot be read, with the reason.
+    """
+
+    committed: int
+    waiting: tuple[OpenForecast, ...]
+    skipped: tuple[str, ...]
+
+
+def find_open(panel: Panel, storage: Storage) -> Found:
+    """Find the published forecasts of a panel, and which of them wait for bars."""
     table = ScoreTable.find(storage, panel.name)
     committed, found, skipped = 0, [], []
     for folder in _folders(storage, panel.name):
@@ -110,20 +138,34 @@ def score_forecasts(panel: Panel, storage: Storage, now: np.datetime64) -> Score
         except (ValueError, NightcastError) as error:
             reason = first_line(error)
             skipped.append(f"{storage.display(folder + MANIFEST)} is damaged ({reason}); publish it again")
-    if not found:
-        return _warned(ScoreReport(panel.name, committed, 0, 0, tuple(skipped)))
-    waiting, scored = sorted(found, key=lambda published: published.as_of), 0
+    waiting = tuple(sorted(found, key=lambda published: published.as_of))
+    return Found(committed, waiting, tuple(skipped))
+
+
+def score_open(panel: Panel, storage: Storage, waiting: Sequence[OpenForecast], now: np.datetime64) -> "Done":
+    """Score forecasts, sorted by `as_of`, in as many commits as it takes.
+
+    Raises:
+        StoreError: the store has no prices of the panel, or other writers kept changing the score table.
+    """
+    done = Done(0, 0, ())
     try:
-        while waiting:
-            done = _score_some(panel, storage, waiting, now)
-            waiting, scored = waiting[done.taken :], scored + done.rows
-            skipped += done.skipped
+        while done.taken < len(waiting):
+            done += _score_some(panel, storage, waiting[done.taken :], now)
     except CommitFailedError as error:
         raise StoreError(
             f"other runs keep writing scores of panel {panel.name} to {storage.uri} ({error}); "
             f"wait until they end, then run: {command('score', panel, store=storage.uri)}"
         ) from error
-    return _warned(ScoreReport(panel.name, committed, len(found), scored, tuple(skipped)))
+    return done
+
+
+def report_scores(panel: Panel, found: Found, done: "Done") -> ScoreReport:
+    """Return the report of a scoring, and log a warning for each forecast that it skipped."""
+    skipped = (*found.skipped, *done.skipped)
+    for reason in skipped:
+        _log.warning("score: %s", reason)
+    return ScoreReport(panel.name, found.committed, len(found.waiting), done.rows, skipped)
 
 
 def _folders(storage: Storage, panel: str) -> list[str]:
@@ -132,55 +174,93 @@ def _folders(storage: Storage, panel: str) -> list[str]:
     return [f"{folder}/" for date in dates for folder in storage.folders(date) if "/id=" in folder]
 
 
-def _published(panel: Panel, folder: str, data: bytes) -> _Published:
+def _published(panel: Panel, folder: str, data: bytes) -> OpenForecast:
     manifest = Published.from_json(data)
     as_of = panel.instant(manifest.as_of)
-    return _Published(folder, manifest, as_of, _utc(manifest.known_at), _utc(manifest.published_at))
-
-
-def _warned(report: ScoreReport) -> ScoreReport:
-    for reason in report.skipped:
-        _log.warning("score: %s", reason)
-    return report
+    return OpenForecast(folder, manifest, as_of, _utc(manifest.known_at), _utc(manifest.published_at))
 
 
 @dataclass(frozen=True)
-class _Done:
-    """The result of one commit: how many forecasts were processed, and how many scores were added."""
+class Done:
+    """The result of commits: how many forecasts were processed, how many scores added, what was skipped."""
 
     taken: int
     rows: int
     skipped: tuple[str, ...]
 
+    def __add__(self, more: "Done") -> "Done":
+        return Done(self.taken + more.taken, self.rows + more.rows, self.skipped + more.skipped)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The new scores of one forecast.
+
+    Attributes:
+        rows: the scores (`SCORES`).
+        settled: whether nothing is left to score after them.
+        skipped: why the forecast cannot be scored; empty if it can be.
+    """
+
+    rows: pa.Table
+    settled: bool
+    skipped: str = ""
+
 
 @_RETRY_ON_CONFLICT
-def _score_some(panel: Panel, storage: Storage, waiting: Sequence[_Published], now: np.datetime64) -> _Done:
+def _score_some(panel: Panel, storage: Storage, waiting: Sequence[OpenForecast], now: np.datetime64) -> Done:
     """Score forecasts in order until there are enough scores for a commit."""
     table = ScoreTable.create(storage, panel.name)
-    arrived = _Arrived.since(panel, storage, waiting[0].as_of)
-    known = table.scored([each.id for each in waiting], pa.array(arrived.ids, pa.string()), arrived.begin)
-    parts: list[pa.Table] = []
+    return commit_parts(table, waiting, score_each(panel, storage, waiting, table), now)
+
+
+def commit_parts(
+    table: ScoreTable, waiting: Sequence[OpenForecast], parts: Iterable[Part], now: np.datetime64
+) -> Done:
+    """Add the scores of forecasts in order, until there are enough for a commit.
+
+    Raises:
+        deltalake.exceptions.CommitFailedError: another writer added scores since `table` was read.
+    """
+    tables: list[pa.Table] = []
     settled: list[str] = []
     skipped: list[str] = []
     taken = rows = 0
-    for number, published in enumerate(waiting):
+    for published, part in zip(waiting, parts, strict=False):
         taken += 1
-        if table.is_settled(published.id):
-            continue  # another scorer settled it meanwhile
-        try:
-            first, stop = np.searchsorted(known, [number * arrived.steps, (number + 1) * arrived.steps])
-            part = _score(panel, storage, published, arrived, known[first:stop])
-        except NightcastError as error:
-            skipped.append(f"{storage.display(published.folder)} is not scored: {error}")
-            continue
-        parts.append(part.rows)
+        if part.skipped:
+            skipped.append(part.skipped)
+        tables.append(part.rows)
         rows += part.rows.num_rows
         settled += [published.id] * part.settled
         if rows >= _COMMIT_ROWS:
             break
     if rows:
-        table.append(pa.concat_tables(parts), settled, now)
-    return _Done(taken, rows, tuple(skipped))
+        table.append(pa.concat_tables(tables), settled, now)
+    return Done(taken, rows, tuple(skipped))
+
+
+def score_each(
+    panel: Panel, storage: Storage, waiting: Sequence[OpenForecast], table: ScoreTable
+) -> Iterator[Part]:
+    """Score forecasts, sorted by `as_of`, one after the other, against the scores that the table has.
+
+    Raises:
+        StoreError: the store has no prices of the panel.
+    """
+    arrived = _Arrived.since(panel, storage, waiting[0].as_of)
+    known = table.scored([each.id for each in waiting], pa.array(arrived.ids, pa.string()), arrived.begin)
+    for number, published in enumerate(waiting):
+        if table.is_settled(published.id):  # another scorer settled it meanwhile
+            yield Part(SCORES.empty_table(), settled=False)
+            continue
+        first, stop = np.searchsorted(known, [number * arrived.steps, (number + 1) * arrived.steps])
+        try:
+            part = _score(panel, storage, published, arrived, known[first:stop])
+        except NightcastError as error:
+            reason = f"{storage.display(published.folder)} is not scored: {error}"
+            part = Part(SCORES.empty_table(), settled=False, skipped=reason)
+        yield part
 
 
 @dataclass(frozen=True)
@@ -244,17 +324,9 @@ class _Arrived:
         return np.where(found, self.y[place], np.nan)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The new scores of one forecast, and whether they settle it."""
-
-    rows: pa.Table
-    settled: bool
-
-
 def _score(
-    panel: Panel, storage: Storage, published: _Published, arrived: _Arrived, known: np.ndarray
-) -> _Part:
+    panel: Panel, storage: Storage, published: OpenForecast, arrived: _Arrived, known: np.ndarray
+) -> Part:
     """Score the steps of a forecast that have a price but no score. `known` holds the scored `step_numbers`.
 
     Raises:
@@ -275,9 +347,9 @@ def _score(
     overdue = arrived.bars_since(published.as_of, panel.calendar) > 2 * int(h.max())
     settled = bool(len(new) + len(known) == forecast.num_rows or overdue)
     if not len(new):
-        return _Part(SCORES.empty_table(), settled)
+        return Part(SCORES.empty_table(), settled)
     walks = read_walks(panel, storage, published.folder, published.manifest, forecast)
-    return _Part(_rows(published, forecast.take(new), walks.take(new), y[new]), settled)
+    return Part(_rows(published, forecast.take(new), walks.take(new), y[new]), settled)
 
 
 def _in_forecast_units(panel: Panel, forecast: pa.Table, series: np.ndarray, arrived: _Arrived) -> np.ndarray:
@@ -288,7 +360,7 @@ def _in_forecast_units(panel: Panel, forecast: pa.Table, series: np.ndarray, arr
     return converted
 
 
-def _rows(published: _Published, forecast: pa.Table, walks: pa.Table, y: np.ndarray) -> pa.Table:
+def _rows(published: OpenForecast, forecast: pa.Table, walks: pa.Table, y: np.ndarray) -> pa.Table:
     """The scores (`SCORES`) of N forecast rows, whose bars arrived at the prices `y` (N,)."""
     quantiles = _stack(forecast, COLUMNS)
     pinball = _pinball(y, quantiles)

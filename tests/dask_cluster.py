@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,21 @@ _LOG = "dask.log"
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """Where the scheduler answers, what all processes log, and the workers by name."""
+    """Where the scheduler answers, and the workers by name."""
 
     address: str
-    log: Path
     workers: dict[str, "subprocess.Popen[bytes]"]
+
+    def done(self) -> Counter[str]:
+        """How many tasks of each name the workers have done."""
+        with Client(self.address, set_as_default=False) as client:
+            counts = client.run_on_scheduler(
+                lambda dask_scheduler: {
+                    name: prefix.state_counts["memory"]
+                    for name, prefix in dask_scheduler.task_prefixes.items()
+                }
+            )
+        return Counter(counts)
 
     def kill_when_busy(self, name: str, work: str) -> bool:
         """Kill a worker as soon as it works on a task whose key starts with `work`; whether it did so."""
@@ -54,7 +65,7 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[DaskCluster]:
             started[name] = _start(folder, "worker", address, "--local-directory", str(folder), *words)
         with Client(address, timeout=_SECONDS, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=_SECONDS)
-        yield DaskCluster(address, folder / _LOG, started)
+        yield DaskCluster(address, started)
     finally:
         for process in (*started.values(), scheduler):
             process.kill()

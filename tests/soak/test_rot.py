@@ -20,9 +20,10 @@ def test_there_is_no_other_kind_of_file(nights: Path) -> None:
     assert len({kind_of(file) for file in files_of(nights)}) == KINDS
 
 
-@pytest.mark.parametrize("number", range(KINDS))
+# Every other kind: `make soak` damages all of them, each in every way.
+@pytest.mark.parametrize("number", range(0, KINDS, 2))
 def test_what_rots_is_mended_or_named(nights: Path, number: int) -> None:
     newest = {kind_of(file): file for file in files_of(nights)}
     kind = sorted(newest)[number]
-    outcome = damage_and_run(nights, newest[kind], DAMAGES[number % len(DAMAGES)])
+    outcome = damage_and_run(nights, newest[kind], DAMAGES[number // 2 % len(DAMAGES)])
     assert outcome.result != "silent", outcome

@@ -33,7 +33,9 @@ with training_places.training_place(sys.argv[1]) as place:
 HOLD = "sys.stdin.read()"
 # As a training process does, another process inherits the place. It ends when its standard input does.
 WITH_CHILD = """
-    subprocess.run([sys.executable, "-c", "import sys; sys.stdin.read()"], pass_fds=(place,))
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], pass_fds=(place,))
+    print("has a child", flush=True)
+    child.wait()
 """
 # Whoever is inside leaves a file there meanwhile, and counts the files.
 COUNT = """
@@ -138,7 +140,7 @@ def test_the_place_of_a_killed_holder_is_taken_until_its_training_has_ended(
     tmp_path: Path, holders: list[Holder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = hold(holders, tmp_path, "alpha", body=WITH_CHILD)
-    assert first.says() == "has it"
+    assert [first.says(), first.says()] == ["has it", "has a child"]
     first.process.send_signal(signal.SIGKILL)
     first.process.wait(PATIENCE)
     waited: list[float] = []

@@ -44,7 +44,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         )
         if reason
     ]
-    duration = "all tests: about a quarter of an hour on two cores, in two processes"
+    duration = "all tests: about a quarter of an hour on two cores, in three processes"
     return missing if config.args != config.getini("testpaths") else [duration, *missing]
 
 
@@ -129,7 +129,7 @@ def s3_storage(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     return Storage(f"s3://{bucket}/store")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A real Prefect server for whatever does not mind that others use it too."""
     with prefect_server(tmp_path_factory.mktemp("server")) as started:

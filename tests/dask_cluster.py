@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,16 +26,24 @@ class DaskCluster:
     address: str
     workers: dict[str, "subprocess.Popen[bytes]"]
 
-    def done(self) -> Counter[str]:
-        """How many tasks of each name the workers have done."""
-        with Client(self.address, set_as_default=False) as client:
-            counts = client.run_on_scheduler(
-                lambda dask_scheduler: {
-                    name: prefix.state_counts["memory"]
-                    for name, prefix in dask_scheduler.task_prefixes.items()
-                }
-            )
-        return Counter(counts)
+    @contextmanager
+    def watched(self) -> Iterator[Counter[str]]:
+        """Count the tasks that the workers get meanwhile, by name."""
+        found, seen, ended = Counter[str](), set[str](), threading.Event()
+
+        def watch() -> None:
+            with Client(self.address, set_as_default=False) as client:
+                while not ended.wait(0.01):
+                    seen.update(key for keys in client.processing().values() for key in keys)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield found
+        finally:
+            ended.set()
+            watcher.join()
+            found.update(key.rpartition("-")[0] for key in seen)
 
     def kill_when_busy(self, name: str, work: str) -> bool:
         """Kill a worker as soon as it works on a task whose key starts with `work`; whether it did so."""

@@ -86,7 +86,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
 def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:  # noqa: ARG001 - or skip
     folder = tmp_path_factory.mktemp("night")
     write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
@@ -98,7 +98,7 @@ def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
 def served(night: Night) -> Iterator[Night]:
     """That server, with `nightcast serve` at work on it: every deployment is there to be run."""
     folder = night.store.parent
@@ -124,7 +124,7 @@ def _wait_for_ready(night: Night) -> None:
     raise TimeoutError("nightcast serve has no deployment ready after two minutes")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
 def report(night: Night) -> Path:
     """The report of that run."""
     pointer = json.loads((night.store / "latest" / "tiny.json").read_text(encoding="utf-8"))

@@ -89,18 +89,17 @@ def backtest_objects(panels: Path, store: Path) -> dict[str, bytes]:
 def test_a_cluster_writes_the_same_bytes(
     cluster: DaskCluster, local: dict[str, bytes], panels: Path, tmp_path: Path
 ) -> None:
-    before = cluster.done()
-    assert objects_of(panels, tmp_path / "store") == local
-    assert (cluster.done() - before)["forecast"] == 5
+    with cluster.watched() as tasks:
+        assert objects_of(panels, tmp_path / "store") == local
+    assert tasks["forecast_shard"] == 5, tasks
 
 
 def test_a_cluster_shares_a_backtest(
     cluster: DaskCluster, panels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = cluster.done()
-    found = backtest_objects(panels, tmp_path / "store")
-    done = cluster.done() - before
-    assert (done["backtest training"], done["backtest cutoff"]) == (2, 3)
+    with cluster.watched() as tasks:
+        found = backtest_objects(panels, tmp_path / "store")
+    assert (tasks["train_network"], tasks["forecast_cutoff"]) == (2, 3), tasks
     monkeypatch.delenv("NIGHTCAST_DASK")
     assert found == backtest_objects(panels, tmp_path / "alone")
 
@@ -130,9 +129,9 @@ def test_a_cluster_shares_the_scoring(
         publish_walk(panel, storage, f"2026-10-{day}")
     alone = shutil.copytree(tmp_path / "store", tmp_path / "alone")
     monkeypatch.setattr(score_pieces, "PIECE_FORECASTS", 1)
-    before = cluster.done()
-    found = score_objects(panels, tmp_path / "store")
-    assert (cluster.done() - before)["score piece"] == 3
+    with cluster.watched() as tasks:
+        found = score_objects(panels, tmp_path / "store")
+    assert tasks["score_piece"] == 3, tasks
     assert storage.list("scoring") == []
     monkeypatch.delenv("NIGHTCAST_DASK")
     assert found == score_objects(panels, alone)

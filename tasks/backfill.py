@@ -1,6 +1,6 @@
 """Backfill: find the missing past dates, and decide and publish one of them.
 
-A past date is two tasks instead of a night's nine: nine tasks for each day of a year would fill Prefect's
+A past date is two tasks instead of a night's ten or more: as many for each day of a year would fill Prefect's
 database, and the server's share of the time would show. The steps and their order are those of a night.
 """
 

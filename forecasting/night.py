@@ -50,7 +50,7 @@ class Run(Protocol):
         ...
 
 
-class _RunDirectly:
+class RunInTurn:
     """Calls the steps of a night in this process, and shards one after the other."""
 
     def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,7 +63,7 @@ class _RunDirectly:
             self(step, *args, shard)
 
 
-RUN_DIRECTLY: Run = _RunDirectly()
+RUN_DIRECTLY: Run = RunInTurn()
 
 
 @dataclass(frozen=True)

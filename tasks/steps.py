@@ -66,17 +66,12 @@ class Tasks:
         return self._engine.start(_TASKS[step], **_named(step, *args, **kwargs))
 
 
-class InsideTask:
+class InsideTask(night.RunInTurn):
     """Runs the steps of a night inside the task that is running, with the log lines of the steps' tasks."""
 
     def __call__(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a step."""
         return cast("T", _TASKS[step].fn(*map(_reference, args), **kwargs))
-
-    def each(self, step: Callable[..., None], shards: Sequence[Shard], /, *args: object) -> None:
-        """Run a step for each shard, one after the other."""
-        for shard in shards:
-            self(step, *args, shard)
 
 
 def _named(step: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:

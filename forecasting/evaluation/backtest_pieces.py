@@ -4,12 +4,10 @@ A piece reads the prices itself, all pieces those of one instant. It writes what
 working folder in the store. Joined, the pieces are the result of `backtest.backtest_panel`.
 """
 
-import io
 import json
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from forecasting.evaluation.backtest import (
     BacktestPlan,
@@ -27,7 +25,7 @@ from forecasting.evaluation.backtest import (
 from forecasting.models.baselines import EwmaWalk
 from forecasting.models.training import load_network
 from forecasting.panel import Panel
-from forecasting.parquet import table_to_bytes
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.prices.table import PriceTable
 from forecasting.progress import Progress, silent
 from forecasting.storage import Storage
@@ -141,6 +139,6 @@ def _past(panel: Panel, storage: Storage, work: BacktestWork) -> Past:
 
 
 def _read_part(data: bytes) -> CutoffPart:
-    table = pq.read_table(io.BytesIO(data))
+    table = table_from_bytes(data)
     facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     return CutoffPart(table.replace_schema_metadata(), facts["model"], int(facts["unscored"]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from forecasting.parquet import table_from_bytes
 from forecasting.publishing.address import ForecastAddress
 from forecasting.shards import Shard
 from forecasting.storage import Storage
@@ -32,7 +33,7 @@ def join_parts(
         StoreError: a part is missing.
     """
     parts = (storage.get(_part(address, name, number)) for number in range(count))
-    tables = (pq.read_table(io.BytesIO(part)) for part in parts)
+    tables = (table_from_bytes(part) for part in parts)
     first = next(tables)
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, first.schema, compression="zstd", **options) as writer:

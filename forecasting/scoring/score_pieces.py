@@ -5,15 +5,13 @@ working folder in the store. One process then commits them, in the order and the
 `scorer.score_forecasts`.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
 
 from forecasting.panel import Panel
-from forecasting.parquet import table_to_bytes
+from forecasting.parquet import table_from_bytes, table_to_bytes
 from forecasting.scoring.score_table import ScoreTable
 from forecasting.scoring.scorer import (
     Done,
@@ -105,7 +103,7 @@ def commit_pieces(
 
 
 def _read(storage: Storage, folder: str, number: int) -> Part:
-    table = pq.read_table(io.BytesIO(storage.get(_path(folder, number))))
+    table = table_from_bytes(storage.get(_path(folder, number)))
     facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     return Part(table.replace_schema_metadata(), facts["settled"] == "1", facts["skipped"])
 

@@ -15,7 +15,7 @@ from forecasting.panel import Panel
 from forecasting.prices.sources.documents import KINDS, File, holds_prices, read_error
 from forecasting.prices.sources.lake_tables import is_delta, read_delta, refuse_table_files
 from forecasting.prices.sources.layouts import Origin, to_offered
-from forecasting.prices.sources.reading import read_files
+from forecasting.prices.sources.reading import changed_since, read_files
 
 # Endings of tables as text, read as CSV where the panel names the file itself; in a folder they may be
 # anything.
@@ -70,9 +70,7 @@ class FileSource:
         for path in paths:
             with path.open("rb") as file:
                 self.tags[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
-        if not self._read_before.keys() <= self.tags.keys():
-            return paths  # some files are gone: read all others to find out which bars were lost
-        return [path for path in paths if self._read_before.get(str(path)) != self.tags[str(path)]]
+        return [Path(name) for name in changed_since(self._read_before, self.tags)]
 
     def _read_delta(self, folder: Path) -> Generator[pa.Table]:
         origin = Origin(str(folder))

@@ -20,7 +20,7 @@ from forecasting.panel import Panel
 from forecasting.prices.sources.documents import KINDS, File, holds_prices
 from forecasting.prices.sources.lake_tables import LOG, delta_root, read_delta
 from forecasting.prices.sources.layouts import Origin, to_offered
-from forecasting.prices.sources.reading import read_files
+from forecasting.prices.sources.reading import changed_since, read_files
 from forecasting.prices.sources.uris import shown
 from forecasting.temporary_folders import temporary_folder
 
@@ -58,9 +58,8 @@ class ObjectSource:
             return
         found = [meta for meta in found if holds_prices(meta["path"])]
         self.tags = {meta["path"]: meta["e_tag"] for meta in found if meta["e_tag"]}
-        new = [meta for meta in found if self._read_before.get(meta["path"], "") != meta["e_tag"]]
-        if not self._read_before.keys() <= {meta["path"] for meta in found}:
-            new = found  # some objects are gone: read all others to find out which bars were lost
+        changed = {*changed_since(self._read_before, {meta["path"]: meta["e_tag"] for meta in found})}
+        new = [meta for meta in found if meta["path"] in changed]
         self.read_all = len(new) == len(found)
         if new:
             files = [File(f"{shown(root)}/{meta['path']}", partial(self._copy, store, meta)) for meta in new]

@@ -1,7 +1,7 @@
 """Reading: convert files, local or downloaded, to the rows that they offer."""
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import pyarrow as pa
@@ -23,6 +23,16 @@ _TYPED_TIMES = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), pa.date32()),
     (re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"), pa.timestamp("us")),
 )
+
+
+def changed_since(before: Mapping[str, str], found: Mapping[str, str | None]) -> list[str]:
+    """Return the names of the files to read, of those `found`, by name and tag; None is a file without a tag.
+
+    They are those that are new or changed. Where one is gone, all are read: which bars were lost?
+    """
+    if not before.keys() <= found.keys():
+        return list(found)
+    return [name for name, tag in found.items() if before.get(name, "") != tag]
 
 
 def read_files(

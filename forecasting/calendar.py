@@ -446,27 +446,29 @@ def _dates_of(texts: tuple[str, ...]) -> tuple[date, ...]:
 
 
 def _exchange_calendar(name: str) -> exchange_calendars.ExchangeCalendar:
-    with warnings.catch_warnings():
-        # exchange_calendars 4.13 still uses what pandas 3 deprecates.
-        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
-        return exchange_calendars.get_calendar(name)
-
-
-def _schedule(name: str) -> pd.DataFrame:
-    """Return one row per session with open, break_start, break_end and close (UTC), for all known years."""
+    """Return the calendar with all known years; exchange_calendars keeps it for the next caller."""
+    start, end = pd.Timestamp(_DATES[0]), pd.Timestamp(_DATES[-1])
     with warnings.catch_warnings():
         # exchange_calendars 4.13 uses features that pandas 3 deprecates.
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         try:
-            recent = _exchange_calendar(name)  # the only public way to its bounds
-            start = max(pd.Timestamp(_DATES[0]), recent.bound_min() or pd.Timestamp.min)
-            end = min(pd.Timestamp(_DATES[-1]), recent.bound_max() or pd.Timestamp.max)
-            schedule: pd.DataFrame = exchange_calendars.get_calendar(name, start=start, end=end).schedule
-        except (ValueError, NotImplementedError) as error:
-            raise PanelError(
-                f"exchange_calendars {exchange_calendars.__version__} cannot build calendar {name!r} with "
-                f"pandas {pd.__version__}; upgrade it, or choose another calendar from docs/calendars.md"
-            ) from error
+            return exchange_calendars.get_calendar(name, start=start, end=end)
+        except ValueError:  # it knows fewer years; only a built calendar says which
+            recent = exchange_calendars.get_calendar(name)
+        start = max(start, recent.bound_min() or pd.Timestamp.min)
+        end = min(end, recent.bound_max() or pd.Timestamp.max)
+        return exchange_calendars.get_calendar(name, start=start, end=end)
+
+
+def _schedule(name: str) -> pd.DataFrame:
+    """Return one row per session with open, break_start, break_end and close (UTC), for all known years."""
+    try:
+        schedule: pd.DataFrame = _exchange_calendar(name).schedule
+    except (ValueError, NotImplementedError) as error:
+        raise PanelError(
+            f"exchange_calendars {exchange_calendars.__version__} cannot build calendar {name!r} with "
+            f"pandas {pd.__version__}; upgrade it, or choose another calendar from docs/calendars.md"
+        ) from error
     return schedule
 
 

@@ -145,11 +145,14 @@ def storage(request: pytest.FixtureRequest) -> Storage:
 
 @pytest.fixture
 def tiny_panel(tmp_path: Path) -> Path:
-    """A panel file, and beside it its source: three random walks, small enough to train on in a moment."""
-    write_prices(tmp_path / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
-    path = tmp_path / "tiny.toml"
-    path.write_text(TINY_PANEL, encoding="utf-8")
-    return path
+    """A panel file, and beside it its source: three random walks. The pretrained network is fitted to it."""
+    return write_panel(tmp_path, TINY_PANEL)
+
+
+@pytest.fixture
+def trained_panel(tmp_path: Path) -> Path:
+    """The same with a network that is trained from random weights, which costs ten processor seconds more."""
+    return write_panel(tmp_path, TRAINED_PANEL)
 
 
 TINY_PANEL = """\
@@ -158,14 +161,25 @@ name = "tiny"
 uri = "prices.csv"
 [forecast]
 horizon = 5
+[retrain]
+holdout = 60
+"""
+TRAINED_PANEL = f"""\
+{TINY_PANEL}\
 [model]
 context = 20
 units = [4, 3]
 training_steps = 20
 batch_size = 32
-[retrain]
-holdout = 60
 """
+
+
+def write_panel(folder: Path, text: str) -> Path:
+    """The panel file of this text, and its source."""
+    write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
+    path = folder / "tiny.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def write_prices(path: Path, bars: dict[str, int], last: str = "2026-10-30") -> None:

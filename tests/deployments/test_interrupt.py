@@ -13,7 +13,7 @@ import pytest
 
 from deployments.interrupt import MESSAGE
 from forecasting.models.training_places import training_place
-from tests.conftest import TINY_PANEL
+from tests.conftest import TRAINED_PANEL
 from tests.prefect_home import used_home
 from tests.processes import have_ended, kill_all
 
@@ -71,7 +71,7 @@ def commands() -> Iterator[list[Command]]:
 def test_a_command_ends_with_one_line_and_leaves_no_process(
     tiny_panel: Path, commands: list[Command], words: list[str], moment: str
 ) -> None:
-    long = TINY_PANEL.replace("training_steps = 20", "training_steps = 1000000")
+    long = TRAINED_PANEL.replace("training_steps = 20", "training_steps = 1000000")
     tiny_panel.write_text(long, encoding="utf-8")
     command = Command(tiny_panel.parent, NIGHTCAST, *words, "tiny.toml")
     commands.append(command)

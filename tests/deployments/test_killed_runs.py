@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY_PANEL
+from tests.conftest import TRAINED_PANEL
 from tests.prefect_home import used_home
 from tests.processes import have_ended, kill_all, processes_with
 
@@ -47,7 +47,7 @@ def run_until(panel: Path, moment: str) -> Iterator[None]:
 @pytest.fixture
 def long_panel(tiny_panel: Path) -> Iterator[Path]:
     """A panel that trains for hours; processes that a test leaves behind are killed at its end."""
-    long = TINY_PANEL.replace("training_steps = 20", "training_steps = 1000000")
+    long = TRAINED_PANEL.replace("training_steps = 20", "training_steps = 1000000")
     tiny_panel.write_text(long, encoding="utf-8")
     yield tiny_panel
     kill_all("PREFECT_HOME", f"{tiny_panel.parent}/prefect")

@@ -76,7 +76,7 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
         "_outlook.parquet",
         "_warnings.json",
         "_report.html",
-        *(f"_report/{name}" for name in ("index.js", "series-000.js", "loss.png")),
+        *(f"_report/{name}" for name in ("index.js", "series-000.js")),
         *(f"_charts/{name}.png" for name in ("AAA", "BBB", "C%2FC", "NEW")),
     }
     frame = reader.latest("tiny", str(folder / "store"))
@@ -86,10 +86,10 @@ def test_the_forecast_is_published_with_charts_and_report(first_night: tuple[Pat
     ]
 
 
-def test_the_report_shows_the_loss_curve_whoever_publishes(
-    first_night: tuple[Path, Manifest],
-) -> None:
-    report = next((first_night[0] / "store").rglob("_report.html")).read_text(encoding="utf-8")
+def test_a_night_that_trains_shows_the_loss_curve_whoever_publishes(trained_panel: Path) -> None:
+    manifest = run(trained_panel.parent)
+    assert "_report/loss.png" in manifest.objects
+    report = next((trained_panel.parent / "store").rglob("_report.html")).read_text(encoding="utf-8")
     assert '<section id="training">' in report
 
 
@@ -278,7 +278,7 @@ def test_load_with_nothing_to_load_is_an_error(tiny_panel: Path) -> None:
 
 def test_load_with_other_settings_is_an_error(night: Path) -> None:
     panel = night / "tiny.toml"
-    panel.write_text(panel.read_text().replace("units = [4, 3]", "units = [5, 3]"))
+    panel.write_text(f"{panel.read_text()}[model]\ncontext = 20\n")
     with pytest.raises(ModelError, match="made with other settings than panel tiny has now"):
         run(night, mode="load")
 

@@ -20,7 +20,7 @@ from forecasting.panel import Panel
 from forecasting.publishing import reader
 from forecasting.publishing.committed import check_forecasts
 from forecasting.storage import Storage
-from tests.conftest import TINY_PANEL, write_prices
+from tests.conftest import TRAINED_PANEL, write_prices
 from tests.processes import have_ended, kill_all, processes_with
 from tests.soak.forks import run_fork
 from tests.soak.kill_table import Kill
@@ -35,7 +35,7 @@ def make_whole_ground(folder: Path) -> float:
     """Run an undisturbed night, and on a copy the one that will be killed; return how long that takes."""
     first = folder / "whole"
     first.mkdir()
-    (first / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
+    (first / "tiny.toml").write_text(TRAINED_PANEL, encoding="utf-8")
     _write_source(first, 0)
     _finish(first)
     _write_source(first, 1)

@@ -1,6 +1,5 @@
 """A real browser, and a real Prefect server with its UI, which a run of the tiny panel has reported to."""
 
-import json
 import os
 import subprocess
 import sys
@@ -122,10 +121,3 @@ def _wait_for_ready(night: Night) -> None:
             return
         time.sleep(0.5)
     raise TimeoutError("nightcast serve has no deployment ready after two minutes")
-
-
-@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
-def report(night: Night) -> Path:
-    """The report of that run."""
-    pointer = json.loads((night.store / "latest" / "tiny.json").read_text(encoding="utf-8"))
-    return (night.store / pointer["path"]).parent / "_report.html"

@@ -20,7 +20,6 @@ from forecasting.reports.landing import (
     dates_script,
 )
 from forecasting.storage import Storage
-from tests.browser.conftest import Night
 
 NOW = datetime.now(UTC)
 LONG_ID = 'A<B>&"C" ![p](http://127.0.0.1:9/x)' + "/very-long" * 12
@@ -209,11 +208,3 @@ def test_the_page_asks_nothing_of_the_network_and_has_no_errors(few: Path, page:
     root = f"{few.parent.as_uri()}/"
     assert [url for url in asked if not url.startswith(root)] == []
     assert errors == []
-
-
-def test_a_run_leaves_a_page_with_its_panel(night: Night, page: Page) -> None:
-    page.goto((night.store / "index.html").as_uri())
-    tiny = page.locator("#panel-tiny")
-    expect(tiny.get_by_text("3 series, 5 days ahead")).to_be_visible()
-    tiny.get_by_role("link", name="Newest report").click()
-    expect(page.get_by_role("heading", name="tiny")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The report, opened as a file, as its readers do: of a real run, and of 29 and of 10,000 series."""
+"""The report of 29 and of 10,000 series, opened as a file, as its readers do."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.big_panel import write_big_report
+from tests.browser.report_view import column, open_report, wait_for_chart
 
 PHONE = {"width": 390, "height": 844}
 SIZES = {"29 series": 29, "10,000 series": 10_000}
@@ -44,30 +45,12 @@ def phone(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def open_report(page: Page, report: Path, fragment: str = "") -> None:
-    page.goto(report.as_uri() + fragment)
-    expect(page.get_by_role("searchbox")).to_be_visible()
-
-
 def rows(page: Page) -> Locator:
     return page.locator("table.series tbody tr")
 
 
-def column(page: Page, heading: str) -> list[str]:
-    """The texts of a column of the table of series."""
-    headings = page.locator("table.series thead th").all_inner_texts()
-    at = [text.strip() for text in headings].index(heading) + 1
-    return page.locator(f"table.series tbody tr > :nth-child({at})").all_inner_texts()
-
-
 def sort_by(page: Page, heading: str) -> None:
     page.locator("table.series").get_by_role("button", name=heading, exact=True).click()
-
-
-def wait_for_chart(page: Page) -> Locator:
-    chart = page.locator("[data-chart]")
-    expect(chart.locator(".scatterlayer .trace").first).to_be_attached(timeout=60_000)
-    return chart
 
 
 def test_nothing_is_asked_of_another_place_and_there_is_no_error(big_report: Path, page: Page) -> None:
@@ -270,17 +253,3 @@ def test_a_page_without_its_data_says_so(small_report: Path, page: Page, tmp_pat
     alone.write_bytes(small_report.read_bytes())
     page.goto(alone.as_uri())
     expect(page.get_by_text("this page needs the folder", exact=False)).to_be_attached()
-
-
-def test_a_real_run_has_its_series_charts_and_pictures(report: Path, page: Page) -> None:
-    errors: list[str] = []
-    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    open_report(page, report, "#series=C%2FC")
-    chart = wait_for_chart(page)
-    expect(page.get_by_role("heading", level=3)).to_have_text("C/C")
-    expect(chart).to_be_visible()
-    assert column(page, "Series") == ["AAA", "BBB", "C/C"]
-    picture = page.get_by_role("link", name="Picture").get_attribute("href")
-    assert picture == "_charts/C%252FC.png"
-    assert (report.parent / "_charts" / "C%2FC.png").is_file()
-    assert errors == []

@@ -1,4 +1,4 @@
-"""Texts as Markdown. What a browser makes of them is tested in `tests/browser/test_prefect_ui.py`."""
+"""Texts as Markdown. What a browser makes of them is tested in `tests/browser/test_run_pages.py`."""
 
 import re
 

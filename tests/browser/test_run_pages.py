@@ -1,11 +1,13 @@
-"""What a person sees of a run in the Prefect UI."""
+"""What a person sees of a run: in the Prefect UI, on the landing page and in its report."""
 
+import json
 import subprocess
 import sys
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Night
+from tests.browser.report_view import column, open_report, wait_for_chart
 
 SECONDS = 1000
 WAIT = 30 * SECONDS
@@ -76,3 +78,27 @@ def test_a_served_store_is_linked_from_its_runs(night: Night, page: Page) -> Non
         link = page.locator("a[href^='http://127.0.0.1:9/store/']")
         expect(link).to_be_visible(timeout=WAIT)
         assert (link.get_attribute("href") or "").endswith(ending)
+
+
+def test_a_run_leaves_a_page_with_its_panel(night: Night, page: Page) -> None:
+    page.goto((night.store / "index.html").as_uri())
+    tiny = page.locator("#panel-tiny")
+    expect(tiny.get_by_text("3 series, 5 days ahead")).to_be_visible()
+    tiny.get_by_role("link", name="Newest report").click()
+    expect(page.get_by_role("heading", name="tiny")).to_be_visible()
+
+
+def test_a_real_run_has_its_series_charts_and_pictures(night: Night, page: Page) -> None:
+    pointer = json.loads((night.store / "latest" / "tiny.json").read_text(encoding="utf-8"))
+    report = (night.store / pointer["path"]).parent / "_report.html"
+    errors: list[str] = []
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    open_report(page, report, "#series=C%2FC")
+    chart = wait_for_chart(page)
+    expect(page.get_by_role("heading", level=3)).to_have_text("C/C")
+    expect(chart).to_be_visible()
+    assert column(page, "Series") == ["AAA", "BBB", "C/C"]
+    picture = page.get_by_role("link", name="Picture").get_attribute("href")
+    assert picture == "_charts/C%252FC.png"
+    assert (report.parent / "_charts" / "C%2FC.png").is_file()
+    assert errors == []

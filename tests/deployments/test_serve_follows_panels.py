@@ -1,6 +1,7 @@
 """Panel files that come, change, break and go while `nightcast serve` is at work, on a real server."""
 
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,11 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from forecasting.models.training_places import training_place
 from tests.conftest import write_prices
 from tests.prefect_server import free_port
 from tests.serve_process import Serve, serve, wait_until_nothing_runs
 
-LONG_TRAINING = "[model]\ncontext = 20\nunits = [4, 3]\ntraining_steps = 4000\n[retrain]\nholdout = 60\n"
+TRAINING = "[model]\ncontext = 20\nunits = [4, 3]\ntraining_steps = 20\n[retrain]\nholdout = 60\n"
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +30,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def serving(folder: Path) -> Iterator[Serve]:
-    """One process for all tests; each has panels of its own."""
-    with serve(folder, free_port(), 1) as process:
-        process.wait_for("serving 12 deployments, 8 runs at a time")
-        yield process
-        process.process.send_signal(signal.SIGINT)
-        assert process.process.wait(60) == 0
+    """One process for all tests; each has panels of its own. One training runs at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setenv("TMPDIR", str(folder))
+        patch.setenv("NIGHTCAST_TRAININGS", "1")
+        with serve(folder, free_port(), 1) as process:
+            process.wait_for("serving 12 deployments, 8 runs at a time")
+            yield process
+            process.process.send_signal(signal.SIGINT)
+            assert process.process.wait(60) == 0
     wait_until_nothing_runs(folder)
 
 
@@ -105,16 +111,16 @@ def test_a_file_that_became_bad_leaves_the_last_good_version_running(serving: Se
 def test_a_removed_panel_is_paused_while_its_run_ends_and_goes_on_when_it_is_back(
     serving: Serve, folder: Path
 ) -> None:
-    write(folder, "leaves", model=LONG_TRAINING)
+    write(folder, "leaves", model=TRAINING)
     serving.wait_for("leaves: new panel; next due")
     deployment = serving.nightly("leaves")
-    serving.ask(f"deployments/{deployment['id']}/create_flow_run", name="long")
-    serving.wait_for("long: training: step")
-    (folder / "panels" / "leaves.toml").unlink()
-    gone = "leaves: its panel file is gone; its deployments are paused until it is back"
-    serving.wait_for(gone)
-    assert serving.nightly("leaves")["paused"]
-    assert "long: completed" not in serving.output.read_text()
+    with training_place("other"):
+        serving.ask(f"deployments/{deployment['id']}/create_flow_run", name="long")
+        serving.wait_for("long: training: waits for the only place on this machine")
+        (folder / "panels" / "leaves.toml").unlink()
+        gone = "leaves: its panel file is gone; its deployments are paused until it is back"
+        serving.wait_for(gone)
+        assert serving.nightly("leaves")["paused"]
     serving.wait_for("long: completed after")
 
     write(folder, "leaves")

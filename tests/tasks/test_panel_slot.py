@@ -20,7 +20,7 @@ from tasks import panel_slot as panel_slot_module
 from tasks.panel_slot import Sign, panel_slot
 from tests.prefect_server import PrefectServer
 
-QUICK = {"_POLL_SECONDS": 0.2, "_SIGN_SECONDS": 0.2, "_SILENT_SECONDS": 1.5}
+QUICK = {"_POLL_SECONDS": 0.2, "_SIGN_SECONDS": 0.2, "_SILENT_SECONDS": 30.0}
 HOLDER = """
 import time
 from tasks.panel_slot import panel_slot
@@ -36,6 +36,12 @@ def _quick(server: PrefectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         monkeypatch.setattr(panel_slot_module, name, seconds)
     with temporary_settings({PREFECT_API_URL: server.api}):
         yield
+
+
+@pytest.fixture
+def soon_dead(_quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a run for dead soon. Other tests do not: on a busy machine, a live run may be silent as long."""
+    monkeypatch.setattr(panel_slot_module, "_SILENT_SECONDS", 4.0)
 
 
 def active_slots(panel: str) -> int:
@@ -116,6 +122,7 @@ def test_a_waiting_run_goes_before_the_next_one_that_gives_way(
     assert order == ["first as_of", "nightly", "second as_of"]
 
 
+@pytest.mark.usefixtures("soon_dead")
 def test_a_run_that_died_while_waiting_holds_nobody_up() -> None:
     with get_client(sync_client=True) as client:
         panel_slot_module.sign_of("waiting", "ghost", client).show()
@@ -123,6 +130,7 @@ def test_a_run_that_died_while_waiting_holds_nobody_up() -> None:
         assert active_slots("ghost") == 1
 
 
+@pytest.mark.usefixtures("soon_dead")
 def test_the_slot_of_a_killed_run_is_freed(server: PrefectServer, caplog: pytest.LogCaptureFixture) -> None:
     command = [sys.executable, "-c", HOLDER]
     environment = {**os.environ, **server.environment}
@@ -137,6 +145,7 @@ def test_the_slot_of_a_killed_run_is_freed(server: PrefectServer, caplog: pytest
     assert active_slots("killed") == 0
 
 
+@pytest.mark.usefixtures("soon_dead")
 def test_a_slot_that_the_server_forgot_the_lease_of_is_freed(caplog: pytest.LogCaptureFixture) -> None:
     with panel_slot("forgotten"):
         pass
@@ -173,6 +182,7 @@ def test_a_live_run_whose_lease_the_server_forgot_keeps_the_slot_to_its_end(
     assert "frees the slot" not in caplog.text
 
 
+@pytest.mark.usefixtures("soon_dead")
 def test_two_runs_that_find_the_same_dead_holder_do_not_both_take_its_slot(
     server: PrefectServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,10 +18,10 @@ from tests.published import write_forecast
 
 
 @pytest.fixture
-def panel(tiny_panel: Path) -> Panel:
+def panel(trained_panel: Path) -> Panel:
     """A panel whose history is too short to train on, so that the EWMA walk publishes at once."""
-    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 80, "BBB": 80})
-    return Panel.load(tiny_panel)
+    write_prices(trained_panel.parent / "prices.csv", {"AAA": 80, "BBB": 80})
+    return Panel.load(trained_panel)
 
 
 def test_a_night_publishes_and_the_same_night_again_changes_nothing(

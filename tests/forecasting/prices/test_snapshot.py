@@ -16,9 +16,9 @@ NOW = datetime(2026, 10, 31, 6, tzinfo=UTC)
 
 
 @pytest.fixture
-def panel(tiny_panel: Path, local_storage: Storage) -> Panel:
+def panel(trained_panel: Path, local_storage: Storage) -> Panel:
     """The tiny panel, its prices ingested."""
-    panel = Panel.load(tiny_panel)
+    panel = Panel.load(trained_panel)
     ingest(panel, local_storage, np.datetime64("2026-10-31T06:00:00", "us"))
     return panel
 
@@ -66,16 +66,16 @@ def test_a_word_that_is_no_date_is_refused(panel: Panel, local_storage: Storage)
 
 
 def test_what_is_ingested_later_does_not_change_a_snapshots_bars(
-    panel: Panel, local_storage: Storage, tiny_panel: Path
+    panel: Panel, local_storage: Storage, trained_panel: Path
 ) -> None:
     snapshot = take_snapshot(panel, local_storage, None, NOW)
-    revise(panel, local_storage, tiny_panel.parent)
+    revise(panel, local_storage, trained_panel.parent)
     assert bars_digest(bars_behind(panel, local_storage, snapshot, snapshot.ids)) == snapshot.rows_digest
 
 
-def test_a_revision_makes_another_snapshot(panel: Panel, local_storage: Storage, tiny_panel: Path) -> None:
+def test_a_revision_makes_another_snapshot(panel: Panel, local_storage: Storage, trained_panel: Path) -> None:
     before = take_snapshot(panel, local_storage, None, NOW)
-    revise(panel, local_storage, tiny_panel.parent)
+    revise(panel, local_storage, trained_panel.parent)
     after = take_snapshot(panel, local_storage, None, NOW)
     assert before.as_of == after.as_of
     assert before.rows_digest != after.rows_digest
@@ -94,10 +94,10 @@ def test_stored_bars_that_the_panel_now_refuses_are_not_used(panel: Panel, local
 
 
 def test_a_run_reads_the_bars_that_were_audited_though_newer_ones_lack_its_target(
-    panel: Panel, local_storage: Storage, tiny_panel: Path
+    panel: Panel, local_storage: Storage, trained_panel: Path
 ) -> None:
     rows = ["unique_id,ds,close,open", *(f"AAA,2026-10-{day},1{day},9{day}" for day in range(10, 31))]
-    (tiny_panel.parent / "prices.csv").write_text("\n".join(rows).replace(",920", ",") + "\n")
+    (trained_panel.parent / "prices.csv").write_text("\n".join(rows).replace(",920", ",") + "\n")
     limits = panel.audit.model_copy(update={"min_bars": 10, "max_shrink": 1.0})
     panel = panel.model_copy(update={"audit": limits})
     ingest(panel, local_storage, np.datetime64("2026-10-31T07:00:00", "us"))
@@ -128,20 +128,20 @@ def test_a_source_a_few_bars_late_is_no_finding(panel: Panel, local_storage: Sto
     assert take_snapshot(panel, local_storage, None, datetime(2026, 11, 9, tzinfo=UTC)).findings == ()
 
 
-def test_a_short_series_is_for_a_baseline(panel: Panel, local_storage: Storage, tiny_panel: Path) -> None:
+def test_a_short_series_is_for_a_baseline(panel: Panel, local_storage: Storage, trained_panel: Path) -> None:
     panel = panel.model_copy(update={"audit": panel.audit.model_copy(update={"min_bars": 10})})
-    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400, "NEW": 15})
+    write_prices(trained_panel.parent / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400, "NEW": 15})
     ingest(panel, local_storage, np.datetime64("2026-10-31T07:00:00", "us"))
     snapshot: Snapshot = take_snapshot(panel, local_storage, None, NOW)
     assert (snapshot.network_ids, snapshot.baseline_ids) == (("AAA", "BBB", "C/C"), ("NEW",))
 
 
 def test_a_date_before_the_newest_is_a_backfill_with_the_first_values(
-    panel: Panel, local_storage: Storage, tiny_panel: Path
+    panel: Panel, local_storage: Storage, trained_panel: Path
 ) -> None:
     first = take_snapshot(panel, local_storage, "2026-10-30", NOW)
-    revise(panel, local_storage, tiny_panel.parent)
-    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401}, last="2026-10-31")
+    revise(panel, local_storage, trained_panel.parent)
+    write_prices(trained_panel.parent / "prices.csv", {"AAA": 401, "BBB": 401, "C/C": 401}, last="2026-10-31")
     ingest(panel, local_storage, np.datetime64("2026-11-01T06:00:00", "us"))
     later = datetime(2026, 11, 1, 6, tzinfo=UTC)
 
@@ -158,10 +158,10 @@ def test_the_newest_date_is_live_though_it_is_given(panel: Panel, local_storage:
 
 
 def test_what_restates_the_past_later_does_not_change_a_backfills_bars(
-    panel: Panel, local_storage: Storage, tiny_panel: Path
+    panel: Panel, local_storage: Storage, trained_panel: Path
 ) -> None:
     past = take_snapshot(panel, local_storage, "2026-10-20", NOW)
-    source = tiny_panel.parent / "prices.csv"
+    source = trained_panel.parent / "prices.csv"
     header, *rows = source.read_text().splitlines()
     halved = [f"{row.rsplit(',', 1)[0]},{float(row.rsplit(',', 1)[1]) / 2:.6f}" for row in rows]
     source.write_text("\n".join([header, *halved]) + "\n")

@@ -143,11 +143,11 @@ def test_a_percentile_needs_twenty_earlier_widths(
 
 
 def test_a_random_walk_that_publishes_has_no_mood_but_the_stand_in_of_short_series_has(
-    tiny_panel: Path, local_storage: Storage
+    trained_panel: Path, local_storage: Storage
 ) -> None:
-    tiny_panel.write_text(tiny_panel.read_text().replace("context = 20", "context = 200"))
-    write_prices(tiny_panel.parent / "prices.csv", {"LONG": 400, "SHORT": 150})
-    _, outlook = outlook_of(panel_of(tiny_panel), local_storage, RandomWalk.name)
+    trained_panel.write_text(trained_panel.read_text().replace("context = 20", "context = 200"))
+    write_prices(trained_panel.parent / "prices.csv", {"LONG": 400, "SHORT": 150})
+    _, outlook = outlook_of(panel_of(trained_panel), local_storage, RandomWalk.name)
     found = dict(zip(outlook["unique_id"].to_pylist(), outlook["mood"].to_pylist(), strict=True))
     assert found["LONG"] is None
     assert found["SHORT"] in {"calm", "usual", "nervous"}

@@ -49,9 +49,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 
 
 @pytest.fixture
-def publisher(tiny_panel: Path, local_storage: Storage) -> Publisher:
+def publisher(trained_panel: Path, local_storage: Storage) -> Publisher:
     who = Decision("2026-10-30", "", "v1", Network.name, "v1", "s", "because", None)
-    return Publisher(Panel.load(tiny_panel), local_storage, who, WALK)
+    return Publisher(Panel.load(trained_panel), local_storage, who, WALK)
 
 
 def widths_of(publisher: Publisher) -> tuple[np.ndarray, Windows]:

@@ -79,9 +79,9 @@ def test_a_model_older_than_the_panel_allows_is_due(
 
 
 def test_training_ends_before_the_holdout_and_counts_only_whole_windows(
-    tiny_panel: Path, local_storage: Storage
+    trained_panel: Path, local_storage: Storage
 ) -> None:
-    panel = Panel.load(tiny_panel)
+    panel = Panel.load(trained_panel)
     plan = plan_training(panel, local_storage, snapshot_of(panel, local_storage))
     # Of 3 series of 340 bars up to 2026-10-30, 60 bars are held out; 20 + 1 bars are context, 5 target.
     assert plan.training_end.startswith("2026-08-31")
@@ -123,10 +123,10 @@ def test_a_version_that_is_judged_already_is_not_trained_again(
 
 
 def test_with_too_little_history_to_train_on_the_baseline_publishes(
-    tiny_panel: Path, local_storage: Storage
+    trained_panel: Path, local_storage: Storage
 ) -> None:
-    write_prices(tiny_panel.parent / "prices.csv", {"AAA": 80, "BBB": 80})
-    panel = Panel.load(tiny_panel)
+    write_prices(trained_panel.parent / "prices.csv", {"AAA": 80, "BBB": 80})
+    panel = Panel.load(trained_panel)
     snapshot = snapshot_of(panel, local_storage)
     decision = retrain(panel, local_storage, snapshot, plan_training(panel, local_storage, snapshot), silent)
     assert decision.model == "ewma_walk"
@@ -134,13 +134,14 @@ def test_with_too_little_history_to_train_on_the_baseline_publishes(
 
 
 def test_too_little_history_for_the_lectures_network_is_an_error(
-    tiny_panel: Path, local_storage: Storage
+    trained_panel: Path, local_storage: Storage
 ) -> None:
     text = (
-        tiny_panel.read_text().split("[model]")[0] + '[model]\npreset = "lecture"\n[retrain]\nholdout = 60\n'
+        trained_panel.read_text().split("[model]")[0]
+        + '[model]\npreset = "lecture"\n[retrain]\nholdout = 60\n'
     )
-    tiny_panel.write_text(text)
-    panel = Panel.load(tiny_panel)
+    trained_panel.write_text(text)
+    panel = Panel.load(trained_panel)
     snapshot = snapshot_of(panel, local_storage)
     plan = plan_training(panel, local_storage, snapshot)
     with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, but no series of panel tiny has 726"):

@@ -53,14 +53,14 @@ def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-def test_a_run_ends_clean_and_says_where_to_look(tiny_panel: Path) -> None:
-    write_hostile_modules(tiny_panel.parent)  # Prefect's temporary server and the training start there
-    done = start(tiny_panel.parent, "run", "tiny.toml")
+def test_a_run_ends_clean_and_says_where_to_look(trained_panel: Path) -> None:
+    write_hostile_modules(trained_panel.parent)  # Prefect's temporary server and the training start there
+    done = start(trained_panel.parent, "run", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "training: step 20/20" in done.stdout
     assert "against the random walk; " in done.stdout
     report = next(line for line in done.stdout.splitlines() if line.startswith("Report: "))
-    assert (tiny_panel.parent / report.removeprefix("Report: ")).is_file()
+    assert (trained_panel.parent / report.removeprefix("Report: ")).is_file()
     assert not [word for word in ("Traceback", "prefect.", "TF_", "oneDNN", "WARNING") if word in done.stdout]
 
 

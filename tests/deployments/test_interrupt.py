@@ -83,13 +83,13 @@ def test_a_command_ends_with_one_line_and_leaves_no_process(
 
 
 def test_a_training_that_waits_for_its_place_ends_too(
-    tiny_panel: Path, commands: list[Command], monkeypatch: pytest.MonkeyPatch
+    trained_panel: Path, commands: list[Command], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tiny_panel.parent))
-    monkeypatch.setenv("TMPDIR", str(tiny_panel.parent))
+    monkeypatch.setattr(tempfile, "tempdir", str(trained_panel.parent))
+    monkeypatch.setenv("TMPDIR", str(trained_panel.parent))
     monkeypatch.setenv("NIGHTCAST_TRAININGS", "1")
     with training_place("other"):
-        command = Command(tiny_panel.parent, NIGHTCAST, "backtest", "--cutoffs", "2", "tiny.toml")
+        command = Command(trained_panel.parent, NIGHTCAST, "backtest", "--cutoffs", "2", "tiny.toml")
         commands.append(command)
         command.wait_for("training: waits for the only place on this machine; training now: other (process ")
         command.interrupt()

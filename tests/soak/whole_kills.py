@@ -120,7 +120,8 @@ def _finish(folder: Path, *, check: bool = True) -> str:
 
 
 def _folders_in(folder: Path) -> int:
-    return len(list((folder / "tmp").glob("nightcast-*")))
+    folders = {path.name for path in (folder / "tmp").glob("nightcast-*")}
+    return len(folders - {f"nightcast-trainings-{os.getuid()}"})  # which stays, and is one for all runs
 
 
 def _keep(folder: Path, file: Path) -> None:

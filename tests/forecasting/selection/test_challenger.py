@@ -134,14 +134,10 @@ def test_with_too_little_history_to_train_on_the_baseline_publishes(
 
 
 def test_too_little_history_for_the_lectures_network_is_an_error(
-    trained_panel: Path, local_storage: Storage
+    tiny_panel: Path, local_storage: Storage
 ) -> None:
-    text = (
-        trained_panel.read_text().split("[model]")[0]
-        + '[model]\npreset = "lecture"\n[retrain]\nholdout = 60\n'
-    )
-    trained_panel.write_text(text)
-    panel = Panel.load(trained_panel)
+    tiny_panel.write_text(f'{tiny_panel.read_text()}[model]\npreset = "lecture"\n')
+    panel = Panel.load(tiny_panel)
     snapshot = snapshot_of(panel, local_storage)
     plan = plan_training(panel, local_storage, snapshot)
     with pytest.raises(ModelError, match=r"windows of 720 \+ 5 bars, but no series of panel tiny has 726"):

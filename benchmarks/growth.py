@@ -1,8 +1,9 @@
 """Whole nights of growing panels: wall and processor seconds, and peak memory, of `nightcast run`.
 
 Each panel has a first night, a second one with a new bar of every series, and one with nothing new. With
-`--against CHECKOUT`, an older checkout of the project runs the same nights in turn. `--no-charts` replaces
-the drawing of pictures by nothing, in both.
+`--against CHECKOUT`, an older checkout of the project runs the same nights in turn; run `make install` in
+it first, as it needs the packages of its own lock file. `--no-charts` replaces the drawing of pictures by
+nothing, in both.
 
     .venv/bin/python -m benchmarks.growth 1000 10000 --against CHECKOUT --no-charts
 """
@@ -71,7 +72,8 @@ class Version:
             "GROWTH_NO_CHARTS": "" if charts else "1",
         }
         words = ["run", "growth", "--mode", mode, "--panels", str(panels)]
-        command = [sys.executable, "-c", PROGRAM, *words, "--store", str(self.folder / "store")]
+        python = sys.executable if self.checkout == HERE else self.checkout / ".venv" / "bin" / "python"
+        command = [python, "-c", PROGRAM, *words, "--store", str(self.folder / "store")]
         start = time.perf_counter()
         with Path(self.folder / "run.log").open("wb") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603 - ours

@@ -14,7 +14,7 @@ _DAY = np.timedelta64(1, "D")
 _FITS = 0.98
 # A calendar is preferred to an earlier candidate if the bars cover this much more of it.
 _BETTER = 0.02
-# Of a calendar that opens every day, each weekday has a seventh of the bars; of any other, one has hardly any.
+# If a market opens every day, each weekday has a seventh of its bars; else one weekday has hardly any.
 _RAREST_WEEKDAY = 0.05
 # Shorter samples fit many calendars.
 _MANY_DAYS = 120

@@ -20,7 +20,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
 from deployments.automations import apply_automations
-from deployments.environment import RUN_ENVIRONMENT
+from deployments.prefect_defaults import RUN_ENVIRONMENT
 from deployments.server_errors import clear_server_errors
 from forecasting.errors import NightcastError
 

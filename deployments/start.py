@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Never
 
 from deployments.interrupt import INTERRUPTED, MESSAGE
+from deployments.temporary_server_start import start_early
 
 
 def main() -> Never:
@@ -22,6 +23,7 @@ def main() -> Never:
     end = _ProcessEnd()
     atexit.register(end)  # the first one registered is the last one called
     handler = signal.signal(signal.SIGINT, _interrupted)
+    start_early(sys.argv[1:])
     from deployments import cli  # noqa: PLC0415 - Ctrl-C has to work while this imports
 
     signal.signal(signal.SIGINT, handler)

@@ -5,29 +5,23 @@ the command, however the command ends.
 """
 
 import os
-import socket
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 import httpx
 from prefect.settings import (
     PREFECT_API_URL,
-    PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
     temporary_settings,
 )
 
-from forecasting.child_process import SAFE_PATH, SAFE_PATH_VARIABLE
+from deployments.temporary_server_start import StartedServer, early_server, start_server
 from forecasting.errors import ServerError, first_line
 from tasks.server_kind import TEMPORARY_SERVER
 
-_HOST = "127.0.0.1"
 _END_SECONDS = 5
 
 
@@ -49,14 +43,14 @@ class TemporaryServer:
         Raises:
             ServerError: the server does not start.
         """
-        with tempfile.TemporaryFile() as lines, socket.create_server((_HOST, 0)) as listening:
-            api = f"http://{_HOST}:{listening.getsockname()[1]}/api"
+        settings = get_current_settings().to_environment_variables(exclude_unset=True)
+        server = early_server() or start_server(settings)
+        self._process = server.process
+        with server.lines:
             try:
-                self._process = _start(listening, lines)
-                listening.close()  # so that the port closes with the server
-                self._wait_until_healthy(api, lines)
-                with temporary_settings({PREFECT_API_URL: api}):
-                    self.api = os.environ[TEMPORARY_SERVER] = api
+                self._wait_until_healthy(server)
+                with temporary_settings({PREFECT_API_URL: server.api}):
+                    self.api = os.environ[TEMPORARY_SERVER] = server.api
                     yield
             finally:
                 self.api = None
@@ -69,15 +63,15 @@ class TemporaryServer:
             self._process.kill()
             self._process.wait()
 
-    def _wait_until_healthy(self, api: str, lines: IO[bytes]) -> None:
+    def _wait_until_healthy(self, server: StartedServer) -> None:
         """Ask once: a connection to the listening socket waits until the server has started."""
         seconds = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
         try:
-            httpx.get(f"{api}/health", timeout=seconds, trust_env=False).raise_for_status()
+            httpx.get(f"{server.api}/health", timeout=seconds, trust_env=False).raise_for_status()
         except httpx.HTTPError as error:
             self._end()
             raise ServerError(
-                f"the temporary Prefect server did not start ({_reason(lines) or first_line(error)}); "
+                f"the temporary Prefect server did not start ({_reason(server.lines) or first_line(error)}); "
                 "check PREFECT_HOME and the free memory and disk, then run the same command again"
             ) from error
 
@@ -98,30 +92,3 @@ def _reason(lines: IO[bytes]) -> str:
     lines.seek(0)
     printed = lines.read().decode(errors="replace").splitlines()
     return next((line.strip() for line in reversed(printed) if "Error: " in line), "")
-
-
-def _start(listening: socket.socket, lines: IO[bytes]) -> subprocess.Popen[bytes]:
-    home = Path(PREFECT_HOME.value()).resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,
-        **get_current_settings().to_environment_variables(exclude_unset=True),
-        SAFE_PATH_VARIABLE: "1",
-        "PREFECT_HOME": str(home),
-        # What Prefect sets for a server that it starts for one process: fewer services, and no UI.
-        "PREFECT__SERVER_EPHEMERAL": "1",
-        "PREFECT__SERVER_FINAL": "1",
-        "PREFECT_UI_ENABLED": "0",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # what it prints is shown if it does not start
-    }
-    # In its own session, so that Ctrl-C reaches only this process, which stops the server last.
-    return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
-        [sys.executable, SAFE_PATH, "-m", "deployments.temporary_server_process", str(listening.fileno())],
-        env=environment,
-        cwd=home,  # Prefect's migrations let the server import from its working directory
-        pass_fds=(listening.fileno(),),
-        stdin=subprocess.PIPE,
-        stdout=lines,
-        stderr=lines,
-        start_new_session=True,
-    )

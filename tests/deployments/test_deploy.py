@@ -15,6 +15,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments import cli, environment
+from deployments.prefect_defaults import RUN_ENVIRONMENT
 from deployments.prefect_file import prefect_file
 from deployments.registration import Pool
 from forecasting.errors import NightcastError
@@ -82,7 +83,7 @@ def test_registering_again_changes_nothing(panels: Path) -> None:
         "store": "s3://bucket/store",
         "panels": str(panels),
     }
-    assert first["one"]["job_variables"] == {"env": environment.RUN_ENVIRONMENT}
+    assert first["one"]["job_variables"] == {"env": RUN_ENVIRONMENT}
     assert [schedule["schedule"]["cron"] for schedule in first["one"]["schedules"]] == [
         Panel.load("one", panels).schedule.cron
     ]
@@ -167,7 +168,7 @@ def test_pools_for_containers_are_made_without_their_workers_packages(panels: Pa
         assert pool["type"] == kind
         assert {"image", "env"} <= set(pool["base_job_template"]["variables"]["properties"])
         made = deployments(f"in-{kind}")["one"]
-        assert made["job_variables"] == {"env": environment.RUN_ENVIRONMENT, "image": "nightcast:0.1.0"}
+        assert made["job_variables"] == {"env": RUN_ENVIRONMENT, "image": "nightcast:0.1.0"}
         assert made["parameters"]["panels"] == "/nightcast/deployments/panels"
 
 

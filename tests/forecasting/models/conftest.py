@@ -43,6 +43,17 @@ def make_panel(**model: object) -> Panel:
     )
 
 
+def make_lecture_panel() -> Panel:
+    return Panel.model_validate(
+        {
+            "name": "lecture",
+            "source": {"uri": "x"},
+            "forecast": {"horizon": 6},
+            "model": {"preset": "lecture", "training_steps": 10, "batch_size": 32},
+        }
+    )
+
+
 def make_bars(count: int = 400, series: int = 3) -> Bars:
     rng = np.random.default_rng(0)
     return Bars(
@@ -68,14 +79,7 @@ def trained() -> Trained:
 @pytest.fixture(scope="session")
 def trained_lecture() -> Trained:
     """The network of the lecture preset, on two series that are long enough for its windows."""
-    panel = Panel.model_validate(
-        {
-            "name": "lecture",
-            "source": {"uri": "x"},
-            "forecast": {"horizon": 6},
-            "model": {"preset": "lecture", "training_steps": 10, "batch_size": 32},
-        }
-    )
+    panel = make_lecture_panel()
     bars = make_bars(count=1300, series=2)
     steps = Steps([])
     network = train_network(panel, bars, START + np.timedelta64(1200, "D"), steps)

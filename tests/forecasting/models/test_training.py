@@ -19,7 +19,7 @@ from forecasting.models.training import load_network, train_network
 from forecasting.models.windows import feature_count
 from forecasting.panel import Panel
 from forecasting.progress import silent
-from tests.forecasting.models.conftest import END, Trained, make_bars, make_panel, train
+from tests.forecasting.models.conftest import END, Trained, make_bars, make_lecture_panel, make_panel, train
 from tests.hostile import write_hostile_modules
 
 PATIENCE = 60.0
@@ -64,23 +64,17 @@ def is_running(process: int) -> bool:
     return bool(state) and not state.startswith("Z")
 
 
-def test_training_does_not_import_from_the_working_directory(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_hostile_modules(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    again = train(trained.panel, trained.bars)
-    assert again.network.facts["weights_digest"] == trained.network.facts["weights_digest"]
-
-
 # --- What comes out --------------------------------------------------------------------------------------
 
 
-def test_the_same_input_gives_the_same_weights_in_another_process(trained: Trained) -> None:
+def test_the_same_input_gives_the_same_weights_in_another_process(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever modules are in its working directory, and whatever the prices after the training are."""
+    write_hostile_modules(tmp_path)
+    monkeypatch.chdir(tmp_path)
     bars = trained.bars
-    # Prices after the end of training do not matter either.
-    later = replace(bars, y=np.where(bars.ds > END, 7.0, bars.y))
-    again = train(trained.panel, later)
+    again = train(trained.panel, replace(bars, y=np.where(bars.ds > END, 7.0, bars.y)))
     assert again.network.facts["weights_digest"] == trained.network.facts["weights_digest"]
     assert again.network.history == trained.network.history
 
@@ -201,9 +195,9 @@ def test_a_model_that_does_not_fit_is_refused_by_what_it_has_and_what_is_wanted(
     )
 
 
-def test_a_model_of_the_other_preset_is_refused(trained: Trained, trained_lecture: Trained) -> None:
+def test_a_model_of_the_other_preset_is_refused(trained: Trained) -> None:
     with pytest.raises(ModelError, match="needs lecture_lstm from 120 steps of 1 features to 6 steps ahead"):
-        load_network(trained_lecture.panel, trained.network.model_bytes, {})
+        load_network(make_lecture_panel(), trained.network.model_bytes, {})
 
 
 def test_training_does_not_import_tensorflow_into_the_run() -> None:

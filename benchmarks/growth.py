@@ -73,10 +73,13 @@ class Version:
         }
         words = ["run", "growth", "--mode", mode, "--panels", str(panels)]
         python = sys.executable if self.checkout == HERE else self.checkout / ".venv" / "bin" / "python"
-        command = [python, "-c", PROGRAM, *words, "--store", str(self.folder / "store")]
+        command = [python, "-P", "-c", PROGRAM, *words, "--store", str(self.folder / "store")]
         start = time.perf_counter()
         with Path(self.folder / "run.log").open("wb") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603 - ours
+            # Elsewhere than in a checkout, whose modules might be imported in place of those of `PYTHONPATH`.
+            process = subprocess.Popen(  # noqa: S603 - ours
+                command, env=environment, cwd=self.folder, stdout=log, stderr=log
+            )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -56,7 +56,7 @@ bench-peers: install .venv-peers/installed
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-# Takes half an hour or more on two cores. Every part runs, also after one that has failed.
+# Takes about an hour on two cores. Every part runs, also after one that has failed.
 soak: install
 	@failed=0; for part in kills rot faults nights; do \
 		echo "== $$part"; $(BIN)/python -m tests.soak.$$part || failed=1; \

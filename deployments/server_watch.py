@@ -58,12 +58,14 @@ def _watch(
     is_over: threading.Event,
 ) -> None:
     answered: float | None = None
-    while not is_over.wait(_EVERY_SECONDS):
+    while True:  # it asks at once: a server that dies in the first seconds of a run has been reached
         api = address()
         if api is not None and _answers(api):
             answered = time.monotonic()
         elif answered is not None and time.monotonic() - answered >= patience:
             give_up(api)
+        if is_over.wait(_EVERY_SECONDS):
+            return
 
 
 def _answers(api: str) -> bool:

@@ -36,7 +36,12 @@ from importlib import import_module
 from importlib.util import find_spec
 
 def replace(function, by, *modules):
-    setattr(import_module(next(name for name in modules if find_spec(name))), function, by)
+    for name in modules:
+        try:
+            return setattr(import_module(name), function, by)
+        except ModuleNotFoundError:  # of the other version
+            continue
+    raise SystemExit(f"no module has {function}")
 
 if os.environ["GROWTH_NO_CHARTS"]:
     replace("draw_gallery", lambda *_: None, "forecasting.reports.gallery", "forecasting.publishing.gallery")

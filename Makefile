@@ -27,10 +27,10 @@ install: .venv/installed
 demo: install
 	@$(BIN)/nightcast demo
 
-# A module's tests stay in one process: they share its servers. Modules start in the order of collection. Three
-# processes keep two cores busy: a third of the time, a test waits for a server.
+# A module's tests stay in one process: they share its servers. Modules start in the order of collection. Four
+# processes keep two cores busy: half of the time, a test waits for a server.
 test: install
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

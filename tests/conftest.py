@@ -44,7 +44,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         )
         if reason
     ]
-    duration = "all tests: about a quarter of an hour on two cores, in three processes"
+    duration = "all tests: about a quarter of an hour on two cores, in four processes"
     return missing if config.args != config.getini("testpaths") else [duration, *missing]
 
 

@@ -30,7 +30,6 @@ PARTS = {
     "decide on retraining": MODEL,
     "retrain model": MODEL,
     "load model": MODEL,
-    "write outlook": "outlook",
     CHARTS: "charts",
     "write report": "report",
     "look for this forecast": PAGES,
@@ -100,6 +99,8 @@ def watch(clock: Clock) -> None:
         if task.name == CHARTS and os.environ.get(NO_CHARTS):
             task.fn = functools.wraps(task.fn)(lambda *_, **__: None)
         task.fn = clock.timed(PARTS.get(task.name, task.name), task.fn)
+    if os.environ.get(NO_CHARTS):  # then the summary has none to show
+        sys.modules["tasks.summarise"].charts_worth_seeing = lambda *_: []  # type: ignore[attr-defined]
     nightly.on_completion_hooks = [clock.timed(PAGES, hook) for hook in nightly.on_completion_hooks]
     running = TemporaryServer.running
 

@@ -36,8 +36,9 @@ COLORS = {
     "audit": "#5b8fd6",
     "scores": "#a9c6ec",
     MODEL: "#c5221f",
+    "fit the EWMA walk": "#8e1a15",
     "forecast": "#e67c73",
-    "outlook": "#f2aca6",
+    "join shards": "#f2aca6",
     "charts": "#b06000",
     "report": "#e8a33d",
     PAGES: "#f6d9a8",
@@ -164,7 +165,7 @@ def _draw_bar(axes: "Axes", place: float, parts: Mapping[str, Sequence[float]]) 
     axes.text(1.012, place, f"{total:.0f} s", va="center", fontsize=11, color="#202124")
 
 
-_DARK = {COLORS[part] for part in (PREFECT, "ingest", MODEL, "charts")}
+_DARK = {COLORS[part] for part in (PREFECT, "ingest", MODEL, "fit the EWMA walk", "charts")}
 
 
 def main(words: Sequence[str] | None = None) -> None:

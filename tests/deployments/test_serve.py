@@ -15,7 +15,7 @@ from prefect.runner._cancellation_manager import CancellationManager
 from deployments.panel_runner import default_limit
 from deployments.recovery import STOPPED
 from forecasting.publishing import reader
-from tests.conftest import TINY_PANEL
+from tests.conftest import TRAINED_PANEL
 from tests.prefect_server import free_port
 from tests.serve_process import Serve, serve, wait_until_nothing_runs
 
@@ -56,12 +56,12 @@ def write_panels(folder: Path, cron: str) -> None:
     panels = folder / "panels"
     panels.mkdir()
     (folder / "prices.csv").rename(panels / "prices.csv")
-    (panels / "tiny.toml").write_text(f'{TINY_PANEL}[schedule]\ncron = "{cron}"\n')
+    (panels / "tiny.toml").write_text(f'{TRAINED_PANEL}[schedule]\ncron = "{cron}"\n')
     (panels / "bad.toml").write_text("name = ")
 
 
-def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Path) -> None:
-    folder, port = tiny_panel.parent, free_port()
+def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(trained_panel: Path) -> None:
+    folder, port = trained_panel.parent, free_port()
     now = datetime.now(UTC)
     cron = f"0 {(now.hour + 12) % 24} * * *"  # never while this runs
     write_panels(folder, cron)
@@ -114,7 +114,7 @@ def test_a_missed_week_after_a_kill_runs_once_and_names_the_rest(tiny_panel: Pat
     lines = second.output.read_text().splitlines()
     # The freshness run of that week may come before the night's, and finds no forecast yet.
     printed = "\n".join(line for line in lines if "freshness: failed" not in line)
-    assert f"tiny {night}: publish: " in printed
+    assert f"tiny {night}: training: step 20/20" in printed
     assert not [word for word in ("Traceback", "Error", "WARNING", "prefect.") if word in printed], printed
 
 

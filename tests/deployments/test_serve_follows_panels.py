@@ -121,6 +121,7 @@ def test_a_removed_panel_is_paused_while_its_run_ends_and_goes_on_when_it_is_bac
         gone = "leaves: its panel file is gone; its deployments are paused until it is back"
         serving.wait_for(gone)
         assert serving.nightly("leaves")["paused"]
+        assert "long: completed" not in serving.output.read_text()
     serving.wait_for("long: completed after")
 
     write(folder, "leaves")

@@ -138,7 +138,7 @@ def backup_commands() -> list[str]:
     return block[1].replace("\\\n", "").splitlines()
 
 
-@pytest.mark.parametrize(("first", "second"), [(0, 9), (3, 5)])
+@pytest.mark.parametrize(("first", "second"), [(0, 9), (1, 4), (3, 5), (6, 99)])
 def test_a_copy_made_while_a_night_runs_goes_on(
     panel: Panel, monkeypatch: pytest.MonkeyPatch, first: int, second: int
 ) -> None:

@@ -78,7 +78,7 @@ class Version:
         }
         words = ["run", "growth", "--mode", mode, "--panels", str(panels)]
         python = sys.executable if self.checkout == HERE else self.checkout / ".venv" / "bin" / "python"
-        command = [python, "-P", "-c", PROGRAM, *words, "--store", str(self.folder / "store")]
+        command = [python, "-c", PROGRAM, *words, "--store", str(self.folder / "store")]
         start = time.perf_counter()
         with Path(self.folder / "run.log").open("wb") as log:
             # Elsewhere than in a checkout, whose modules might be imported in place of those of `PYTHONPATH`.

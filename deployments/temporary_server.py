@@ -43,8 +43,9 @@ class TemporaryServer:
         Raises:
             ServerError: the server does not start.
         """
-        settings = get_current_settings().to_environment_variables(exclude_unset=True)
-        server = early_server() or start_server(settings)
+        server = early_server() or start_server(
+            get_current_settings().to_environment_variables(exclude_unset=True)
+        )
         self._process = server.process
         with server.lines:
             try:

@@ -129,7 +129,7 @@ def s3_storage(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     return Storage(f"s3://{bucket}/store")
 
 
-@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
+@pytest.fixture(scope="module")  # a server costs processor time, idle too
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A real Prefect server for whatever does not mind that others use it too."""
     with prefect_server(tmp_path_factory.mktemp("server")) as started:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.chromium import CHROMIUM, NO_CHROMIUM
-from tests.conftest import TINY_PANEL, write_prices
+from tests.conftest import TINY_PANEL, write_panel
 from tests.prefect_server import prefect_server
 
 _BIN = Path(sys.executable).parent
@@ -85,11 +85,10 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
+@pytest.fixture(scope="module")  # a server costs processor time, idle too
 def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:  # noqa: ARG001 - or skip
     folder = tmp_path_factory.mktemp("night")
-    write_prices(folder / "prices.csv", {"AAA": 400, "BBB": 400, "C/C": 400})
-    (folder / "tiny.toml").write_text(TINY_PANEL, encoding="utf-8")
+    write_panel(folder, TINY_PANEL)
     with prefect_server(folder) as server:
         environment = {**os.environ, **server.environment}
         found = Night(server.address, folder / "store", environment)
@@ -97,7 +96,7 @@ def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield found
 
 
-@pytest.fixture(scope="module")  # an idle server takes a tenth of a core
+@pytest.fixture(scope="module")  # a server costs processor time, idle too
 def served(night: Night) -> Iterator[Night]:
     """That server, with `nightcast serve` at work on it: every deployment is there to be run."""
     folder = night.store.parent
